@@ -1,0 +1,1 @@
+"""Passages: reading, cleaning, chunking, deduplication and splits."""

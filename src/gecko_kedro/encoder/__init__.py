@@ -1,0 +1,1 @@
+"""The embedding model: input format, loading, saving and encoding."""

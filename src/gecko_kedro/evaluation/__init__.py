@@ -1,0 +1,1 @@
+"""MTEB tasks, intervals, comparison tables, plots and the report."""

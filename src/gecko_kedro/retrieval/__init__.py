@@ -1,0 +1,1 @@
+"""Exact top-k search and negative sampling: the Python face of csrc."""

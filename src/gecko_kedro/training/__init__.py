@@ -1,0 +1,1 @@
+"""Unified examples, mixtures, losses and the trainer."""

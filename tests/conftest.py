@@ -1,0 +1,35 @@
+"""Fixtures shared by all tests."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("DO_NOT_TRACK", "1")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+def unavailable(reason: str) -> None:
+    """Skip on a user's machine; fail where CI promises that everything is there."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"CI must have it: {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Callable[[str], Path]:
+    """Gives the folder of a real data set, ``shared_data("eval_cranfield")``."""
+    root = Path(os.environ.get("GECKO_SHARED_DATA", PROJECT.parent / "shared" / "data"))
+
+    def folder(name: str) -> Path:
+        path = root / name
+        if not path.is_dir():
+            unavailable(f"no real data at {path}: set GECKO_SHARED_DATA")
+        return path
+
+    return folder
