@@ -1,0 +1,44 @@
+"""What the functions of this room give back: a table, what was set aside, and counts of both."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+
+@dataclass(frozen=True)
+class ReadResult:
+    """Documents (DOCUMENT_SCHEMA), quarantined rows (QUARANTINE_SCHEMA) and counts.
+
+    ``counts`` has ``documents``, ``quarantined`` and one entry for each quarantine reason.
+    """
+
+    documents: pl.DataFrame
+    quarantine: pl.DataFrame
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True)
+class PassageResult:
+    """Passages (PASSAGE_SCHEMA), quarantined rows and counts."""
+
+    passages: pl.DataFrame
+    quarantine: pl.DataFrame
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True)
+class PairResult:
+    """Natural pairs (PAIR_SCHEMA), quarantined rows and counts."""
+
+    pairs: pl.DataFrame
+    quarantine: pl.DataFrame
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True)
+class QueryLogResult:
+    """Queries (QUERY_LOG_SCHEMA), quarantined rows and counts."""
+
+    queries: pl.DataFrame
+    quarantine: pl.DataFrame
+    counts: dict[str, int]

@@ -1,0 +1,54 @@
+"""The tables of the corpus room: column names and types, in order.
+
+Passages travel between functions as polars DataFrames with exactly these columns. A column is
+nullable only where the comment says so.
+"""
+
+import polars as pl
+
+DOCUMENT_SCHEMA = pl.Schema(
+    {
+        "doc_id": pl.String,  # unique
+        "title": pl.String,  # nullable
+        "summary": pl.String,  # nullable: one line, NOT part of text
+        "text": pl.String,
+        "group": pl.String,  # unit of the held-out split: the package, else the doc_id
+    }
+)
+
+PASSAGE_SCHEMA = pl.Schema(
+    {
+        "passage_id": pl.String,  # unique
+        "doc_id": pl.String,
+        "title": pl.String,  # nullable
+        "summary": pl.String,  # nullable
+        "text": pl.String,
+        "group": pl.String,
+        "start": pl.Int64,  # character offsets: document.text[start:end] == text
+        "end": pl.Int64,
+    }
+)
+
+PAIR_SCHEMA = pl.Schema(
+    {
+        "pair_id": pl.String,  # unique
+        "kind": pl.String,  # one of pairs.PAIR_KINDS
+        "task": pl.String,  # short task name, as in the paper's Table 9
+        "query": pl.String,
+        "passage_id": pl.String,
+        "text": pl.String,  # the positive's text
+        "group": pl.String,
+    }
+)
+
+QUARANTINE_SCHEMA = pl.Schema(
+    {
+        "where": pl.String,  # file, line or row
+        "row_id": pl.String,
+        "reason": pl.String,  # snake_case; what the counts are keyed by
+        "detail": pl.String,
+        "record": pl.String,  # JSON of the whole row, each string cut to 2,000 characters
+    }
+)
+
+QUERY_LOG_SCHEMA = pl.Schema({"query_id": pl.String, "query": pl.String})
