@@ -1,0 +1,81 @@
+"""What the project asks of a teacher: three batch calls, and nothing else.
+
+The calls are those of the paper (section 3): LLM(P_QG, p) -> (t, q), QL(q, p) and RC(q, p).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One rendered prompt.
+
+    ``text`` is everything that a language model reads. ``fields`` are the values that were put into
+    it (``passage``, ``title``, ``query``), for a teacher that does not read language: it must never
+    parse ``text``. ``version`` names the template and its content; the response store keys on all
+    three.
+    """
+
+    text: str
+    fields: Mapping[str, str]
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One reply and what it cost, in tokens of the backend."""
+
+    text: str
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The summed natural-log likelihood of one continuation (not normalised by its length)."""
+
+    log_likelihood: float
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True)
+class ScoredLabels:
+    """The natural-log likelihood of each label, in the order in which the labels were given."""
+
+    log_likelihoods: tuple[float, ...]
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class Teacher(Protocol):
+    """The labeller. Every call keeps the order of its input and returns as many items.
+
+    A reply may depend on its own prompt and on the keyword arguments only, never on the other
+    prompts of the batch: that is what makes replies storable and runs resumable.
+    """
+
+    @property
+    def identity(self) -> str:
+        """Backend, model and revision: equal identities give interchangeable replies."""
+        ...
+
+    def generate(
+        self, prompts: Sequence[Prompt], *, temperature: float, top_p: float, seed: int
+    ) -> list[Generation]:
+        """One reply per prompt, the same one each time for the same prompt and ``seed``."""
+        ...
+
+    def query_log_likelihood(
+        self, prefixes: Sequence[Prompt], continuations: Sequence[str]
+    ) -> list[Scored]:
+        """log P(continuation | prefix), pair by pair."""
+        ...
+
+    def label_log_likelihood(
+        self, prompts: Sequence[Prompt], labels: Sequence[str]
+    ) -> list[ScoredLabels]:
+        """log P(label | prompt) for each of ``labels``, which are ordered from worst to best."""
+        ...
