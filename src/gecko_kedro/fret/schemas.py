@@ -1,88 +1,89 @@
-"""The tables of FRet: what `synthesize` and `relabel` hand on.
+"""The tables of FRet: column names and types, in order.
 
-Each schema is a mapping of column to polars type, in column order. The meaning of every column of
-FRET is in docs/fret-format.md.
+What each column of FRET_SCHEMA means is in docs/fret-format.md. A column is nullable only where
+the comment says so.
 """
 
 from collections.abc import Mapping, Sequence
 
 import polars as pl
 
+from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
 from gecko_kedro.errors import InputError
 
-Schema = Mapping[str, pl.DataType | type[pl.DataType]]
+QUERY_SCHEMA = pl.Schema(
+    {
+        "query_id": pl.String,  # unique
+        "task": pl.String,  # free-form, as the teacher wrote it
+        "task_name": pl.String,  # one of tasks.TASK_NAMES
+        "query": pl.String,
+        "passage_id": pl.String,  # the seed; null for a row of a query log
+        "origin": pl.String,  # synthetic | log
+    }
+)
 
-QUERY: Schema = {
-    "query_id": pl.String,
-    "task": pl.String,  # free-form, as the teacher wrote it
-    "task_name": pl.String,  # one of fret.tasks.TASK_NAMES
-    "query": pl.String,
-    "passage_id": pl.String,  # the seed; null for a row of a query log
-    "origin": pl.String,  # synthetic | log
-}
+CANDIDATE_SCHEMA = pl.Schema(
+    {
+        "query_id": pl.String,
+        "passage_id": pl.String,
+        "retriever_rank": pl.Int32,  # 1-based
+        "retriever_score": pl.Float32,  # inner product of query and passage vector
+        "is_seed": pl.Boolean,
+    }
+)
 
-CANDIDATE: Schema = {
-    "query_id": pl.String,
-    "passage_id": pl.String,
-    "retriever_rank": pl.Int32,  # 1-based
-    "retriever_score": pl.Float32,  # inner product of query and passage vector
-    "is_seed": pl.Boolean,
-}
+JUDGEMENT_SCHEMA = pl.Schema(
+    {
+        "query_id": pl.String,
+        "passage_id": pl.String,
+        "query_likelihood": pl.Float64,  # log-likelihood; null where this ranker did not run
+        "relevance": pl.Float64,  # the same
+    }
+)
 
-JUDGEMENT: Schema = {
-    "query_id": pl.String,
-    "passage_id": pl.String,
-    "query_likelihood": pl.Float64,  # log-likelihood; null where this ranker did not run
-    "relevance": pl.Float64,
-}
+RANKING_SCHEMA = pl.Schema(
+    {
+        **CANDIDATE_SCHEMA,
+        "query_likelihood": pl.Float64,  # nullable, as in JUDGEMENT_SCHEMA
+        "relevance": pl.Float64,  # nullable
+        "query_likelihood_rank": pl.Int32,  # nullable
+        "relevance_rank": pl.Int32,  # nullable
+        "fused_score": pl.Float64,
+        "fused_rank": pl.Int32,  # 1 is the best
+    }
+)
 
-RANKING: Schema = {
-    **CANDIDATE,
-    "query_likelihood": pl.Float64,
-    "relevance": pl.Float64,
-    "query_likelihood_rank": pl.Int32,
-    "relevance_rank": pl.Int32,
-    "fused_score": pl.Float64,
-    "fused_rank": pl.Int32,  # 1 is the best
-}
+FRET_SCHEMA = pl.Schema(
+    {
+        "query_id": pl.String,  # unique
+        "task": pl.String,
+        "task_name": pl.String,
+        "query": pl.String,
+        "seed_id": pl.String,  # null for a row of a query log
+        "positive_id": pl.String,
+        "positive_title": pl.String,  # nullable
+        "positive": pl.String,
+        "negative_id": pl.String,  # the three are null together, with negative="none"
+        "negative_title": pl.String,
+        "negative": pl.String,
+        "positive_is_seed": pl.Boolean,  # null for a row of a query log
+        "candidate_ids": pl.List(pl.String),  # in fused order, as are the four lists below
+        "fused_ranks": pl.List(pl.Int32),
+        "query_likelihoods": pl.List(pl.Float64),  # null elements where this ranker did not run
+        "relevances": pl.List(pl.Float64),
+        "retriever_scores": pl.List(pl.Float32),
+    }
+)
 
-FRET: Schema = {
-    "query_id": pl.String,
-    "task": pl.String,
-    "task_name": pl.String,
-    "query": pl.String,
-    "seed_id": pl.String,
-    "positive_id": pl.String,
-    "positive_title": pl.String,
-    "positive": pl.String,
-    "negative_id": pl.String,
-    "negative_title": pl.String,
-    "negative": pl.String,
-    "positive_is_seed": pl.Boolean,
-    "candidate_ids": pl.List(pl.String),  # in fused order, as are the four lists below
-    "fused_ranks": pl.List(pl.Int32),
-    "query_likelihoods": pl.List(pl.Float64),
-    "relevances": pl.List(pl.Float64),
-    "retriever_scores": pl.List(pl.Float32),
-}
-
-QUARANTINE: Schema = {
-    "where": pl.String,
-    "row_id": pl.String,
-    "reason": pl.String,  # snake_case
-    "detail": pl.String,
-    "record": pl.String,  # the whole row as JSON, texts cut to 2,000 characters
-}
+__all__ = [
+    "CANDIDATE_SCHEMA", "FRET_SCHEMA", "JUDGEMENT_SCHEMA", "QUARANTINE_SCHEMA", "QUERY_SCHEMA",
+    "RANKING_SCHEMA", "require_columns", "table",
+]  # fmt: skip
 
 
-def empty_table(schema: Schema) -> pl.DataFrame:
-    """A table of no rows with the columns and types of ``schema``."""
-    return pl.DataFrame(schema=dict(schema))
-
-
-def table(rows: Sequence[Mapping[str, object]], schema: Schema) -> pl.DataFrame:
-    """Rows of exactly the columns of ``schema``, in its order and types."""
-    return pl.DataFrame(list(rows), schema=dict(schema), orient="row")
+def table(rows: Sequence[Mapping[str, object]], schema: pl.Schema) -> pl.DataFrame:
+    """Rows that have the columns of ``schema``, as a table in its order and types."""
+    return pl.DataFrame(list(rows), schema=schema, orient="row")
 
 
 def require_columns(frame: pl.DataFrame, columns: Sequence[str], *, where: str) -> None:
