@@ -1,0 +1,34 @@
+"""Which number format a device computes fast."""
+
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+_CPU_FLAGS = Path("/proc/cpuinfo")
+_FAST_BF16 = frozenset({"avx512_bf16", "amx_bf16"})
+
+Device = Literal["cpu", "cuda", "mps"]
+
+
+@cache
+def cpu_has_fast_bf16() -> bool:
+    """Whether this CPU multiplies bfloat16 in hardware (AVX512-BF16 or AMX).
+
+    Without it torch emulates bfloat16, which is slower than float32; so no file to read the flags
+    from means no.
+    """
+    if not _CPU_FLAGS.is_file():
+        return False
+    for line in _CPU_FLAGS.read_text(errors="replace").splitlines():
+        if line.startswith("flags"):
+            return not _FAST_BF16.isdisjoint(line.split())
+    return False
+
+
+def fast_bf16(device: str) -> bool:
+    """Whether ``device`` (``cpu``, ``cuda``, ``cuda:1``, ``mps``) gains from bfloat16."""
+    if device.startswith("cuda"):
+        import torch
+
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.startswith("cpu") and cpu_has_fast_bf16()

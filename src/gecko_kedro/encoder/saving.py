@@ -1,0 +1,80 @@
+"""Write an encoder so that there is the whole folder or none, and plain libraries can load it."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gecko_kedro.encoder.card import model_card
+from gecko_kedro.encoder.record import RECORD_FILE, stages_of
+from gecko_kedro.errors import InputError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+
+def save_encoder(
+    model: "SentenceTransformer",
+    folder: str | Path,
+    *,
+    prompts: Mapping[str, str] | None = None,
+    card: str | None = None,
+) -> None:
+    """Write ``model`` in the sentence-transformers layout, with safetensors, into ``folder``.
+
+    Beside the model's own files there are ``gecko.json`` (its training stages, see ``record``) and
+    a ``README.md`` (``card``, or a short one made from the stages). ``prompts`` replace the
+    model's; they make ``SentenceTransformer(folder).encode(texts, prompt_name="query")`` work.
+    A temporary sibling is written, flushed to the disk and renamed; a model already there is
+    replaced at that last moment. A full disk or a missing permission raises InputError.
+    """
+    target = Path(folder)
+    staging = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    if prompts is not None:
+        model.prompts = dict(prompts)
+    try:
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
+        model.save_pretrained(str(staging), create_model_card=False)
+        stages = stages_of(model)
+        record = json.dumps({"stages": stages}, indent=2, ensure_ascii=False)
+        (staging / RECORD_FILE).write_text(record + "\n", encoding="utf-8")
+        text = card if card is not None else model_card(model, stages)
+        (staging / "README.md").write_text(text, encoding="utf-8")
+        flush_folder(staging)
+        _replace(staging, target)
+    except OSError as error:
+        raise InputError(
+            f"encoder folder {target}",
+            expected="a place with free space that can be written to",
+            got=str(error),
+            fix="Free some space or change the permissions, then run again.",
+        ) from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def flush_folder(folder: Path) -> None:
+    """Flush every file under ``folder`` to the disk."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+
+
+def _replace(staging: Path, target: Path) -> None:
+    # A folder cannot be renamed over a non-empty one: the old one steps aside first, and is
+    # restored should the second rename fail.
+    if not target.exists():
+        staging.rename(target)
+        return
+    aside = target.with_name(f".{target.name}.{os.getpid()}.old")
+    target.rename(aside)
+    try:
+        staging.rename(target)
+    except OSError:
+        aside.rename(target)
+        raise
+    shutil.rmtree(aside)
