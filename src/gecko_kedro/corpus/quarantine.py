@@ -1,0 +1,51 @@
+"""Bad rows are data: kept with where they came from, why they went and what they said."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
+
+_LONGEST_STRING = 2_000
+
+QuarantineRow = tuple[str, str, str, str, str]
+
+
+def quarantine_row(
+    where: str, row_id: str, *, reason: str, detail: str, record: Mapping[str, Any]
+) -> QuarantineRow:
+    """One row; ``record`` is kept as JSON with its strings cut to 2,000 characters."""
+    cut = {str(k): v[:_LONGEST_STRING] if isinstance(v, str) else v for k, v in record.items()}
+    text = json.dumps(cut, ensure_ascii=False, default=repr)
+    row = (where, row_id, reason, detail, text[: 10 * _LONGEST_STRING])
+    # A lone surrogate, itself a reason for quarantine, has no UTF-8: write its escape.
+    return tuple(value.encode("utf-8", "backslashreplace").decode() for value in row)  # type: ignore[return-value]
+
+
+def quarantine_table(rows: Sequence[QuarantineRow]) -> pl.DataFrame:
+    """``rows`` as a table with QUARANTINE_SCHEMA."""
+    return pl.DataFrame(rows, schema=QUARANTINE_SCHEMA, orient="row")
+
+
+def set_aside(
+    table: pl.DataFrame, details: Mapping[str, str], *, id_column: str, where: str, reason: str
+) -> tuple[pl.DataFrame, list[QuarantineRow]]:
+    """Move the rows whose id is a key of ``details`` (id -> detail) out of ``table``."""
+    if not details:
+        return table, []
+    is_out = pl.col(id_column).is_in(list(details))
+    rows = [
+        quarantine_row(
+            where, row[id_column], reason=reason, detail=details[row[id_column]], record=row
+        )
+        for row in table.filter(is_out).iter_rows(named=True)
+    ]
+    return table.filter(~is_out), rows
+
+
+def count_reasons(rows: Sequence[QuarantineRow]) -> dict[str, int]:
+    """``quarantined`` (all rows) and the number of rows of each reason, sorted by name."""
+    reasons = [row[2] for row in rows]
+    return {"quarantined": len(rows)} | {r: reasons.count(r) for r in sorted(set(reasons))}
