@@ -1,6 +1,6 @@
 """The tables of FRet: column names and types, in order.
 
-What each column of FRET_SCHEMA means is in docs/fret-format.md. A column is nullable only where
+What each column of FRET means is in docs/fret-format.md. A column is nullable only where
 the comment says so.
 """
 
@@ -11,7 +11,7 @@ import polars as pl
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
 from gecko_kedro.errors import InputError
 
-QUERY_SCHEMA = pl.Schema(
+QUERY = pl.Schema(
     {
         "query_id": pl.String,  # unique
         "task": pl.String,  # free-form, as the teacher wrote it
@@ -22,17 +22,18 @@ QUERY_SCHEMA = pl.Schema(
     }
 )
 
-CANDIDATE_SCHEMA = pl.Schema(
-    {
-        "query_id": pl.String,
-        "passage_id": pl.String,
-        "retriever_rank": pl.Int32,  # 1-based
-        "retriever_score": pl.Float32,  # inner product of query and passage vector
-        "is_seed": pl.Boolean,
-    }
-)
+_Columns = dict[str, type[pl.DataType]]
 
-JUDGEMENT_SCHEMA = pl.Schema(
+_CANDIDATE: _Columns = {
+    "query_id": pl.String,
+    "passage_id": pl.String,
+    "retriever_rank": pl.Int32,  # 1-based
+    "retriever_score": pl.Float32,  # inner product of query and passage vector
+    "is_seed": pl.Boolean,
+}
+CANDIDATE = pl.Schema(_CANDIDATE)
+
+JUDGEMENT = pl.Schema(
     {
         "query_id": pl.String,
         "passage_id": pl.String,
@@ -41,19 +42,17 @@ JUDGEMENT_SCHEMA = pl.Schema(
     }
 )
 
-RANKING_SCHEMA = pl.Schema(
-    {
-        **CANDIDATE_SCHEMA,
-        "query_likelihood": pl.Float64,  # nullable, as in JUDGEMENT_SCHEMA
-        "relevance": pl.Float64,  # nullable
-        "query_likelihood_rank": pl.Int32,  # nullable
-        "relevance_rank": pl.Int32,  # nullable
-        "fused_score": pl.Float64,
-        "fused_rank": pl.Int32,  # 1 is the best
-    }
-)
+_FUSION: _Columns = {
+    "query_likelihood": pl.Float64,  # nullable, as in JUDGEMENT
+    "relevance": pl.Float64,  # nullable
+    "query_likelihood_rank": pl.Int32,  # nullable
+    "relevance_rank": pl.Int32,  # nullable
+    "fused_score": pl.Float64,
+    "fused_rank": pl.Int32,  # 1 is the best
+}
+RANKING = pl.Schema(_CANDIDATE | _FUSION)
 
-FRET_SCHEMA = pl.Schema(
+FRET = pl.Schema(
     {
         "query_id": pl.String,  # unique
         "task": pl.String,
@@ -76,9 +75,14 @@ FRET_SCHEMA = pl.Schema(
 )
 
 __all__ = [
-    "CANDIDATE_SCHEMA", "FRET_SCHEMA", "JUDGEMENT_SCHEMA", "QUARANTINE_SCHEMA", "QUERY_SCHEMA",
-    "RANKING_SCHEMA", "require_columns", "table",
+    "CANDIDATE", "FRET", "JUDGEMENT", "QUARANTINE_SCHEMA", "QUERY", "RANKING",
+    "empty_table", "require_columns", "table",
 ]  # fmt: skip
+
+
+def empty_table(schema: pl.Schema) -> pl.DataFrame:
+    """A table of no rows with the columns and types of ``schema``."""
+    return pl.DataFrame(schema=schema)
 
 
 def table(rows: Sequence[Mapping[str, object]], schema: pl.Schema) -> pl.DataFrame:
