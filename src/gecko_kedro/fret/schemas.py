@@ -22,16 +22,15 @@ QUERY = pl.Schema(
     }
 )
 
-_Columns = dict[str, type[pl.DataType]]
-
-_CANDIDATE: _Columns = {
-    "query_id": pl.String,
-    "passage_id": pl.String,
-    "retriever_rank": pl.Int32,  # 1-based
-    "retriever_score": pl.Float32,  # inner product of query and passage vector
-    "is_seed": pl.Boolean,
-}
-CANDIDATE = pl.Schema(_CANDIDATE)
+CANDIDATE = pl.Schema(
+    {
+        "query_id": pl.String,
+        "passage_id": pl.String,
+        "retriever_rank": pl.Int32,  # 1-based
+        "retriever_score": pl.Float32,  # inner product of query and passage vector
+        "is_seed": pl.Boolean,
+    }
+)
 
 JUDGEMENT = pl.Schema(
     {
@@ -42,37 +41,42 @@ JUDGEMENT = pl.Schema(
     }
 )
 
-_FUSION: _Columns = {
-    "query_likelihood": pl.Float64,  # nullable, as in JUDGEMENT
-    "relevance": pl.Float64,  # nullable
-    "query_likelihood_rank": pl.Int32,  # nullable
-    "relevance_rank": pl.Int32,  # nullable
-    "fused_score": pl.Float64,
-    "fused_rank": pl.Int32,  # 1 is the best
-}
-RANKING = pl.Schema(_CANDIDATE | _FUSION)
-
-FRET = pl.Schema(
+RANKING = pl.Schema(
     {
-        "query_id": pl.String,  # unique
-        "task": pl.String,
-        "task_name": pl.String,
-        "query": pl.String,
-        "seed_id": pl.String,  # null for a row of a query log
-        "positive_id": pl.String,
-        "positive_title": pl.String,  # nullable
-        "positive": pl.String,
-        "negative_id": pl.String,  # the three are null together, with negative="none"
-        "negative_title": pl.String,
-        "negative": pl.String,
-        "positive_is_seed": pl.Boolean,  # null for a row of a query log
-        "candidate_ids": pl.List(pl.String),  # in fused order, as are the four lists below
-        "fused_ranks": pl.List(pl.Int32),
-        "query_likelihoods": pl.List(pl.Float64),  # null elements where this ranker did not run
-        "relevances": pl.List(pl.Float64),
-        "retriever_scores": pl.List(pl.Float32),
+        "query_id": pl.String,  # the columns of CANDIDATE
+        "passage_id": pl.String,
+        "retriever_rank": pl.Int32,
+        "retriever_score": pl.Float32,
+        "is_seed": pl.Boolean,
+        "query_likelihood": pl.Float64,  # those of JUDGEMENT, nullable
+        "relevance": pl.Float64,
+        "query_likelihood_rank": pl.Int32,  # nullable
+        "relevance_rank": pl.Int32,  # nullable
+        "fused_score": pl.Float64,
+        "fused_rank": pl.Int32,  # 1 is the best
     }
 )
+
+_FRET: dict[str, pl.DataType | type[pl.DataType]] = {
+    "query_id": pl.String,  # unique
+    "task": pl.String,
+    "task_name": pl.String,
+    "query": pl.String,
+    "seed_id": pl.String,  # null for a row of a query log
+    "positive_id": pl.String,
+    "positive_title": pl.String,  # nullable
+    "positive": pl.String,
+    "negative_id": pl.String,  # the three are null together, with negative="none"
+    "negative_title": pl.String,
+    "negative": pl.String,
+    "positive_is_seed": pl.Boolean,  # null for a row of a query log
+    "candidate_ids": pl.List(pl.String),  # in fused order, as are the four lists below
+    "fused_ranks": pl.List(pl.Int32),
+    "query_likelihoods": pl.List(pl.Float64),  # null elements where this ranker did not run
+    "relevances": pl.List(pl.Float64),
+    "retriever_scores": pl.List(pl.Float32),
+}
+FRET = pl.Schema(_FRET)
 
 __all__ = [
     "CANDIDATE", "FRET", "JUDGEMENT", "QUARANTINE_SCHEMA", "QUERY", "RANKING",
