@@ -1,0 +1,19 @@
+"""``python -m gecko_kedro --pipelines fret``: the same as ``kedro run``, from a project's folder."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from kedro.framework.cli.utils import find_run_command
+from kedro.framework.project import configure_project
+
+
+def main(*arguments: Any, **options: Any) -> Any:
+    """Run the project's ``run`` command with ``sys.argv``."""
+    configure_project(Path(__file__).parent.name)
+    options["standalone_mode"] = not hasattr(sys, "ps1")
+    return find_run_command(Path(__file__).parent.name)(*arguments, **options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""A config loader whose catalog can read parameters: ``source: ${params:corpus.source}``."""
+
+from typing import Any
+
+from kedro.config import OmegaConfigLoader
+from omegaconf import OmegaConf
+
+from gecko_kedro.errors import InputError
+
+
+class ParameterAwareConfigLoader(OmegaConfigLoader):
+    """OmegaConfigLoader with one more resolver, ``params``.
+
+    What a dataset reads (which corpus, which query log) is a parameter like any other: set in YAML,
+    by environment or with ``--params``. Kedro's own ``runtime_params`` resolver would see only the
+    last of the three.
+    """
+
+    def __init__(self, conf_source: str, *args: Any, **kwargs: Any) -> None:
+        resolvers = dict(kwargs.pop("custom_resolvers", None) or {})
+        resolvers["params"] = self._parameter
+        super().__init__(conf_source, *args, custom_resolvers=resolvers, **kwargs)
+
+    def _parameter(self, path: str) -> Any:
+        parameters = OmegaConf.create(self["parameters"])
+        missing = object()
+        value = OmegaConf.select(parameters, path, default=missing)
+        if value is missing:
+            raise InputError(
+                "catalog",
+                expected="the name of a parameter",
+                got=path,
+                fix="Correct the ${params:...} of the catalog entry.",
+            )
+        return value

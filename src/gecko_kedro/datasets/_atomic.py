@@ -1,0 +1,33 @@
+"""Files that are either whole or absent: written under another name, then renamed."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gecko_kedro.errors import InputError
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Give a temporary sibling of ``path``; it takes its place when the block ends well.
+
+    The file is flushed to the disk before the rename, so that after a power cut there is the old
+    file or the new one. A full disk or a folder without write permission raises ``InputError``.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise InputError(
+            str(path),
+            expected="a folder with free space that can be written to",
+            got=str(error),
+            fix="Free some space or change the permissions, then run again: finished work is kept.",
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,48 @@
+"""An embedding model in a folder of the sentence-transformers layout."""
+
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from kedro.io.core import AbstractDataset
+
+from gecko_kedro.encoder.saving import save_encoder
+from gecko_kedro.errors import InputError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+
+class EncoderDataset(AbstractDataset["SentenceTransformer", str]):
+    """Saves a model into the folder ``path`` (whole or not at all); loads the folder's path.
+
+    The path and not the model: in which precision, on which device and with which attention an
+    encoder is loaded differs between training and inference, and is theirs to say.
+    """
+
+    def __init__(self, *, path: str, metadata: dict[str, Any] | None = None) -> None:
+        self._folder = PurePosixPath(path)
+        self.metadata = metadata
+
+    @property
+    def path(self) -> Path:
+        """The model's folder."""
+        return Path(self._folder)
+
+    def load(self) -> str:
+        if not self._exists():
+            raise InputError(
+                str(self.path),
+                expected="a folder with a trained encoder (modules.json)",
+                got="no such model",
+                fix="Run the pipeline that trains it, or put a sentence-transformers model there.",
+            )
+        return str(self.path)
+
+    def save(self, data: "SentenceTransformer") -> None:
+        save_encoder(data, self.path)
+
+    def _exists(self) -> bool:
+        return (self.path / "modules.json").is_file()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"path": str(self._folder)}

@@ -1,0 +1,70 @@
+"""From the arrays of a search to the candidate table, the seed passage forced in."""
+
+import numpy as np
+import polars as pl
+
+from gecko_kedro.fret.schemas import CANDIDATE, empty_table
+
+
+def candidates_with_seeds(
+    queries: pl.DataFrame,
+    *,
+    passage_ids: pl.Series,
+    ids: np.ndarray,
+    scores: np.ndarray,
+    seed_scores: np.ndarray,
+) -> pl.DataFrame:
+    """CANDIDATE rows of each query, best first (section 4.3 of the paper: the seed is among them).
+
+    ``ids`` (q, N) int64 are rows of ``passage_ids``, -1 where there are fewer passages than N;
+    ``scores`` (q, N) float32; ``seed_scores`` (q,) the inner product of a query with its seed
+    passage, NaN for a query without one. A seed that the search missed takes the place of the last
+    candidate, with its true score: N stays what it is.
+    """
+    if queries.is_empty() or ids.shape[1] == 0:
+        return empty_table(CANDIDATE)
+    found = ids >= 0
+    rows, columns = np.nonzero(found)
+    table = pl.DataFrame(
+        {
+            "query_id": queries["query_id"].gather(rows),
+            "passage_id": passage_ids.gather(ids[rows, columns]),
+            "retriever_rank": (columns + 1).astype(np.int32),
+            "retriever_score": scores[rows, columns].astype(np.float32),
+            "last": columns == found.sum(axis=1)[rows] - 1,
+        }
+    )
+    seeds = queries.select(
+        "query_id",
+        pl.col("passage_id").alias("seed_id"),
+        pl.Series("seed_score", seed_scores.astype(np.float32)),
+    )
+    table = table.join(seeds, on="query_id", how="left", maintain_order="left")
+    has_seed = (pl.col("passage_id") == pl.col("seed_id")).any().over("query_id")
+    missing = pl.col("seed_id").is_not_null() & pl.col("seed_score").is_not_nan() & ~has_seed
+    replace = pl.col("last") & missing.fill_null(value=False)
+    return table.with_columns(
+        pl.when(replace).then("seed_id").otherwise("passage_id").alias("passage_id"),
+        pl.when(replace).then("seed_score").otherwise("retriever_score").alias("retriever_score"),
+    ).select(
+        "query_id",
+        "passage_id",
+        "retriever_rank",
+        "retriever_score",
+        (pl.col("passage_id") == pl.col("seed_id")).fill_null(value=False).alias("is_seed"),
+    )
+
+
+def candidate_metrics(candidates: pl.DataFrame, *, n_candidates: int) -> dict[str, float]:
+    """How well the seed retriever finds the seeds: shares at rank 1 and within N, mean rank."""
+    seeds = candidates.filter("is_seed")
+    if seeds.is_empty():
+        return {"queries": float(candidates["query_id"].n_unique()), "seeds": 0.0}
+    ranks = seeds["retriever_rank"]
+    return {
+        "queries": float(candidates["query_id"].n_unique()),
+        "seeds": float(seeds.height),
+        "seed_at_rank_1": float((ranks == 1).mean()),  # type: ignore[arg-type]
+        "seed_before_last": float((ranks < n_candidates).mean()),  # type: ignore[arg-type]
+        "mean_seed_rank": float(ranks.mean()),  # type: ignore[arg-type]
+    }

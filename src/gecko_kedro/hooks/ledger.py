@@ -1,0 +1,136 @@
+"""What a run costs: seconds and peak memory of each node, and what the teacher was asked."""
+
+import json
+import logging
+import platform
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import psutil
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.pipeline.node import Node
+
+from gecko_kedro import events
+from gecko_kedro.datasets._atomic import atomic_path
+
+logger = logging.getLogger(__name__)
+LEDGER = Path("data/08_reporting/run_ledger.json")
+_PACKAGES = (
+    "gecko-kedro", "torch", "transformers", "sentence-transformers", "mteb", "kedro", "mlflow",
+    "numpy", "polars", "usearch",
+)  # fmt: skip
+
+
+class LedgerHooks:
+    """Keeps ``data/08_reporting/run_ledger.json``: the report and MLflow read it.
+
+    A node's time ends with the last save of its outputs, since a generator works while it is being
+    saved. Entries of nodes that this run does not touch stay: a re-run of one stage keeps the
+    costs of the others.
+    """
+
+    def __init__(self) -> None:
+        self._file = LEDGER
+        self._started = 0.0
+        self._stop_listening: Callable[[], None] | None = None
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Learn where the project lies."""
+        self._file = Path(context.project_path) / LEDGER
+
+    @hook_impl
+    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
+        """Open the ledger."""
+        self._update({"run": _describe_run(run_params)})
+        self._stop_listening = events.subscribe(self._on_event)
+
+    @hook_impl
+    def before_node_run(self, node: Node) -> None:
+        """Start the clock."""
+        self._started = time.perf_counter()
+        reset_peak_memory()
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:
+        """Note time and memory up to this save."""
+        entry = {
+            "seconds": round(time.perf_counter() - self._started, 3),
+            "peak_mb": round(peak_memory_mb(), 1),
+        }
+        self._update({"nodes": {node.name: entry}})
+
+    @hook_impl
+    def after_pipeline_run(self) -> None:
+        """Close the ledger and say where the report is."""
+        self._close()
+
+    @hook_impl
+    def on_pipeline_error(self, error: Exception) -> None:
+        """Close the ledger."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._stop_listening is not None:
+            self._stop_listening()
+            self._stop_listening = None
+
+    def _on_event(self, name: str, step: int, values: Mapping[str, float]) -> None:
+        if name.endswith(".teacher"):
+            self._update({"teacher": {name.removesuffix(".teacher"): dict(values)}})
+
+    def _update(self, changes: dict[str, dict[str, Any]]) -> None:
+        ledger = read_ledger(self._file)
+        for section, entries in changes.items():
+            ledger[section] = ledger.get(section, {}) | entries
+        with atomic_path(self._file) as temporary:
+            temporary.write_text(json.dumps(ledger, indent=1), "utf-8")
+
+
+def read_ledger(file: Path) -> dict[str, Any]:
+    """The ledger, empty when there is none yet."""
+    if not file.is_file():
+        return {}
+    ledger: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    return ledger
+
+
+def _describe_run(run_params: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "pipelines": run_params.get("pipeline_names") or ["__default__"],
+        "env": run_params.get("env"),
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}, {psutil.cpu_count()} CPUs",
+        "versions": {name: found for name in _PACKAGES if (found := _version(name))},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def reset_peak_memory() -> None:
+    """Start the kernel's high-water mark afresh, where the kernel allows it (Linux)."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5", "ascii")
+    except OSError:
+        logger.debug("no /proc/self/clear_refs: peak memory is that of the whole run")
+
+
+def peak_memory_mb() -> float:
+    """Highest resident size since the last reset, in MiB; the present one where unknown."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        for line in status.read_text("ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    return float(psutil.Process().memory_info().rss) / 2**20

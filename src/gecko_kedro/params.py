@@ -1,0 +1,224 @@
+"""The parameters: one frozen model for each pipeline and one for each thing that several share.
+
+Values live in conf/base/parameters_*.yml, which say unit and the paper's value; here are types and
+bounds. Nothing has a default in Python, so what YAML says is what runs. A field that only changes
+how fast a result is made is marked ``EXECUTION``: it is no part of a fingerprint.
+"""
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from gecko_kedro.errors import InputError
+from gecko_kedro.teacher.settings import TeacherSettings
+from gecko_kedro.training.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+EXECUTION: dict[str, Any] = {"execution_only": True}
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Count = Annotated[int, Field(ge=1)]
+Limit = Annotated[int, Field(ge=1)] | None
+PairKind = Literal["summary_body", "title_body", "name_body", "lead_body"]
+Ranker = Literal["query_likelihood", "relevance", "retriever"]
+
+
+class Params(BaseModel):
+    """Frozen, and a name that is not known is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PythonDocsParams(Params):
+    """The embedded corpus: docstrings of the installed packages."""
+
+    include: list[str] | None
+    exclude: list[str]
+    stdlib: bool
+    workers: Count = Field(json_schema_extra=EXECUTION)
+
+
+class HeldoutParams(Params):
+    """What training never sees, so that evaluation can."""
+
+    groups: list[str]
+    fraction: Share
+    max_passages: Limit
+    pair_kinds: list[PairKind]
+
+
+class CorpusParams(Params):
+    """Where passages come from and how they are cut."""
+
+    source: str
+    columns: dict[str, str | None]
+    split: str
+    python_docs: PythonDocsParams
+    min_words: Annotated[int, Field(ge=0)]
+    max_words: Count
+    overlap_words: Annotated[int, Field(ge=0)]
+    near_duplicate_threshold: Share | None
+    max_passages: Limit
+    pair_kinds: list[PairKind]
+    heldout: HeldoutParams
+    seed: Seed
+
+    @model_validator(mode="after")
+    def _overlap_fits(self) -> "CorpusParams":
+        if self.overlap_words >= self.max_words:
+            raise ValueError("overlap_words must be smaller than max_words")
+        return self
+
+
+class QueriesParams(Params):
+    """An existing query log without labels."""
+
+    source: str | None
+    columns: dict[str, str | None]
+    use: Literal["join", "replace"]
+    task_name: str
+
+
+class EncoderParams(Params):
+    """The initial embedder and base model."""
+
+    reference: str
+    device: str = Field(json_schema_extra=EXECUTION)
+    dtype: Literal["auto", "float32", "bfloat16"]
+    batch_size: Count = Field(json_schema_extra=EXECUTION)
+    max_seq_length: Count
+    trust_remote_code: bool
+
+    def load(
+        self, reference: str | None = None, *, for_training: bool = False
+    ) -> "SentenceTransformer":
+        """The encoder ``reference``, by default the base model, as these parameters say."""
+        from gecko_kedro.encoder.loading import load_encoder
+
+        return load_encoder(
+            reference or self.reference,
+            device=self.device,
+            dtype=self.dtype,
+            max_seq_length=self.max_seq_length,
+            for_training=for_training,
+            trust_remote_code=self.trust_remote_code,
+        )
+
+
+class SynthesizeParams(Params):
+    """How many queries, and which ones are thrown away."""
+
+    n_seeds: Count
+    queries_per_passage: Count
+    temperature: Annotated[float, Field(ge=0.0, le=2.0)]
+    top_p: Annotated[float, Field(gt=0.0, le=1.0)]
+    max_query_words: Count
+    max_reject_rate: Share
+    shard_size: Count
+    seed: Seed
+
+
+class MineParams(Params):
+    """The seed retriever and the candidates."""
+
+    seed_retriever: Literal["trained", "given"]
+    train: TrainSettings
+    n_candidates: Annotated[int, Field(ge=2)]
+    embed_shard_size: Count
+    threads: Limit = Field(json_schema_extra=EXECUTION)
+
+
+class RelabelParams(Params):
+    """Rankers, fusion and the choice of positive and negative."""
+
+    rankers: Annotated[list[Ranker], Field(min_length=1)]
+    fusion_k: Annotated[float, Field(ge=0.0)]
+    positive: Literal["relabelled", "seed"]
+    negative: Literal["last", "sampled", "none"]
+    percent_of_positive: Annotated[float, Field(gt=0.0, le=1.0)] | None
+    shard_size: Count
+    seed: Seed
+
+
+class PretrainParams(Params):
+    """Pre-finetuning on natural pairs."""
+
+    max_pairs: Limit
+    train: TrainSettings
+
+
+class FinetuneParams(Params):
+    """Fine-tuning on the mixture."""
+
+    rates: dict[str, Annotated[float, Field(ge=0.0)]]
+    train: TrainSettings
+
+
+class EvaluateParams(Params):
+    """Tasks, dimensions and intervals."""
+
+    data: str | None
+    split: str
+    task_name: str
+    dimensions: list[Count]
+    max_queries: Limit
+    resamples: Count
+    confidence: Annotated[float, Field(gt=0.0, lt=1.0)]
+    seed: Seed
+
+
+class Parameters(Params):
+    """All of them, as the files of one environment give them."""
+
+    corpus: CorpusParams
+    queries: QueriesParams
+    teacher: TeacherSettings
+    encoder: EncoderParams
+    synthesize: SynthesizeParams
+    mine: MineParams
+    relabel: RelabelParams
+    pretrain: PretrainParams
+    finetune: FinetuneParams
+    evaluate: EvaluateParams
+
+
+def check_parameters(parameters: Mapping[str, Any]) -> Parameters:
+    """The checked parameters; every mistake is in one ``InputError``, with the nearest right name."""
+    try:
+        return Parameters.model_validate(dict(parameters))
+    except ValidationError as error:
+        mistakes = [_explain(mistake) for mistake in error.errors()]
+        raise InputError(
+            "parameters",
+            expected="known names and values within their bounds",
+            got="no valid parameters: " + "; ".join(text for text, _ in mistakes),
+            fix=" ".join(dict.fromkeys(fix for _, fix in mistakes)),
+        ) from error
+
+
+def _explain(mistake: Mapping[str, Any]) -> tuple[str, str]:
+    path = [str(part) for part in mistake["loc"]]
+    name = ".".join(path)
+    if mistake["type"] == "extra_forbidden":
+        known = _fields_at(path[:-1])
+        near = get_close_matches(path[-1], known, n=1, cutoff=0.5)
+        prefix = "".join(f"{part}." for part in path[:-1])
+        hint = f"Did you mean {prefix}{near[0]}?" if near else f"Known here: {', '.join(known)}."
+        return f"{name} is no parameter", hint
+    if mistake["type"] == "missing":
+        return f"{name} is missing", f"Set {name} (conf/base/parameters_{path[0]}.yml has it)."
+    return f"{name} = {mistake['input']!r}: {mistake['msg']}", f"Correct {name}."
+
+
+def _fields_at(path: Sequence[str]) -> list[str]:
+    model: type[BaseModel] = Parameters
+    for part in path:
+        annotation = model.model_fields[part].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return list(model.model_fields)

@@ -1,0 +1,32 @@
+"""FRet (and other sets) -> gecko encoder."""
+
+from kedro.pipeline import Pipeline
+
+from gecko_kedro.pipelines._namespace import stage, step
+from gecko_kedro.pipelines.finetune import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """Fine-tune the pretrained encoder on the unified mixture."""
+    return stage(
+        "finetune",
+        [
+            step(
+                nodes.mix_finetune_examples,
+                inputs=["fret", "natural_pairs", "params:finetune"],
+                outputs=["finetune_examples", "finetune_examples_quarantine"],
+            ),
+            step(
+                nodes.finetune_encoder,
+                inputs=[
+                    "pretrained_encoder",
+                    "finetune_examples",
+                    "finetune_checkpoints",
+                    "params:encoder",
+                    "params:finetune",
+                ],
+                outputs=["gecko_encoder", "finetune_history", "finetune_metrics"],
+            ),
+            step(nodes.plot_finetune_loss, inputs=["finetune_history"], outputs="finetune_plot"),
+        ],
+    )

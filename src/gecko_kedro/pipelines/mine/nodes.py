@@ -1,0 +1,144 @@
+"""Nodes of mine: a seed retriever finds the candidate passages of each query."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from gecko_kedro import encoder, fret, retrieval, training
+from gecko_kedro.params import EncoderParams, MineParams
+from gecko_kedro.progress import Progress
+from gecko_kedro.shards import Shard, count_missing, missing_pieces
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+logger = logging.getLogger(__name__)
+
+
+def select_seed_examples(
+    queries: pl.DataFrame, passages: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """(query, seed passage) as training examples; a query from a log has no seed and is left out."""
+    made = training.from_seed_queries(queries, passages)
+    logger.info("select_seed_examples: %d examples", made.examples.height)
+    return made.examples, made.quarantine
+
+
+def train_seed_retriever(
+    seed_examples: pl.DataFrame, checkpoints: Path, encoder_params: EncoderParams, params: MineParams
+) -> "tuple[SentenceTransformer, pl.DataFrame]":
+    """Train the retriever that mines, on (query, seed passage) with in-batch negatives (footnote 1)."""
+    base = encoder_params.load(for_training=True)
+    if params.seed_retriever == "given":
+        logger.info("train_seed_retriever: %s is used as it is", encoder_params.reference)
+        return base, training.empty_history()
+    result = training.train_encoder(
+        base,
+        seed_examples,
+        settings=params.train,
+        loss="in_batch",
+        name="seed_retriever",
+        checkpoints=checkpoints,
+    )
+    return result.model, result.history
+
+
+def embed_passages(
+    seed_retriever: str,
+    passages: pl.DataFrame,
+    finished: frozenset[int],
+    encoder_params: EncoderParams,
+    params: MineParams,
+) -> Iterator[Shard]:
+    """Vectors of all passages, shard by shard."""
+    texts = [
+        encoder.render_passage(title, text)
+        for title, text in passages.select("title", "text").iter_rows()
+    ]
+    rows = passages.select("passage_id", pl.Series("input", texts))
+    yield from _embed("embed_passages", rows, seed_retriever, finished, encoder_params, params)
+
+
+def embed_queries(
+    seed_retriever: str,
+    queries: pl.DataFrame,
+    finished: frozenset[int],
+    encoder_params: EncoderParams,
+    params: MineParams,
+) -> Iterator[Shard]:
+    """Vectors of task and query together, shard by shard (introduction and figure 2)."""
+    texts = [
+        encoder.render_query(task, query)
+        for task, query in queries.select("task_name", "query").iter_rows()
+    ]
+    rows = queries.select("query_id", pl.Series("input", texts))
+    yield from _embed("embed_queries", rows, seed_retriever, finished, encoder_params, params)
+
+
+def _embed(
+    name: str,
+    rows: pl.DataFrame,
+    reference: str,
+    finished: frozenset[int],
+    encoder_params: EncoderParams,
+    params: MineParams,
+) -> Iterator[Shard]:
+    missing = count_missing(rows, size=params.embed_shard_size, finished=finished)
+    if missing == 0:
+        return
+    model = encoder_params.load(reference)
+    with Progress(name, total=missing, unit="text") as progress:
+        for piece in missing_pieces(rows, size=params.embed_shard_size, finished=finished):
+            vectors = encoder.encode_texts(
+                model, piece.rows["input"].to_list(), batch_size=encoder_params.batch_size
+            )
+            table = piece.rows.drop("input").with_columns(pl.Series("vector", vectors))
+            yield Shard(piece.index, piece.total, table)
+            progress.advance(piece.rows.height)
+
+
+def search_candidates(
+    queries: pl.DataFrame,
+    query_vector_shards: pl.DataFrame,
+    passage_vector_shards: pl.DataFrame,
+    params: MineParams,
+) -> tuple[pl.DataFrame, dict[str, float]]:
+    """The top N passages of each query by exact search, the seed passage forced in (section 4.3)."""
+    passage_ids = passage_vector_shards["passage_id"]
+    query_vectors, passage_vectors = _matrix(query_vector_shards), _matrix(passage_vector_shards)
+    found = retrieval.Index(passage_vectors).search(
+        query_vectors, params.n_candidates, threads=params.threads
+    )
+    candidates = fret.candidates_with_seeds(
+        queries,
+        passage_ids=passage_ids,
+        ids=found.ids,
+        scores=found.scores,
+        seed_scores=_seed_scores(queries, passage_ids, query_vectors, passage_vectors),
+    )
+    metrics = fret.candidate_metrics(candidates, n_candidates=params.n_candidates)
+    logger.info(
+        "search_candidates: %d queries x %d candidates out of %d passages (%s)",
+        queries.height, min(params.n_candidates, len(passage_ids)), len(passage_ids),
+        retrieval.simd_level(),
+    )  # fmt: skip
+    return candidates, metrics
+
+
+def _matrix(shards: pl.DataFrame) -> np.ndarray:
+    """(n, d) float32, as the kernel wants it."""
+    return np.ascontiguousarray(shards["vector"].to_numpy(), dtype=np.float32)
+
+
+def _seed_scores(
+    queries: pl.DataFrame, passage_ids: pl.Series, query_vectors: np.ndarray, passages: np.ndarray
+) -> np.ndarray:
+    """(q,) inner product of each query with its seed passage; NaN where there is no seed."""
+    rows = dict(zip(passage_ids, range(len(passage_ids)), strict=True))
+    seeds = [rows.get(seed, -1) for seed in queries["passage_id"]]
+    scores = np.einsum("qd,qd->q", query_vectors, passages[seeds])
+    return np.where(np.asarray(seeds) >= 0, scores, np.nan)

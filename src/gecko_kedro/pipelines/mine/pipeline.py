@@ -1,0 +1,57 @@
+"""(task, query) -> the N nearest passages."""
+
+from kedro.pipeline import Pipeline
+
+from gecko_kedro.pipelines._namespace import stage, step
+from gecko_kedro.pipelines.mine import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """Train a seed retriever on the synthetic pairs and search the candidates with it."""
+    return stage(
+        "mine",
+        [
+            step(
+                nodes.select_seed_examples,
+                inputs=["queries", "passages"],
+                outputs=["seed_examples", "seed_examples_quarantine"],
+            ),
+            step(
+                nodes.train_seed_retriever,
+                inputs=[
+                    "seed_examples",
+                    "seed_retriever_checkpoints",
+                    "params:encoder",
+                    "params:mine",
+                ],
+                outputs=["seed_retriever", "seed_retriever_history"],
+            ),
+            step(
+                nodes.embed_passages,
+                inputs=[
+                    "seed_retriever",
+                    "passages",
+                    "finished_passage_vector_shards",
+                    "params:encoder",
+                    "params:mine",
+                ],
+                outputs="passage_vector_shards",
+            ),
+            step(
+                nodes.embed_queries,
+                inputs=[
+                    "seed_retriever",
+                    "queries",
+                    "finished_query_vector_shards",
+                    "params:encoder",
+                    "params:mine",
+                ],
+                outputs="query_vector_shards",
+            ),
+            step(
+                nodes.search_candidates,
+                inputs=["queries", "query_vector_shards", "passage_vector_shards", "params:mine"],
+                outputs=["candidates", "mine_metrics"],
+            ),
+        ],
+    )

@@ -1,0 +1,48 @@
+"""Nodes of pretrain: pre-finetuning on natural pairs (section 2 of the specification)."""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from gecko_kedro import corpus, evaluation, training
+from gecko_kedro.params import EncoderParams, PretrainParams
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+logger = logging.getLogger(__name__)
+
+
+def select_pretrain_examples(
+    natural_pairs: pl.DataFrame, params: PretrainParams
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Natural pairs as training examples, capped."""
+    pairs = corpus.cap(natural_pairs, limit=params.max_pairs, seed=params.train.seed, key="pair_id")
+    made = training.from_pairs(pairs)
+    logger.info("select_pretrain_examples: %d examples", made.examples.height)
+    return made.examples, made.quarantine
+
+
+def pretrain_encoder(
+    pretrain_examples: pl.DataFrame,
+    checkpoints: Path,
+    encoder_params: EncoderParams,
+    params: PretrainParams,
+) -> "tuple[SentenceTransformer, pl.DataFrame, dict[str, float]]":
+    """In-batch softmax from query to passage (equation 2)."""
+    result = training.train_encoder(
+        encoder_params.load(for_training=True),
+        pretrain_examples,
+        settings=params.train,
+        loss="in_batch",
+        name="pretrain",
+        checkpoints=checkpoints,
+    )
+    return result.model, result.history, result.metrics
+
+
+def plot_pretrain_loss(pretrain_history: pl.DataFrame) -> Any:
+    """Loss and learning rate by step."""
+    return evaluation.plot_training(pretrain_history, title="Pre-finetuning")

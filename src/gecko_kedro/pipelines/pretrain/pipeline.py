@@ -1,0 +1,31 @@
+"""natural pairs -> pretrained encoder."""
+
+from kedro.pipeline import Pipeline
+
+from gecko_kedro.pipelines._namespace import stage, step
+from gecko_kedro.pipelines.pretrain import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """Pre-finetune the base encoder on the corpus's natural pairs."""
+    return stage(
+        "pretrain",
+        [
+            step(
+                nodes.select_pretrain_examples,
+                inputs=["natural_pairs", "params:pretrain"],
+                outputs=["pretrain_examples", "pretrain_examples_quarantine"],
+            ),
+            step(
+                nodes.pretrain_encoder,
+                inputs=[
+                    "pretrain_examples",
+                    "pretrain_checkpoints",
+                    "params:encoder",
+                    "params:pretrain",
+                ],
+                outputs=["pretrained_encoder", "pretrain_history", "pretrain_metrics"],
+            ),
+            step(nodes.plot_pretrain_loss, inputs=["pretrain_history"], outputs="pretrain_plot"),
+        ],
+    )

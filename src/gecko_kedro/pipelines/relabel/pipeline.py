@@ -1,0 +1,44 @@
+"""candidates -> judgements -> FRet."""
+
+from kedro.pipeline import Pipeline
+
+from gecko_kedro.pipelines._namespace import stage, step
+from gecko_kedro.pipelines.relabel import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """Rank the candidates two ways, fuse, and keep rank 1 as positive and a hard negative."""
+    return stage(
+        "relabel",
+        [
+            step(
+                nodes.judge_candidates,
+                inputs=[
+                    "queries",
+                    "candidates",
+                    "passages",
+                    "prompts",
+                    "response_store",
+                    "finished_judgement_shards",
+                    "params:teacher",
+                    "params:relabel",
+                ],
+                outputs="judgement_shards",
+            ),
+            step(
+                nodes.fuse_rankings,
+                inputs=["candidates", "judgement_shards", "params:relabel"],
+                outputs="rankings",
+            ),
+            step(
+                nodes.choose_examples,
+                inputs=["rankings", "queries", "passages", "params:relabel"],
+                outputs=["fret", "fret_quarantine"],
+            ),
+            step(
+                nodes.audit_labels,
+                inputs=["rankings", "fret"],
+                outputs=["relabel_metrics", "score_plot", "rank_plot", "label_sample"],
+            ),
+        ],
+    )

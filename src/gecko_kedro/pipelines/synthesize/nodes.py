@@ -1,0 +1,136 @@
+"""Nodes of synthesize: a corpus becomes passages, and seed passages become (task, query)."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from gecko_kedro import corpus, fret
+from gecko_kedro.params import CorpusParams, QueriesParams, SynthesizeParams
+from gecko_kedro.progress import Progress
+from gecko_kedro.shards import Shard, count_missing, missing_pieces
+from gecko_kedro.teacher import TeacherSettings, build_teacher
+
+logger = logging.getLogger(__name__)
+Counts = dict[str, int]
+
+
+def read_passages(
+    documents: corpus.ReadResult, params: CorpusParams
+) -> tuple[pl.DataFrame, pl.DataFrame, Counts]:
+    """Clean, chunk and de-duplicate the documents."""
+    made = corpus.make_passages(
+        documents.documents,
+        min_words=params.min_words,
+        max_words=params.max_words,
+        overlap_words=params.overlap_words,
+        near_duplicate_threshold=params.near_duplicate_threshold,
+        seed=params.seed,
+    )
+    quarantine = pl.concat([documents.quarantine, made.quarantine])
+    logger.info(
+        "read_passages: %d documents, %d passages, %d rows in quarantine",
+        documents.documents.height, made.passages.height, quarantine.height,
+    )  # fmt: skip
+    return made.passages, quarantine, documents.counts | made.counts
+
+
+def split_passages(
+    all_passages: pl.DataFrame, params: CorpusParams
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Hold whole groups (packages, documents) back for the evaluation; cap both sides."""
+    train, heldout = corpus.split_heldout(
+        all_passages,
+        groups=params.heldout.groups,
+        fraction=params.heldout.fraction,
+        seed=params.seed,
+    )
+    train = corpus.cap(train, limit=params.max_passages, seed=params.seed)
+    heldout = corpus.cap(heldout, limit=params.heldout.max_passages, seed=params.seed)
+    logger.info("split_passages: %d to train on, %d held out", train.height, heldout.height)
+    return train, heldout
+
+
+def pair_passages(
+    passages: pl.DataFrame, heldout_passages: pl.DataFrame, params: CorpusParams
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Natural (query, passage) pairs; no training pair repeats a held-out text or query."""
+    heldout = corpus.natural_pairs(heldout_passages, kinds=params.heldout.pair_kinds)
+    pairs = corpus.natural_pairs(passages, kinds=params.pair_kinds)
+    clean = corpus.decontaminate(pairs, heldout)
+    logger.info(
+        "pair_passages: %d natural pairs, %d held out, %d removed because they are held out",
+        clean.rows.height, heldout.height, clean.quarantine.height,
+    )  # fmt: skip
+    return clean.rows, heldout, clean.quarantine
+
+
+def sample_seeds(passages: pl.DataFrame, params: SynthesizeParams) -> pl.DataFrame:
+    """Draw the seed passages at random (section 3.1 of the paper)."""
+    seeds = corpus.cap(passages, limit=params.n_seeds, seed=params.seed)
+    logger.info("sample_seeds: %d of %d passages", seeds.height, passages.height)
+    return seeds
+
+
+def synthesize_queries(
+    seed_passages: pl.DataFrame,
+    passages: pl.DataFrame,
+    prompts: dict[str, Any],
+    store: Path,
+    finished: frozenset[int],
+    teacher_settings: TeacherSettings,
+    params: SynthesizeParams,
+) -> Iterator[tuple[Shard, Shard]]:
+    """Let the teacher write (task, query) for each seed passage, shard by shard.
+
+    The rejected replies of a shard come first, so that a shard of queries that is there has its
+    rejected replies there too.
+    """
+    teacher = build_teacher(teacher_settings, texts=passages["text"], store=store)
+    total = count_missing(seed_passages, size=params.shard_size, finished=finished)
+    with Progress("synthesize_queries", total=total, unit="passage") as progress:
+        for piece in missing_pieces(seed_passages, size=params.shard_size, finished=finished):
+            made = fret.synthesize_queries(
+                piece.rows,
+                teacher=teacher,
+                prompts=fret.Prompts.model_validate(prompts),
+                queries_per_passage=params.queries_per_passage,
+                temperature=params.temperature,
+                top_p=params.top_p,
+                seed=params.seed,
+            )
+            yield (
+                Shard(piece.index, piece.total, made.quarantine),
+                Shard(piece.index, piece.total, made.queries),
+            )
+            progress.advance(piece.rows.height)
+    teacher.report("synthesize")
+
+
+def filter_queries(
+    query_shards: pl.DataFrame,
+    rejected_reply_shards: pl.DataFrame,
+    query_log: pl.DataFrame,
+    passages: pl.DataFrame,
+    queries_params: QueriesParams,
+    params: SynthesizeParams,
+) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
+    """Drop what cannot be learned from, with reasons; a query log joins or replaces synthesis."""
+    kept = fret.filter_queries(
+        fret.join_query_log(
+            query_shards,
+            query_log,
+            use=queries_params.use,
+            task_name=queries_params.task_name,
+        ),
+        passages,
+        rejected=rejected_reply_shards,
+        max_words=params.max_query_words,
+        max_reject_rate=params.max_reject_rate,
+    )
+    logger.info(
+        "filter_queries: %d queries kept, %d rejected", kept.queries.height, kept.quarantine.height
+    )
+    return kept.queries, kept.quarantine, kept.counts

@@ -1,0 +1,60 @@
+"""corpus -> passages -> (task, query)."""
+
+from kedro.pipeline import Pipeline
+
+from gecko_kedro.pipelines._namespace import stage, step
+from gecko_kedro.pipelines.synthesize import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """Read a corpus, hold a part back, and let the teacher write queries for seed passages."""
+    return stage(
+        "synthesize",
+        [
+            step(
+                nodes.read_passages,
+                inputs=["documents", "params:corpus"],
+                outputs=["all_passages", "passages_quarantine", "corpus_metrics"],
+            ),
+            step(
+                nodes.split_passages,
+                inputs=["all_passages", "params:corpus"],
+                outputs=["passages", "heldout_passages"],
+            ),
+            step(
+                nodes.pair_passages,
+                inputs=["passages", "heldout_passages", "params:corpus"],
+                outputs=["natural_pairs", "heldout_pairs", "natural_pairs_quarantine"],
+            ),
+            step(
+                nodes.sample_seeds,
+                inputs=["passages", "params:synthesize"],
+                outputs="seed_passages",
+            ),
+            step(
+                nodes.synthesize_queries,
+                inputs=[
+                    "seed_passages",
+                    "passages",
+                    "prompts",
+                    "response_store",
+                    "finished_query_shards",
+                    "params:teacher",
+                    "params:synthesize",
+                ],
+                outputs=["rejected_reply_shards", "query_shards"],
+            ),
+            step(
+                nodes.filter_queries,
+                inputs=[
+                    "query_shards",
+                    "rejected_reply_shards",
+                    "query_log",
+                    "passages",
+                    "params:queries",
+                    "params:synthesize",
+                ],
+                outputs=["queries", "queries_quarantine", "synthesize_metrics"],
+            ),
+        ],
+    )

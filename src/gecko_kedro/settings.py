@@ -1,0 +1,20 @@
+"""Kedro's settings: hooks, and a config loader that lets the catalog read parameters."""
+
+from pathlib import Path
+
+from gecko_kedro.config import ParameterAwareConfigLoader
+from gecko_kedro.hooks import GuardHooks, LedgerHooks, TrackingHooks
+
+HOOKS = (GuardHooks(), LedgerHooks(), TrackingHooks())
+
+# Their hooks would start MLflow runs of their own, or send usage data.
+DISABLE_HOOKS_FOR_PLUGINS = ("kedro_mlflow", "kedro_telemetry")
+
+CONFIG_LOADER_CLASS = ParameterAwareConfigLoader
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "local",
+    "merge_strategy": {"parameters": "soft"},  # an override of one key keeps its neighbours
+    "config_patterns": {"mlflow": ["mlflow*"]},
+}
+CONF_SOURCE = "conf" if Path("conf/base").is_dir() else str(Path(__file__).parent / "conf")
