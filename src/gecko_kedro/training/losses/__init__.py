@@ -1,0 +1,1 @@
+"""Gecko's two losses, one file each."""

@@ -1,0 +1,144 @@
+"""Which rows are trained on, and in which batches: all of it decided before the first step."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from gecko_kedro.errors import InputError
+from gecko_kedro.training.examples import EXAMPLE_SCHEMA
+
+Rows = npt.NDArray[np.int64]
+
+# Rows are sorted by length within this many batches: the padding goes (+25 % speed), the order
+# stays random enough.
+_BATCHES_SORTED_TOGETHER = 32
+# Batches that wait for rows at the same time; bounds the work where all rows share one passage.
+_OPEN_BATCHES = 64
+
+
+def mix_examples(
+    sets: Mapping[str, pl.DataFrame], rates: Mapping[str, float], seed: int
+) -> pl.DataFrame:
+    """One EXAMPLE table from several: a row of set ``s`` is seen ``rates[s]`` times an epoch.
+
+    1 takes every row once, 0.25 a random quarter of them, 2.5 every row twice and a random half
+    once more, 0 none. A set that has no rate, or a rate that has no set, raises InputError.
+    """
+    if sets.keys() != rates.keys() or any(rate < 0 for rate in rates.values()):
+        raise InputError(
+            "mixture rates",
+            expected=f"a rate of at least 0 for each of {sorted(sets)}",
+            got=dict(rates),
+            fix="Write one rate a set; 0 leaves a set out.",
+        )
+    parts = [pl.DataFrame(schema=EXAMPLE_SCHEMA)]
+    for number, name in enumerate(sorted(sets)):
+        examples, rate = sets[name], rates[name]
+        whole, wanted = int(rate), round(rate * examples.height)
+        generator = np.random.default_rng([seed, number])
+        rest = generator.permutation(examples.height)[: wanted - whole * examples.height]
+        parts += [examples] * whole
+        parts.append(examples[np.sort(rest)])
+    return pl.concat(parts)
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """The batches of a whole run: row numbers of the examples, in the order of the steps."""
+
+    batches: tuple[Rows, ...]
+    epoch_ends: tuple[int, ...]  # steps done when each epoch ends
+    left_out: int  # rows of the first epoch that are in no batch
+
+    def epoch(self, step: int) -> float:
+        """How many epochs are done after ``step`` steps."""
+        ends = (0, *self.epoch_ends)
+        return float(np.interp(step, ends, np.arange(len(ends))))
+
+
+def plan_batches(
+    examples: pl.DataFrame,
+    *,
+    batch_size: int,
+    epochs: int,
+    max_steps: int | None,
+    seed: int,
+) -> BatchPlan:
+    """The same batches for the same arguments, so that a resumed run only skips those done.
+
+    The rows of a batch come from one data set, are alike in having a negative or not, alike in
+    length, and no text occurs in two of them (two synthetic queries of one passage are never in
+    one batch). A batch is short where no further row fits. A single row without a negative
+    teaches nothing (its loss is exactly 0): it is left out and counted, unless that is all there
+    is. ``max_steps`` ends the run earlier than ``epochs``.
+    """
+    texts = text_ids(examples)
+    lengths = examples.select(
+        pl.max_horizontal(
+            pl.col("positive").str.len_chars(), pl.col("negative").str.len_chars().fill_null(0)
+        )
+    ).to_series()
+    groups = _groups(examples)
+    planned = []
+    for epoch in range(epochs):
+        batches: list[Rows] = []
+        for number, rows in enumerate(groups):
+            generator = np.random.default_rng([seed, epoch, number])
+            ordered = _by_length(generator.permutation(rows), lengths.to_numpy(), batch_size)
+            batches += _without_repeated_texts(ordered, texts, batch_size)
+        order = np.random.default_rng([seed, epoch]).permutation(len(batches))
+        useful = [batches[i] for i in order if len(batches[i]) > 1 or texts[batches[i][0], 2] >= 0]
+        planned.append(useful or batches[:1])
+    left_out = examples.height - sum(map(len, planned[0])) if planned else 0
+    ends = tuple(accumulate(map(len, planned)))
+    steps = [batch for batches in planned for batch in batches][:max_steps]
+    return BatchPlan(tuple(steps), ends, left_out)
+
+
+def text_ids(examples: pl.DataFrame) -> Rows:
+    """``(n, 3)`` ids of the texts of query, positive and negative; -1 for no negative.
+
+    Two texts have the same id when they differ in nothing but case and outer blanks.
+    """
+    columns = [examples[name] for name in ("query", "positive", "negative")]
+    plain = pl.concat([column.alias("text") for column in columns])
+    ids = plain.str.strip_chars().str.to_lowercase().rank("dense").cast(pl.Int64).fill_null(-1)
+    return ids.to_numpy().reshape(3, -1).T.copy()
+
+
+def _groups(examples: pl.DataFrame) -> list[Rows]:
+    numbered = examples.select(
+        "dataset", has_negative=pl.col("negative").is_not_null()
+    ).with_row_index("row")
+    parts = numbered.partition_by("dataset", "has_negative", maintain_order=True)
+    return [part["row"].cast(pl.Int64).to_numpy() for part in parts]
+
+
+def _by_length(rows: Rows, lengths: npt.NDArray[np.integer], batch_size: int) -> Rows:
+    size = _BATCHES_SORTED_TOGETHER * batch_size
+    chunks = [rows[start : start + size] for start in range(0, len(rows), size)]
+    return np.concatenate([chunk[np.argsort(lengths[chunk], kind="stable")] for chunk in chunks])
+
+
+def _without_repeated_texts(rows: Rows, texts: Rows, batch_size: int) -> list[Rows]:
+    """First fit: a row joins the oldest open batch that has none of its texts."""
+    done: list[list[int]] = []
+    opened: list[tuple[list[int], set[int]]] = []
+    for row in rows.tolist():
+        own = {text for text in texts[row].tolist() if text >= 0}
+        place = next((batch for batch in opened if own.isdisjoint(batch[1])), None)
+        if place is None:
+            if len(opened) == _OPEN_BATCHES:
+                done.append(opened.pop(0)[0])
+            place = ([], set())
+            opened.append(place)
+        place[0].append(row)
+        place[1].update(own)
+        if len(place[0]) == batch_size:
+            opened.remove(place)
+            done.append(place[0])
+    return [np.array(batch, dtype=np.int64) for batch in (*done, *(b for b, _ in opened))]
