@@ -1,0 +1,162 @@
+"""Reading retrieval tasks that were made elsewhere: BEIR folders, JSONL and Parquet files."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+
+from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
+from gecko_kedro.errors import InputError
+from gecko_kedro.evaluation.tasks import CheckedData, checked, quarantined
+
+_TABLES = ("corpus", "queries", "qrels")
+# Where each table of a folder may lie; the first that exists is read.
+_PLACES = {
+    "corpus": ("corpus.parquet", "corpus.jsonl", "corpus/{split}.parquet"),
+    "queries": (
+        "queries_{split}.parquet", "queries_{split}.jsonl", "queries.parquet", "queries.jsonl",
+        "queries/{split}.parquet",
+    ),
+    "qrels": (
+        "qrels/{split}.tsv", "qrels_{split}.parquet", "qrels_{split}.jsonl", "qrels_{split}.tsv",
+        "qrels.parquet", "qrels.jsonl", "qrels.tsv", "qrels/{split}.parquet",
+    ),
+}  # fmt: skip
+# Our column: the names it has in the wild (BEIR, mteb, ../shared/data's layout).
+_COLUMNS: dict[str, dict[str, tuple[str, ...]]] = {
+    "corpus": {"id": ("id", "_id"), "title": ("title",), "text": ("text",)},
+    "queries": {"id": ("id", "_id"), "text": ("text", "query"), "group": ("group",)},
+    "qrels": {
+        "query_id": ("query_id", "query-id"),
+        "passage_id": ("passage_id", "doc_id", "corpus-id", "corpus_id"),
+        "score": ("score",),
+    },
+}
+_OPTIONAL = {"title", "group"}
+
+
+def read_retrieval_data(
+    source: str | Path | Mapping[str, str | Path],
+    *,
+    name: str,
+    split: str = "test",
+    task: str = "search result",
+    symmetric: bool = False,
+) -> CheckedData:
+    """Read a task from a folder, or from the files named by ``corpus``, ``queries``, ``qrels``.
+
+    Rows that cannot be read or scored are set aside with a reason; a missing file or column, or a
+    task with nothing left, raises ``InputError``. Queries without a ``group`` are their own group.
+    """
+    paths = _locate(source, split)
+    frames, aside = {}, [pl.DataFrame(schema=QUARANTINE_SCHEMA)]
+    for table in _TABLES:
+        raw, bad = _read_table(paths[table])
+        frames[table] = _with_our_columns(raw, table, paths[table])
+        aside.append(bad)
+    queries = frames["queries"].with_columns(pl.coalesce("group", "id"))
+    return checked(
+        name, frames["corpus"], queries, frames["qrels"], where=str(paths["corpus"].parent),
+        task=task, symmetric=symmetric, quarantine=pl.concat(aside),
+    )  # fmt: skip
+
+
+def _locate(source: str | Path | Mapping[str, str | Path], split: str) -> dict[str, Path]:
+    if isinstance(source, Mapping):
+        if set(source) != set(_TABLES):
+            raise InputError(
+                "files of a retrieval task", expected=f"the keys {list(_TABLES)}",
+                got=sorted(source), fix="Name one file for each.",
+            )  # fmt: skip
+        paths = {table: Path(source[table]) for table in _TABLES}
+    else:
+        folder = Path(source)
+        paths = {table: _first_existing(folder, table, split) for table in _TABLES}
+    for table, path in paths.items():
+        if not path.is_file():
+            raise InputError(
+                str(path), expected=f"the {table} of a retrieval task", got="no such file",
+                fix="Check the path.",
+            )  # fmt: skip
+    return paths
+
+
+def _first_existing(folder: Path, table: str, split: str) -> Path:
+    places = [place.format(split=split) for place in _PLACES[table]]
+    for place in places:
+        if (folder / place).is_file():
+            return folder / place
+    there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else "no such folder"
+    raise InputError(
+        str(folder), expected=f"the {table} as one of {', '.join(places)}", got=there,
+        fix=f"Check the path and the split ({split!r}).",
+    )  # fmt: skip
+
+
+def _read_table(path: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows, all columns as they come, and the lines that are no rows (QUARANTINE_SCHEMA)."""
+    if path.suffix == ".jsonl":
+        return _read_jsonl(path)
+    nothing = pl.DataFrame(schema=QUARANTINE_SCHEMA)
+    try:
+        if path.suffix == ".parquet":
+            return pl.read_parquet(path), nothing
+        return pl.read_csv(path, separator="\t", infer_schema=False, quote_char=None), nothing
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise InputError(
+            str(path), expected="a readable Parquet, JSONL or tab-separated file", got=str(error),
+            fix="Write the file again.",
+        ) from error  # fmt: skip
+
+
+def _read_jsonl(path: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
+    rows: list[dict[str, object]] = []
+    aside = [pl.DataFrame(schema=QUARANTINE_SCHEMA)]
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line.decode("utf-8"))
+                if not isinstance(row, dict):
+                    raise TypeError("the line is no JSON object")
+            except (UnicodeDecodeError, json.JSONDecodeError, TypeError) as error:
+                reason = "not_utf8" if isinstance(error, UnicodeDecodeError) else "not_json"
+                shown: dict[str, object] = {
+                    "id": str(number),
+                    "line": line.decode("utf-8", "replace"),
+                }
+                aside.append(quarantined([shown], where=f"{path}, line {number}", reason=reason,
+                                         detail=str(error)))  # fmt: skip
+            else:
+                rows.append(_scalars(row))
+    return pl.DataFrame(rows, infer_schema_length=None, strict=False), pl.concat(aside)
+
+
+def _scalars(row: dict[str, object]) -> dict[str, object]:
+    """Values as strings (BEIR's ids are sometimes numbers); nested ones (metadata) are left out."""
+    return {
+        key: None if value is None else str(value)
+        for key, value in row.items()
+        if not isinstance(value, dict | list)
+    }
+
+
+def _with_our_columns(raw: pl.DataFrame, table: str, path: Path) -> pl.DataFrame:
+    chosen = []
+    for ours, aliases in _COLUMNS[table].items():
+        theirs = next((alias for alias in aliases if alias in raw.columns), None)
+        if theirs is None and ours not in _OPTIONAL:
+            raise InputError(
+                str(path), expected=f"a column {' or '.join(aliases)}",
+                got=raw.columns or "no rows", fix="Rename the column.",
+            )  # fmt: skip
+        column = pl.lit(None, pl.String) if theirs is None else pl.col(theirs)
+        if ours == "score":  # "1" and "1.0" are both seen; the rest becomes no_integer_score
+            number = column.cast(pl.Float64, strict=False)
+            column = pl.when(number == number.round()).then(number).cast(pl.Int64, strict=False)
+        else:
+            column = column.cast(pl.String)
+        chosen.append(column.alias(ours))
+    return raw.select(chosen)
