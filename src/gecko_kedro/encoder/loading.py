@@ -47,7 +47,7 @@ def load_encoder(
     source = resolve_reference(reference)
     place = get_device_name() if device == "auto" else device
     half = dtype == "bfloat16" or (dtype == "auto" and not for_training and fast_bf16(place))
-    with _quiet_loading(), _told_as_input_error(reference):
+    with quiet_loading(), _told_as_input_error(reference):
         model = SentenceTransformer(
             source,
             device=place,
@@ -57,7 +57,7 @@ def load_encoder(
     _end_in_normalisation(model)
     set_stages(model, read_stages(source))
     if max_seq_length is not None:
-        _limit_length(model, max_seq_length, reference=reference)
+        limit_length(model, max_seq_length, reference=reference)
     return model
 
 
@@ -133,7 +133,7 @@ def _told_as_input_error(reference: str) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet_loading() -> Iterator[None]:
+def quiet_loading() -> Iterator[None]:
     """No "Loading weights" bar for a model that is read in under a second."""
     from transformers.utils import logging as transformers_logging
 
@@ -153,7 +153,7 @@ def _end_in_normalisation(model: "SentenceTransformer") -> None:
         model.append(Normalize())
 
 
-def _limit_length(model: "SentenceTransformer", tokens: int, *, reference: str) -> None:
+def limit_length(model: "SentenceTransformer", tokens: int, *, reference: str) -> None:
     limit = longest_input(model)
     if limit is not None and tokens > limit:
         raise InputError(

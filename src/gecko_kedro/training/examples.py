@@ -1,13 +1,17 @@
 """The unified format: every training set becomes (task, query, positive, negative)."""
 
 import ast
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import polars as pl
 
-from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
+from gecko_kedro.corpus.quarantine import (
+    QuarantineRow,
+    count_reasons,
+    quarantine_row,
+    quarantine_table,
+)
 from gecko_kedro.encoder.formatting import GECKO, Templates, render_passage, render_query
 from gecko_kedro.errors import InputError
 
@@ -24,14 +28,16 @@ EXAMPLE_SCHEMA = pl.Schema(
     }
 )
 
-_SHOWN_CHARACTERS = 2000
 # Kinds of natural pairs whose query is the title or the name: the title would give it away.
 _TITLE_IS_THE_QUERY = ("title_body", "name_body")
 
 
 @dataclass(frozen=True)
 class ExampleResult:
-    """Good rows (EXAMPLE), bad rows (QUARANTINE), and counts: examples, then one per reason."""
+    """Good rows (EXAMPLE_SCHEMA), bad rows (QUARANTINE_SCHEMA) and counts.
+
+    ``counts`` has ``examples``, ``quarantined`` and one entry for each quarantine reason.
+    """
 
     examples: pl.DataFrame
     quarantine: pl.DataFrame
@@ -142,9 +148,9 @@ def check_examples(examples: pl.DataFrame, *, where: str) -> ExampleResult:
     rows = examples.select(EXAMPLE_SCHEMA.names()).with_row_index("row").with_columns(reason=reason)
     good = rows.filter(pl.col("reason").is_null()).drop("row", "reason")
     bad = rows.filter(pl.col("reason").is_not_null())
-    reasons = bad["reason"].value_counts(sort=True)
-    counts = {"examples": good.height} | dict(reasons.iter_rows())
-    return ExampleResult(good, _quarantined(bad, where=where), counts)
+    quarantined = _quarantined(bad, where=where)
+    counts = {"examples": good.height} | count_reasons(quarantined)
+    return ExampleResult(good, quarantine_table(quarantined), counts)
 
 
 def render_examples(examples: pl.DataFrame, *, templates: Templates = GECKO) -> pl.DataFrame:
@@ -214,21 +220,14 @@ def _described(schema: pl.Schema) -> str:
     return ", ".join(f"{name} {dtype}" for name, dtype in schema.items())
 
 
-def _quarantined(bad: pl.DataFrame, *, where: str) -> pl.DataFrame:
-    rows = [
-        {
-            "where": where,
-            "row_id": str(row.pop("row")),
-            "reason": row.pop("reason"),
-            "detail": f"data set {row['dataset']}",
-            "record": json.dumps(
-                {
-                    name: value[:_SHOWN_CHARACTERS] if isinstance(value, str) else value
-                    for name, value in row.items()
-                },
-                ensure_ascii=False,
-            ),
-        }
+def _quarantined(bad: pl.DataFrame, *, where: str) -> list[QuarantineRow]:
+    return [
+        quarantine_row(
+            where,
+            f"row {row['row']}",
+            reason=row["reason"],
+            detail=f"data set {row['dataset']}",
+            record={name: row[name] for name in EXAMPLE_SCHEMA},
+        )
         for row in bad.iter_rows(named=True)
     ]
-    return pl.DataFrame(rows, schema=QUARANTINE_SCHEMA)

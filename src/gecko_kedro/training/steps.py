@@ -1,0 +1,133 @@
+"""sentence-transformers' trainer, fed by a batch plan, watched, and with sealed checkpoints."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+from sentence_transformers import SentenceTransformerTrainer
+from sentence_transformers.base.sampler import DefaultBatchSampler
+from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
+from transformers import TrainerCallback
+from transformers.trainer_callback import PrinterCallback
+
+from gecko_kedro import events
+from gecko_kedro.errors import InputError
+from gecko_kedro.progress import Progress
+from gecko_kedro.training.checkpoints import seal_checkpoint
+from gecko_kedro.training.mixture import BatchPlan
+
+
+class PlannedBatches(DefaultBatchSampler):
+    """Gives the batches of a plan one after the other: a whole run is one pass."""
+
+    def __init__(self, dataset: Any, plan: BatchPlan) -> None:
+        super().__init__(dataset, batch_size=1, drop_last=False)
+        self.plan = plan
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for rows in self.plan.batches:
+            yield rows.tolist()
+
+    def __len__(self) -> int:
+        return len(self.plan.batches)
+
+
+class Collator(SentenceTransformerDataCollator):
+    """Tokenises a batch; the column ``negative`` goes where the batch has none."""
+
+    def __call__(self, features: list[dict[str, Any]]) -> dict[str, Any]:
+        if features[0].get("negative") is None:
+            features = [
+                {name: value for name, value in row.items() if name != "negative"}
+                for row in features
+            ]
+        batch: dict[str, Any] = super().__call__(features)
+        return batch
+
+
+class PlannedTrainer(SentenceTransformerTrainer):
+    """Runs the batches of ``plan``; a loss or gradient that is not finite stops it.
+
+    The rows of the batch at fault are then in ``<output_dir>/not_finite_step_<n>.jsonl``; the
+    weights have not taken that step.
+    """
+
+    def __init__(self, *, plan: BatchPlan, examples: pl.DataFrame, name: str, **rest: Any) -> None:
+        self.plan, self.examples, self.name = plan, examples, name
+        super().__init__(**rest)
+        self.remove_callback(PrinterCallback)  # prints each log entry where there is no bar
+        self.add_callback(_Watch(self))
+
+    @property
+    def folder(self) -> Path:
+        """Where the checkpoints go."""
+        return Path(str(self.args.output_dir))
+
+    def get_batch_sampler(self, dataset: Any, *_: Any, **__: Any) -> PlannedBatches:
+        return PlannedBatches(dataset, self.plan)
+
+    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+        """None: that card quotes training rows. ``encoder.card`` writes ours."""
+
+    def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+        loss = super().compute_loss(*args, **kwargs)
+        value = loss[0] if isinstance(loss, tuple) else loss
+        if not torch.isfinite(value):
+            self.stop("loss", value.item())
+        return loss
+
+    def stop(self, what: str, value: float) -> None:
+        """Write the rows of the current batch beside the checkpoints and raise InputError."""
+        step = self.state.global_step + 1
+        path = self.folder / f"not_finite_step_{step}.jsonl"
+        rows = self.examples[self.plan.batches[step - 1]]
+        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows.iter_rows(named=True))
+        path.write_text("".join(lines), encoding="utf-8")
+        raise InputError(
+            f"{self.name}, step {step}",
+            expected=f"a finite {what}",
+            got=value,
+            fix=f"Lower learning_rate, raise temperature or use precision fp32; its rows: {path}",
+        )
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        # Not the parent's: it pickles the training arguments and writes a card each time.
+        self.model.save_pretrained(output_dir or str(self.folder), create_model_card=False)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        seal_checkpoint(self.folder / f"checkpoint-{self.state.global_step}")
+
+
+class _Watch(TrainerCallback):
+    """Progress, live metrics, and the check of the gradients."""
+
+    def __init__(self, trainer: PlannedTrainer) -> None:
+        self.trainer = trainer
+        self.progress: Progress | None = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        remaining = len(self.trainer.plan.batches) - state.global_step
+        self.progress = Progress(self.trainer.name, total=remaining, unit="step")
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        gradients = [p.grad for p in self.trainer.model.parameters() if p.grad is not None]
+        if not torch.stack([gradient.isfinite().all() for gradient in gradients]).all():
+            self.trainer.stop("gradient", float("nan"))
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self.progress is not None:
+            self.progress.advance()
+
+    def on_log(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        logs: Mapping[str, float] = more["logs"]
+        values = {key: float(logs[key]) for key in ("loss", "learning_rate") if key in logs}
+        if "loss" in values:
+            events.emit(self.trainer.name, state.global_step, values)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self.progress is not None:
+            self.progress.__exit__()
