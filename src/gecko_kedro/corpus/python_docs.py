@@ -32,11 +32,9 @@ logger = logging.getLogger(__name__)
 
 STDLIB = "stdlib"
 # Test suites repeat each other's one-liners; vendored copies repeat whole packages.
-_SKIPPED_FOLDERS = frozenset(
-    ["test", "tests", "idle_test", "idlelib"]
-    + ["_vendor", "vendor", "_vendored", "vendored"]
-    + ["site-packages", "dist-packages", "__pycache__"]
-)
+_TESTS = ("test", "tests", "idle_test", "idlelib")
+_VENDORED = ("_vendor", "vendor", "_vendored", "vendored")
+_SKIPPED_FOLDERS = {*_TESTS, *_VENDORED, "site-packages", "dist-packages", "__pycache__"}
 _FILES_WORTH_A_POOL = 400  # below this, starting worker processes takes longer than reading
 _FILES_PER_BATCH = 32
 

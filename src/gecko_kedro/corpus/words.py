@@ -3,7 +3,7 @@
 A *word* is a run of characters between white space, with three exceptions, so that word limits
 mean about the same number of tokens everywhere:
 
-* each Han or Kana character is a word of its own (as word processors count them);
+* each Han or Kana character is a word of its own, with the punctuation that closes it;
 * in Thai, Lao, Tibetan, Burmese and Khmer each four characters are a word;
 * a run of more than 32 characters (base64, minified code) counts one word for each 32.
 
@@ -19,8 +19,14 @@ _ONE_EACH = (
 )
 _FOUR_EACH = "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff"  # Thai to Tibetan, Burmese, Khmer
 
+_CLOSING = "\u3001\u3002\u3009\u300b\u300d\u300f\u3011\u3015"  # Chinese and Japanese punctuation
+_CLOSING += "\uff01\uff09\uff0c\uff0e\uff1a\uff1b\uff1f\uff3d\uff5d"
+
 # The same pattern is run by Python's re and by polars' Rust engine: no look-around, no \p{..}.
-WORD_PATTERN = rf"[{_ONE_EACH}]|[{_FOUR_EACH}]{{1,4}}|[^\s{_ONE_EACH}{_FOUR_EACH}]{{1,32}}"
+WORD_PATTERN = (
+    rf"[{_ONE_EACH}][{_CLOSING}]*|[{_CLOSING}]+|[{_FOUR_EACH}]{{1,4}}"
+    rf"|[^\s{_ONE_EACH}{_FOUR_EACH}{_CLOSING}]{{1,32}}"
+)
 WORD = re.compile(WORD_PATTERN)
 
 

@@ -1,0 +1,140 @@
+"""Natural (query, passage) pairs: what a corpus itself says belongs together."""
+
+import logging
+import re
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple, get_args
+
+import polars as pl
+
+from gecko_kedro.corpus.chunking import first_sentence
+from gecko_kedro.corpus.quarantine import count_reasons, quarantine_row, quarantine_table
+from gecko_kedro.corpus.results import PairResult
+from gecko_kedro.corpus.schemas import PAIR_SCHEMA
+from gecko_kedro.corpus.words import count_words, normalise
+from gecko_kedro.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+PairKind = Literal["summary_body", "title_body", "name_body", "lead_body"]
+PAIR_KINDS: tuple[PairKind, ...] = get_args(PairKind)
+
+# Table 9 of the paper names five tasks. A summary, a title, a name and an opening sentence all
+# look for the document that they belong to, which it calls "search result"; "question answering"
+# is for questions, of which natural pairs have none.
+TASK_NAMES: dict[PairKind, str] = dict.fromkeys(PAIR_KINDS, "search result")
+
+_LEAD_WORDS = (4, 60)
+_REST_WORDS = 20
+# Shorter queries, such as most titles, are bound to occur in a text about them.
+_VERBATIM_WORDS = 5
+_DOTTED_NAME = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)+")
+# Borders inside an identifier: fooBar, HTTPServer, and underscores and dots.
+_NAME_BORDER = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[._]+")
+
+
+class _Candidate(NamedTuple):
+    query: str
+    text: str
+
+
+def natural_pairs(passages: pl.DataFrame, *, kinds: Sequence[str]) -> pl.DataFrame:
+    """The pairs of ``collect_pairs``, PAIR_SCHEMA, without what was set aside."""
+    return collect_pairs(passages, kinds=kinds).pairs
+
+
+def collect_pairs(passages: pl.DataFrame, *, kinds: Sequence[str]) -> PairResult:
+    """Natural pairs of each kind, in the order of ``kinds`` and then of ``passages``.
+
+    * ``summary_body``: the summary line finds the text.
+    * ``title_body``: the title finds the text; not for a title that is a dotted name.
+    * ``name_body``: the words of a dotted name ("json.JSONDecoder" -> "json json decoder") find
+      the text.
+    * ``lead_body``: the first sentence (4 to 60 words) finds the rest (at least 20 words), where
+      there is neither title nor summary.
+
+    Summary, title and lead belong to the beginning of a document, so only passages that start at
+    offset 0 give pairs. Set aside: ``query_in_text``, a query of five words or more that occurs
+    word for word in its text and would teach string matching; ``duplicate_query``, among all
+    kinds; ``duplicate_text``, within a kind. Both would be false negatives in a batch. The first
+    stays; case and white space are no difference.
+    """
+    _check_kinds(kinds)
+    rows, aside = [], []
+    queries: set[str] = set()
+    for kind in dict.fromkeys(kinds):
+        texts: set[str] = set()
+        for passage in passages.iter_rows(named=True):
+            found = _candidate(kind, passage) if passage["start"] == 0 else None
+            if found is None:
+                continue
+            pair_id = f"{kind}:{passage['passage_id']}"
+            query, text = normalise(found.query), normalise(found.text)
+            reason = _reason(query, text, queries, texts)
+            if reason is not None:
+                record = {"kind": kind, **found._asdict()}
+                aside.append(
+                    quarantine_row("pairs", pair_id, reason=reason, detail=query, record=record)
+                )
+                continue
+            queries.add(query)
+            texts.add(text)
+            task = TASK_NAMES[kind]  # type: ignore[index]
+            of_passage = (passage["passage_id"], found.text, passage["group"])
+            rows.append((pair_id, kind, task, found.query, *of_passage))
+    pairs = pl.DataFrame(rows, schema=PAIR_SCHEMA, orient="row")
+    counts = {"pairs": pairs.height}
+    counts |= {kind: int((pairs["kind"] == kind).sum()) for kind in dict.fromkeys(kinds)}
+    counts |= count_reasons(aside)
+    logger.info("Natural pairs: %s", counts)
+    return PairResult(pairs, quarantine_table(aside), counts)
+
+
+def name_words(name: str) -> str:
+    """The words of a name: ``"sklearn.PCA.fit_transform"`` -> "sklearn pca fit transform"."""
+    return " ".join(_NAME_BORDER.sub(" ", name).split()).lower()
+
+
+def is_dotted_name(title: str) -> bool:
+    """Whether ``title`` is a qualified name such as ``json.decoder``, not words."""
+    return _DOTTED_NAME.fullmatch(title) is not None
+
+
+def _candidate(kind: str, passage: dict[str, Any]) -> _Candidate | None:
+    title, summary, text = passage["title"], passage["summary"], passage["text"]
+    if kind == "summary_body":
+        return _Candidate(summary, text) if summary else None
+    if kind == "lead_body":
+        return _lead(text) if not title and not summary else None
+    if not title or (kind == "name_body") != is_dotted_name(title):
+        return None
+    return _Candidate(name_words(title) if kind == "name_body" else title, text)
+
+
+def _lead(text: str) -> _Candidate | None:
+    lead, rest = first_sentence(text)
+    fewest, most = _LEAD_WORDS
+    if not fewest <= count_words(lead) <= most or count_words(rest) < _REST_WORDS:
+        return None
+    return _Candidate(" ".join(lead.split()), rest)
+
+
+def _reason(query: str, text: str, queries: set[str], texts: set[str]) -> str | None:
+    if query in queries:
+        return "duplicate_query"
+    if text in texts:
+        return "duplicate_text"
+    if query in text and count_words(query) >= _VERBATIM_WORDS:
+        return "query_in_text"
+    return None
+
+
+def _check_kinds(kinds: Sequence[str]) -> None:
+    unknown = [kind for kind in kinds if kind not in PAIR_KINDS]
+    if unknown or not kinds:
+        raise InputError(
+            "pairs.kinds",
+            expected=f"one or more of {', '.join(PAIR_KINDS)}",
+            got=unknown or "no kind",
+            fix="Correct the parameter.",
+        )
