@@ -5,11 +5,9 @@ from html.parser import HTMLParser
 
 _SPACES = re.compile(r"[ \t\r\n\f]+")  # HTML's white space; a no-break space stays
 _NOT_READ = frozenset(["script", "style", "template", "noscript", "nav", "svg", "head"])
-_BLOCKS = frozenset(
-    ("address", "article", "aside", "blockquote", "body", "br", "dd", "div", "dl", "dt")
-    + ("fieldset", "figcaption", "figure", "footer", "form", "header", "hr", "li", "main")
-    + ("ol", "p", "pre", "section", "table", "td", "th", "tr", "ul")
-)
+_BLOCKS = {"address", "article", "aside", "blockquote", "body", "br", "dd", "div", "dl", "dt"}
+_BLOCKS |= {"fieldset", "figcaption", "figure", "footer", "form", "header", "hr", "li", "main"}
+_BLOCKS |= {"ol", "p", "pre", "section", "table", "td", "th", "tr", "ul"}
 _PARAGRAPHS = frozenset(
     ["p", "div", "section", "article", "table", "ul", "ol", "pre", "blockquote"]
 )

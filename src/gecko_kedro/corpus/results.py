@@ -42,3 +42,12 @@ class QueryLogResult:
     queries: pl.DataFrame
     quarantine: pl.DataFrame
     counts: dict[str, int]
+
+
+@dataclass(frozen=True)
+class DecontaminationResult:
+    """The rows of a training table that stay, quarantined rows and counts."""
+
+    rows: pl.DataFrame
+    quarantine: pl.DataFrame
+    counts: dict[str, int]

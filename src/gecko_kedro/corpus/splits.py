@@ -1,12 +1,18 @@
 """Held-out groups, stable samples, and the removal of what evaluation must not see in training."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from hashlib import blake2b
 
 import polars as pl
 
-from gecko_kedro.corpus.quarantine import QuarantineRow, quarantine_table, set_aside
+from gecko_kedro.corpus.quarantine import (
+    QuarantineRow,
+    count_reasons,
+    quarantine_table,
+    set_aside,
+)
+from gecko_kedro.corpus.results import DecontaminationResult
 from gecko_kedro.corpus.words import normalise
 from gecko_kedro.errors import InputError
 
@@ -26,35 +32,37 @@ def split_heldout(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Split ``passages`` by whole groups into ``(train, heldout)``, both in the given order.
 
-    The groups named in ``groups`` are held out. Where none of them occurs (a corpus of one's own)
-    each group is held out with probability ``fraction``, by the hash of its name: a group stays on
-    its side when the corpus grows. Where chance holds out none of several groups, the one with the
-    lowest hash is.
+    The groups named in ``groups`` are held out, and of the others each with probability
+    ``fraction``, by the hash of its name: a group stays on its side when the corpus grows. Where
+    that holds out nothing though ``fraction`` is above 0, the group with the lowest hash is.
 
     Raises InputError when nothing is left to train on.
     """
     present = sorted(set(passages["group"]))
-    named = sorted(set(groups) & set(present))
-    missing = sorted(set(groups) - set(present))
-    if named:
-        out = named
-    else:
-        order = sorted(present, key=lambda group: (stable_hash(group, seed=seed), group))
-        out = [g for g in order if stable_hash(g, seed=seed) < fraction * _HASH_RANGE]
-        out = out or order[: 1 if fraction > 0 and len(order) > 1 else 0]
-    if missing:
-        logger.info("No passages of the held-out groups %s", ", ".join(missing))
-    is_out = pl.col("group").is_in(out)
+    hashes = {group: stable_hash(group, seed=seed) for group in present}
+    out = {g for g in present if g in groups or hashes[g] < fraction * _HASH_RANGE}
+    if not out and fraction > 0 and len(present) > 1:
+        out = {min(present, key=lambda group: (hashes[group], group))}
+    is_out = pl.col("group").is_in(sorted(out))
     train, heldout = passages.filter(~is_out), passages.filter(is_out)
     if train.is_empty():
         raise InputError(
-            "split_heldout",
+            "corpus.heldout",
             expected="passages of at least one group that is not held out",
-            got=f"no other group than {', '.join(out)}" if out else "no passages",
+            got=f"no group but {', '.join(sorted(out))}" if out else "no passages",
             fix="Name fewer held-out groups, lower the fraction or read a larger corpus.",
         )
-    logger.info("%d passages to train on, %d of %d groups held out (%d passages)",
-                train.height, len(out), len(present), heldout.height)  # fmt: skip
+    if missing := sorted(set(groups) - set(present)):
+        logger.info("No passages of the held-out groups %s", ", ".join(missing))
+    if heldout.is_empty():
+        logger.warning("Nothing is held out: name groups of this corpus, or set a fraction")
+    logger.info(
+        "%d passages to train on; %d of %d groups held out, %d passages",
+        train.height,
+        len(out),
+        len(present),
+        heldout.height,
+    )
     return train, heldout
 
 
@@ -71,35 +79,38 @@ def cap(passages: pl.DataFrame, *, limit: int | None, seed: int) -> pl.DataFrame
     return passages[sorted(chosen)]
 
 
-def decontaminate(
-    table: pl.DataFrame,
-    *,
-    id_column: str,
-    heldout_texts: Iterable[str],
-    columns: Sequence[str] = ("text", "query", "summary", "title"),
-) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, int]]:
+def decontaminate(training: pl.DataFrame, heldout: pl.DataFrame) -> DecontaminationResult:
     """Take the rows out of a training table that hold a text or query of the evaluation.
 
-    A row goes when one of ``columns`` (those that the table has) equals one of ``heldout_texts``,
-    case and white space ignored. Titles count only when they have three words or more:
-    "Introduction" is no leak. Gives the table, the quarantine (reasons
-    ``text_in_heldout``, ``query_in_heldout`` ...) and the counts by reason.
+    Both tables are passages or pairs; the first column of ``training`` is its id. A row goes when
+    its ``text``, ``query`` or ``summary`` equals any of these of ``heldout``, case and white space
+    ignored. Reasons: ``text_in_heldout``, ``query_in_heldout``, ``summary_in_heldout``. Titles are
+    not compared: "Introduction" is no leak.
     """
-    heldout = {normalise(text) for text in heldout_texts} - {""}
+    seen = {
+        normalise(value)
+        for column in _compared(heldout)
+        for value in heldout[column].drop_nulls().unique()
+    } - {""}
+    id_column = training.columns[0]
     aside: list[QuarantineRow] = []
-    counts: dict[str, int] = {}
-    for column in (name for name in columns if name in table.columns):
+    for column in _compared(training):
         details = {
             row_id: f"its {column} is in the evaluation data"
-            for row_id, value in table.select(id_column, column).iter_rows()
-            if value is not None
-            and normalise(value) in heldout
-            and (column != "title" or len(value.split()) >= 3)
+            for row_id, value in training.select(id_column, column).iter_rows()
+            if value is not None and normalise(value) in seen
         }
-        reason = f"{column}_in_heldout"
-        table, rows = set_aside(
-            table, details, id_column=id_column, where="decontamination", reason=reason
+        training, rows = set_aside(
+            training,
+            details,
+            id_column=id_column,
+            where="decontamination",
+            reason=f"{column}_in_heldout",
         )
-        counts[reason] = len(rows)
         aside += rows
-    return table, quarantine_table(aside), counts
+    counts = {"rows": training.height} | count_reasons(aside)
+    return DecontaminationResult(training, quarantine_table(aside), counts)
+
+
+def _compared(table: pl.DataFrame) -> list[str]:
+    return [column for column in ("text", "query", "summary") if column in table.columns]
