@@ -1,1 +1,30 @@
-"""Passages: reading, cleaning, chunking, deduplication and splits."""
+"""Passages: reading, cleaning, chunking, deduplication, splits and natural pairs."""
+
+from gecko_kedro.corpus.pairs import collect_pairs, natural_pairs
+from gecko_kedro.corpus.passages import make_passages
+from gecko_kedro.corpus.query_log import read_query_log
+from gecko_kedro.corpus.readers import read_corpus
+from gecko_kedro.corpus.results import (
+    DecontaminationResult,
+    PairResult,
+    PassageResult,
+    QueryLogResult,
+    ReadResult,
+)
+from gecko_kedro.corpus.splits import cap, decontaminate, split_heldout
+
+__all__ = [
+    "DecontaminationResult",
+    "PairResult",
+    "PassageResult",
+    "QueryLogResult",
+    "ReadResult",
+    "cap",
+    "collect_pairs",
+    "decontaminate",
+    "make_passages",
+    "natural_pairs",
+    "read_corpus",
+    "read_query_log",
+    "split_heldout",
+]

@@ -39,7 +39,7 @@ def read_corpus(
     wanted = list(dict.fromkeys(names.values()))
     if path.exists():
         return collect_documents(read_table(path, wanted=wanted), names, source=source)
-    if _looks_like_path(source):
+    if looks_like_path(source):
         raise InputError(
             source,
             expected="a folder or file",
@@ -49,7 +49,8 @@ def read_corpus(
     return collect_documents(read_hub(source, split=split, wanted=wanted), names, source=source)
 
 
-def _looks_like_path(source: str) -> bool:
+def looks_like_path(source: str) -> bool:
+    """Whether ``source`` means a file or folder, not a Hugging Face data set id."""
     return (
         source.startswith(("/", ".", "~"))
         or source.count("/") > 1

@@ -1,0 +1,35 @@
+"""Identity of a file or folder, cheap to take before every run."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+_HASHED_BYTES = 64 * 1024 * 1024  # larger files are told apart by size and time
+
+
+def source_identity(source: str, how: Any) -> str:
+    """A hash of what lies at ``source`` and of ``how`` it is read.
+
+    A file of at most 64 MB counts by its content, so that a copy or a fresh checkout is the same;
+    a larger one by size and time of change; a folder by the names, sizes and times of its files.
+    What is not on this machine (a Hub id, a missing file) counts by its name.
+    """
+    path = Path(source).expanduser()
+    digest = hashlib.sha256(repr(how).encode())
+    if path.is_dir():
+        digest.update(b"folder")
+        for file in sorted(file for file in path.rglob("*") if file.is_file()):
+            digest.update(f"{file.relative_to(path).as_posix()}{_stamp(file)}".encode())
+    elif path.is_file() and path.stat().st_size <= _HASHED_BYTES:
+        with path.open("rb") as content:
+            digest.update(hashlib.file_digest(content, "sha256").digest())
+    elif path.is_file():
+        digest.update(f"{path.name}{_stamp(path)}".encode())
+    else:
+        digest.update(source.encode())
+    return digest.hexdigest()
+
+
+def _stamp(file: Path) -> str:
+    stat = file.stat()
+    return f"\0{stat.st_size}\0{stat.st_mtime_ns}\0"
