@@ -1,4 +1,4 @@
-"""``python -m gecko_kedro --pipelines fret``: the same as ``kedro run``, from a project's folder."""
+"""``python -m gecko_kedro --pipelines fret``: ``kedro run`` without the kedro command."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The project's ``kedro run``: a mistake in the input ends in one readable line, not a traceback."""
+"""The project's ``kedro run``: bad input ends in one readable line, not in a traceback."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -14,7 +14,7 @@ def emit(name: str, step: int, values: Mapping[str, float]) -> None:
 
 
 def subscribe(listener: Listener) -> Callable[[], None]:
-    """Call ``listener(name, step, values)`` at each ``emit`` until the returned function is called."""
+    """Call ``listener(name, step, values)`` at each ``emit``; the returned function ends that."""
     _listeners.append(listener)
     return lambda: _listeners.remove(listener) if listener in _listeners else None
 

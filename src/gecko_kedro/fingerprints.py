@@ -1,10 +1,10 @@
 """What each dataset was made from, and whether that still holds.
 
-Kedro's ``--only-missing-outputs`` asks only whether an output exists. A changed parameter, prompt or
-corpus would go unnoticed, and a run would report success on stale data. So every persisted output
-has a *fingerprint*: a digest over its node's function, its node's parameters and the fingerprints of
-its node's inputs. It is kept beside the output together with the parts it was made of, so that a
-message can name what changed.
+Kedro's ``--only-missing-outputs`` asks only whether an output exists. A changed parameter, prompt
+or corpus would go unnoticed, and a run would report success on stale data. So every persisted
+output has a *fingerprint*: a digest over its node's function, its node's parameters and the
+fingerprints of its node's inputs. It is kept beside the output together with the parts it was made
+of, so that a message can name what changed.
 """
 
 import hashlib
@@ -70,7 +70,7 @@ class Fingerprints:
         for name in self.pipeline.datasets():
             dataset = self._dataset(name)
             if hasattr(dataset, "expect_fingerprint"):
-                dataset.expect_fingerprint(self.of(getattr(dataset, "of", None) or name).digest)
+                dataset.expect_fingerprint(self.of(getattr(dataset, "of", name)).digest)
 
     def changes(self) -> list[Change]:
         """Persisted outputs that exist and were made from something else, first causes first.
@@ -127,7 +127,7 @@ class Fingerprints:
         for later in self.pipeline.from_nodes(node.name).nodes:
             if later is not node:
                 made = self._of_node(later)
-                self._known |= {output: made for output in later.outputs}
+                self._known |= dict.fromkeys(later.outputs, made)
 
     def _is_scratch(self, name: str) -> bool:
         dataset = self._dataset(name)

@@ -187,7 +187,7 @@ class Parameters(Params):
 
 
 def check_parameters(parameters: Mapping[str, Any]) -> Parameters:
-    """The checked parameters; every mistake is in one ``InputError``, with the nearest right name."""
+    """The checked parameters; one ``InputError`` tells every mistake and the nearest right name."""
     try:
         return Parameters.model_validate(dict(parameters))
     except ValidationError as error:

@@ -21,7 +21,9 @@ def _stage(name: str) -> Pipeline:
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Six stages; ``fret`` and ``train``, which are sums of three; ``__default__`` is everything."""
+    """Six stages, their sums ``fret`` and ``train``, and ``__default__``, which is everything."""
     stages = {name: _stage(name) for name in STAGES}
-    sums = {name: sum((stages[part] for part in parts), Pipeline([])) for name, parts in SUMS.items()}
+    sums = {
+        name: sum((stages[part] for part in parts), Pipeline([])) for name, parts in SUMS.items()
+    }
     return stages | sums

@@ -24,9 +24,7 @@ class Piece:
     rows: pl.DataFrame
 
 
-def missing_pieces(
-    table: pl.DataFrame, *, size: int, finished: Collection[int]
-) -> Iterator[Piece]:
+def missing_pieces(table: pl.DataFrame, *, size: int, finished: Collection[int]) -> Iterator[Piece]:
     """Cut ``table`` into consecutive pieces of ``size`` rows and give those not in ``finished``.
 
     An empty table is one empty piece, so that its shard exists and carries the columns.

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gecko_kedro.errors import InputError
@@ -30,4 +30,5 @@ def atomic_path(path: Path) -> Iterator[Path]:
             fix="Free some space or change the permissions, then run again: finished work is kept.",
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()

@@ -7,6 +7,7 @@ from kedro.io.core import AbstractDataset
 
 from gecko_kedro.encoder.saving import save_encoder
 from gecko_kedro.errors import InputError
+from gecko_kedro.training.checkpoints import remove_checkpoints
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -17,10 +18,16 @@ class EncoderDataset(AbstractDataset["SentenceTransformer", str]):
 
     The path and not the model: in which precision, on which device and with which attention an
     encoder is loaded differs between training and inference, and is theirs to say.
+
+    ``training`` names the training that makes the model. Its checkpoints, in the sibling folder
+    ``checkpoints``, go once the model is saved: there is nothing left to resume.
     """
 
-    def __init__(self, *, path: str, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, *, path: str, training: str | None = None, metadata: dict[str, Any] | None = None
+    ) -> None:
         self._folder = PurePosixPath(path)
+        self._training = training
         self.metadata = metadata
 
     @property
@@ -40,6 +47,8 @@ class EncoderDataset(AbstractDataset["SentenceTransformer", str]):
 
     def save(self, data: "SentenceTransformer") -> None:
         save_encoder(data, self.path)
+        if self._training is not None:
+            remove_checkpoints(self.path.parent / "checkpoints", self._training)
 
     def _exists(self) -> bool:
         return (self.path / "modules.json").is_file()

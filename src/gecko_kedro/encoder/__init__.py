@@ -1,1 +1,15 @@
 """The embedding model: input format, loading, saving and encoding."""
+
+from gecko_kedro.encoder.encoding import encode_texts, truncate_vectors
+from gecko_kedro.encoder.formatting import render_passage, render_query
+from gecko_kedro.encoder.loading import load_encoder
+from gecko_kedro.encoder.saving import save_encoder
+
+__all__ = [
+    "encode_texts",
+    "load_encoder",
+    "render_passage",
+    "render_query",
+    "save_encoder",
+    "truncate_vectors",
+]

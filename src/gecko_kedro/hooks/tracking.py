@@ -49,7 +49,7 @@ class TrackingHooks:
             return
         if find_spec("mlflow") is None:
             logger.warning(
-                "MLflow is not installed, this run is not tracked: pip install gecko-kedro[tracking]"
+                "No MLflow, so this run is not tracked: pip install 'gecko-kedro[tracking]'"
             )
             return
         import mlflow

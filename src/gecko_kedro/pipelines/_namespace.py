@@ -6,9 +6,7 @@ from typing import Any
 from kedro.pipeline import Node, Pipeline
 
 
-def step(
-    function: Callable[..., Any], inputs: str | list[str], outputs: str | list[str]
-) -> Node:
+def step(function: Callable[..., Any], inputs: str | list[str], outputs: str | list[str]) -> Node:
     """A node that is named after its function: ``--from-nodes mine.embed_passages`` reads well."""
     return Node(function, inputs=inputs, outputs=outputs, name=function.__name__)
 

@@ -1,4 +1,4 @@
-"""Nodes of finetune: FRet and other sets, equation 3, Matryoshka (section 3 of the specification)."""
+"""Nodes of finetune: FRet and other sets, same-tower negatives, Matryoshka (equation 3)."""
 
 import logging
 from pathlib import Path
@@ -22,8 +22,8 @@ def mix_finetune_examples(
     fret_set, pair_set = training.from_fret(fret_table), training.from_pairs(natural_pairs)
     examples = training.mix_examples(
         {"fret": fret_set.examples, "natural_pairs": pair_set.examples},
-        rates=params.rates,
-        seed=params.train.seed,
+        params.rates,
+        params.train.seed,
     )
     logger.info("mix_finetune_examples: %d examples", examples.height)
     return examples, pl.concat([fret_set.quarantine, pair_set.quarantine])

@@ -21,7 +21,7 @@ def create_pipeline() -> Pipeline:
                 inputs=[
                     "pretrained_encoder",
                     "finetune_examples",
-                    "finetune_checkpoints",
+                    "checkpoints",
                     "params:encoder",
                     "params:finetune",
                 ],

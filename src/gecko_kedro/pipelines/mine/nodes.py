@@ -22,20 +22,23 @@ logger = logging.getLogger(__name__)
 def select_seed_examples(
     queries: pl.DataFrame, passages: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """(query, seed passage) as training examples; a query from a log has no seed and is left out."""
+    """(query, seed passage) as training examples; a query from a log has no seed and stays out."""
     made = training.from_seed_queries(queries, passages)
     logger.info("select_seed_examples: %d examples", made.examples.height)
     return made.examples, made.quarantine
 
 
 def train_seed_retriever(
-    seed_examples: pl.DataFrame, checkpoints: Path, encoder_params: EncoderParams, params: MineParams
+    seed_examples: pl.DataFrame,
+    checkpoints: Path,
+    encoder_params: EncoderParams,
+    params: MineParams,
 ) -> "tuple[SentenceTransformer, pl.DataFrame]":
-    """Train the retriever that mines, on (query, seed passage) with in-batch negatives (footnote 1)."""
+    """Train the retriever that mines: in-batch negatives, (query, seed passage) (footnote 1)."""
     base = encoder_params.load(for_training=True)
     if params.seed_retriever == "given":
         logger.info("train_seed_retriever: %s is used as it is", encoder_params.reference)
-        return base, training.empty_history()
+        return base, training.HISTORY_SCHEMA.to_frame()
     result = training.train_encoder(
         base,
         seed_examples,
@@ -107,7 +110,7 @@ def search_candidates(
     passage_vector_shards: pl.DataFrame,
     params: MineParams,
 ) -> tuple[pl.DataFrame, dict[str, float]]:
-    """The top N passages of each query by exact search, the seed passage forced in (section 4.3)."""
+    """The top N passages of each query by exact search, the seed forced in (section 4.3)."""
     passage_ids = passage_vector_shards["passage_id"]
     query_vectors, passage_vectors = _matrix(query_vector_shards), _matrix(passage_vector_shards)
     found = retrieval.Index(passage_vectors).search(

@@ -1,4 +1,4 @@
-"""Nodes of pretrain: pre-finetuning on natural pairs (section 2 of the specification)."""
+"""Nodes of pretrain: pre-finetuning on natural pairs (equation 2 of the paper)."""
 
 import logging
 from pathlib import Path
@@ -19,7 +19,7 @@ def select_pretrain_examples(
     natural_pairs: pl.DataFrame, params: PretrainParams
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Natural pairs as training examples, capped."""
-    pairs = corpus.cap(natural_pairs, limit=params.max_pairs, seed=params.train.seed, key="pair_id")
+    pairs = corpus.cap(natural_pairs, limit=params.max_pairs, seed=params.train.seed)
     made = training.from_pairs(pairs)
     logger.info("select_pretrain_examples: %d examples", made.examples.height)
     return made.examples, made.quarantine

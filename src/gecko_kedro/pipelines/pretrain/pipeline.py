@@ -20,7 +20,7 @@ def create_pipeline() -> Pipeline:
                 nodes.pretrain_encoder,
                 inputs=[
                     "pretrain_examples",
-                    "pretrain_checkpoints",
+                    "checkpoints",
                     "params:encoder",
                     "params:pretrain",
                 ],

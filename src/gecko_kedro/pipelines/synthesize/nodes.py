@@ -57,14 +57,15 @@ def pair_passages(
     passages: pl.DataFrame, heldout_passages: pl.DataFrame, params: CorpusParams
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Natural (query, passage) pairs; no training pair repeats a held-out text or query."""
-    heldout = corpus.natural_pairs(heldout_passages, kinds=params.heldout.pair_kinds)
-    pairs = corpus.natural_pairs(passages, kinds=params.pair_kinds)
-    clean = corpus.decontaminate(pairs, heldout)
+    heldout = corpus.collect_pairs(heldout_passages, kinds=params.heldout.pair_kinds)
+    paired = corpus.collect_pairs(passages, kinds=params.pair_kinds)
+    clean = corpus.decontaminate(paired.pairs, heldout.pairs)
     logger.info(
-        "pair_passages: %d natural pairs, %d held out, %d removed because they are held out",
-        clean.rows.height, heldout.height, clean.quarantine.height,
+        "pair_passages: %d natural pairs, %d held out; %d removed because they are held out",
+        clean.rows.height, heldout.pairs.height, clean.quarantine.height,
     )  # fmt: skip
-    return clean.rows, heldout, clean.quarantine
+    quarantine = pl.concat([paired.quarantine, heldout.quarantine, clean.quarantine])
+    return clean.rows, heldout.pairs, quarantine
 
 
 def sample_seeds(passages: pl.DataFrame, params: SynthesizeParams) -> pl.DataFrame:
@@ -112,7 +113,7 @@ def synthesize_queries(
 def filter_queries(
     query_shards: pl.DataFrame,
     rejected_reply_shards: pl.DataFrame,
-    query_log: pl.DataFrame,
+    query_log: corpus.QueryLogResult,
     passages: pl.DataFrame,
     queries_params: QueriesParams,
     params: SynthesizeParams,
@@ -121,7 +122,7 @@ def filter_queries(
     kept = fret.filter_queries(
         fret.join_query_log(
             query_shards,
-            query_log,
+            query_log.queries,
             use=queries_params.use,
             task_name=queries_params.task_name,
         ),
@@ -133,4 +134,4 @@ def filter_queries(
     logger.info(
         "filter_queries: %d queries kept, %d rejected", kept.queries.height, kept.quarantine.height
     )
-    return kept.queries, kept.quarantine, kept.counts
+    return kept.queries, pl.concat([query_log.quarantine, kept.quarantine]), kept.counts

@@ -1,0 +1,56 @@
+"""The user's own evaluation queries and judgements."""
+
+from pathlib import Path
+from typing import Any, NoReturn
+
+from kedro.io.core import AbstractDataset
+
+from gecko_kedro.datasets._identity import source_identity
+from gecko_kedro.errors import InputError
+from gecko_kedro.evaluation.tasks import CheckedData
+
+
+class RetrievalDataDataset(AbstractDataset[NoReturn, CheckedData | None]):
+    """Loads a retrieval task from ``source``; None without a source. Read only.
+
+    ``source`` is a folder in BEIR layout, or one of Parquet or JSONL files (corpus, queries,
+    qrels); ``split`` picks among several files of queries and judgements. The task is named after
+    the folder.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: str | None,
+        split: str,
+        task_name: str,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._source = None if source is None else Path(source).expanduser()
+        self._split = split
+        self._task_name = task_name
+        self.metadata = metadata
+
+    def load(self) -> CheckedData | None:
+        from gecko_kedro.evaluation.readers import read_retrieval_data
+
+        if self._source is None:
+            return None
+        return read_retrieval_data(
+            self._source, name=self._source.name, split=self._split, task=self._task_name
+        )
+
+    def save(self, data: NoReturn) -> None:
+        raise InputError(
+            "evaluation data", expected="to be read only", got="no save is possible", fix=""
+        )
+
+    def fingerprint(self) -> str:
+        """Identity of what would be read."""
+        return source_identity(str(self._source or ""), (self._split, self._task_name))
+
+    def _exists(self) -> bool:
+        return self._source is None or self._source.is_dir()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"source": None if self._source is None else str(self._source)}

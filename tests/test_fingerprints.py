@@ -1,0 +1,104 @@
+"""Fingerprints: what changed since an output was made is found and named."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.pipeline import Node, Pipeline
+from pydantic import BaseModel, ConfigDict, Field
+
+from gecko_kedro.datasets import ShardedParquetDataset, TableDataset
+from gecko_kedro.fingerprints import Fingerprints
+from gecko_kedro.shards import Shard
+
+
+class Params(BaseModel):
+    model_config = ConfigDict(frozen=True)
+    limit: int = 3
+    threads: int = Field(default=1, json_schema_extra={"execution_only": True})
+
+
+def shorten(source: pl.DataFrame, params: Params) -> pl.DataFrame:
+    return source.head(params.limit)
+
+
+def double(short: pl.DataFrame) -> pl.DataFrame:
+    return pl.concat([short, short])
+
+
+PIPELINE = Pipeline(
+    [
+        Node(shorten, inputs=["source", "params:short"], outputs="short", name="shorten"),
+        Node(double, inputs="short", outputs="twice", name="double"),
+    ]
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    pl.DataFrame({"x": range(9)}).write_parquet(tmp_path / "source.parquet")
+    run(tmp_path, Params())
+    return tmp_path
+
+
+def catalog_of(folder: Path, params: Params) -> DataCatalog:
+    files = {
+        name: TableDataset(filepath=str(folder / f"{name}.parquet"))
+        for name in ("source", "short", "twice")
+    }
+    return DataCatalog(datasets={**files, "params:short": MemoryDataset(params)})
+
+
+def run(folder: Path, params: Params) -> None:
+    catalog = catalog_of(folder, params)
+    fingerprints = Fingerprints(PIPELINE, catalog)
+    catalog.save("short", shorten(catalog.load("source"), params))
+    fingerprints.record("short")
+    catalog.save("twice", double(catalog.load("short")))
+    fingerprints.record("twice")
+
+
+def changed(folder: Path, params: Params) -> dict[str, tuple[str, ...]]:
+    changes = Fingerprints(PIPELINE, catalog_of(folder, params)).changes()
+    return {change.dataset: change.differences for change in changes}
+
+
+def test_nothing_changed(folder: Path) -> None:
+    assert changed(folder, Params()) == {}
+
+
+def test_a_changed_parameter_is_named_with_both_values(folder: Path) -> None:
+    assert changed(folder, Params(limit=4)) == {
+        "short": ("short.limit: 3 -> 4",),
+        "twice": ("dataset short is another one now",),
+    }
+
+
+def test_a_parameter_that_only_changes_speed_does_not_count(folder: Path) -> None:
+    assert changed(folder, Params(threads=8)) == {}
+
+
+def test_a_changed_input_file_is_named(folder: Path) -> None:
+    pl.DataFrame({"x": [1]}).write_parquet(folder / "source.parquet")
+    assert changed(folder, Params())["short"] == ("dataset source is another one now",)
+
+
+def test_an_output_put_there_by_hand_counts_as_an_input(folder: Path) -> None:
+    pl.DataFrame({"x": [5, 6]}).write_parquet(folder / "short.parquet")
+    assert changed(folder, Params(limit=4)) == {"twice": ("dataset short is another one now",)}
+
+
+def test_shards_learn_the_fingerprint_that_they_must_have(tmp_path: Path) -> None:
+    pl.DataFrame({"x": range(9)}).write_parquet(tmp_path / "source.parquet")
+
+    def sharded(params: Params) -> ShardedParquetDataset:
+        catalog = catalog_of(tmp_path, params)
+        shards = ShardedParquetDataset(path=str(tmp_path / "shards"))
+        catalog["short"] = shards
+        Fingerprints(PIPELINE, catalog).announce()
+        return shards
+
+    sharded(Params()).save(Shard(0, 2, pl.DataFrame({"x": [1]})))
+    assert sharded(Params()).finished() == {0}
+    assert sharded(Params(limit=7)).finished() == frozenset()

@@ -1,0 +1,62 @@
+"""Parameters: what is wrong is said before any work, with the nearest right name."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kedro.config import OmegaConfigLoader
+
+from gecko_kedro.errors import InputError
+from gecko_kedro.params import Parameters, check_parameters
+
+CONF = Path(__file__).parents[1] / "conf"
+
+
+@pytest.fixture
+def parameters() -> dict[str, Any]:
+    loader = OmegaConfigLoader(str(CONF), base_env="base", default_run_env="local")
+    return copy.deepcopy(dict(loader["parameters"]))
+
+
+def complaint(parameters: dict[str, Any]) -> str:
+    with pytest.raises(InputError) as error:
+        check_parameters(parameters)
+    return str(error.value)
+
+
+def test_what_the_project_ships_is_valid(parameters: dict[str, Any]) -> None:
+    assert isinstance(check_parameters(parameters), Parameters)
+
+
+def test_an_unknown_name_is_answered_with_the_nearest_one(parameters: dict[str, Any]) -> None:
+    parameters["mine"]["n_candidate"] = 20
+    assert "Did you mean mine.n_candidates?" in complaint(parameters)
+
+
+def test_an_unknown_pipeline_is_answered_with_the_nearest_one(parameters: dict[str, Any]) -> None:
+    parameters["finetun"] = {}
+    assert "Did you mean finetune?" in complaint(parameters)
+
+
+def test_a_name_deep_down_is_found_too(parameters: dict[str, Any]) -> None:
+    parameters["finetune"]["train"]["learnig_rate"] = 1e-5
+    assert "Did you mean finetune.train.learning_rate?" in complaint(parameters)
+
+
+def test_a_value_out_of_bounds_is_shown(parameters: dict[str, Any]) -> None:
+    parameters["synthesize"]["temperature"] = -1
+    assert "synthesize.temperature = -1" in complaint(parameters)
+
+
+def test_a_missing_value_says_which_file_has_it(parameters: dict[str, Any]) -> None:
+    del parameters["relabel"]["fusion_k"]
+    assert "conf/base/parameters_relabel.yml" in complaint(parameters)
+
+
+def test_all_mistakes_are_told_at_once(parameters: dict[str, Any]) -> None:
+    parameters["relabel"]["fusion_k"] = "none"
+    parameters["mine"]["n_candidates"] = 0
+    text = complaint(parameters)
+    assert "relabel.fusion_k" in text
+    assert "mine.n_candidates" in text
