@@ -1,1 +1,15 @@
 """The LLM: one small protocol, its backends, the response store and token accounting."""
+
+from gecko_kedro.teacher.build import build_teacher
+from gecko_kedro.teacher.lexical import LexicalTeacher
+from gecko_kedro.teacher.protocol import Generation, Prompt, Scored, ScoredLabels, Teacher
+from gecko_kedro.teacher.settings import LexicalSettings, TeacherSettings
+from gecko_kedro.teacher.store import ResponseStore
+from gecko_kedro.teacher.stored import StoredTeacher
+from gecko_kedro.teacher.usage import KindUsage, Usage
+
+__all__ = [
+    "Generation", "KindUsage", "LexicalSettings", "LexicalTeacher", "Prompt", "ResponseStore",
+    "Scored", "ScoredLabels", "StoredTeacher", "Teacher", "TeacherSettings", "Usage",
+    "build_teacher",
+]  # fmt: skip

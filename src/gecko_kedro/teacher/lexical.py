@@ -1,0 +1,263 @@
+"""The teacher that needs no model: extraction for queries, word statistics for judgements."""
+
+import hashlib
+import json
+import logging
+import math
+import random
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from gecko_kedro.errors import InputError
+from gecko_kedro.teacher.collection import Collection
+from gecko_kedro.teacher.forms import FORMS, Material
+from gecko_kedro.teacher.phrases import adjacent, key_phrases, linked_phrases
+from gecko_kedro.teacher.prose import sentences
+from gecko_kedro.teacher.protocol import Generation, Prompt, Scored, ScoredLabels
+from gecko_kedro.teacher.settings import LexicalSettings
+from gecko_kedro.teacher.words import STOP_WORDS, stem, terms, words
+
+logger = logging.getLogger(__name__)
+
+NAME = "lexical stand-in, no LLM, v1"
+
+# Task descriptions by form of query; several a form, because a student should see many.
+_TASKS = {
+    "question": (
+        "Given a question, find a passage that answers it.",
+        "Given a query, find a passage that has the answer to the query.",
+    ),
+    "keywords": (
+        "Given search keywords, find a passage that might show up as a search result.",
+        "Given keywords, find a page of documentation that covers them.",
+    ),
+    "description": (
+        "Given a short description, find the passage that it describes, as a search result.",
+        "Given a summary of what is wanted, find a passage that might show up as a search result.",
+    ),
+    "title": ("Given a title, find the article that it might be the title of.",),
+    "claim": (
+        "Given a claim, find a passage that allows you to check whether it is true or not.",
+    ),
+    "rewording": ("Given a sentence, find a passage with a similar meaning.",),
+}  # fmt: skip
+_PHRASES = 8
+_STOP_STEMS = STOP_WORDS | {stem(word) for word in STOP_WORDS}
+_LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
+_DOTTED = re.compile(r"^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+$")
+_CACHED_PASSAGES = 1 << 14
+
+
+@dataclass(frozen=True)
+class _Profile:
+    """The words of one passage, counted once."""
+
+    counts: dict[str, float]  # with the weights of title and lead
+    length: float
+    present: frozenset[str]
+    lead: frozenset[str]
+    bigrams: set[tuple[str, str]]
+
+
+class LexicalTeacher:
+    """A lexical STAND-IN for the LLM: it reads no language and knows nothing beyond the corpus.
+
+    It is there so that the whole road runs on a bare machine, through the same protocol, prompts,
+    parsing and store as an LLM; its labels are much weaker than an LLM's. Queries are extracted
+    from the passage (key phrases by TF-IDF, put into forms). Query likelihood is a
+    Dirichlet-smoothed unigram language model (Ponte and Croft 1998; Zhai and Lafferty 2001) in
+    which title and lead weigh more. The relevance grade is the IDF-weighted coverage of the query
+    by the passage, its lead and its adjacent words, rounded to one of the labels: within a grade
+    the retriever's order decides, as with any graded judge.
+    """
+
+    def __init__(self, collection: Collection, settings: LexicalSettings) -> None:
+        unknown = sorted(set(settings.form_shares) - set(FORMS))
+        if unknown or not any(share > 0 for share in settings.form_shares.values()):
+            raise InputError(
+                "teacher.lexical.form_shares",
+                expected=f"shares of at least one of {', '.join(FORMS)}",
+                got=settings.form_shares,
+                fix="Correct the names; at least one share must be above 0.",
+            )
+        self._collection = collection
+        self._settings = settings
+        self._profile = lru_cache(maxsize=_CACHED_PASSAGES)(self._make_profile)
+        self._query = lru_cache(maxsize=1024)(self._make_query)
+        knobs = hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:8]
+        self.identity = f"{NAME}; corpus {collection.fingerprint}; settings {knobs}"
+
+    @classmethod
+    def fit(cls, texts: Iterable[str], *, settings: LexicalSettings) -> "LexicalTeacher":
+        """A teacher that knows the word statistics of ``texts``, the passages of the corpus."""
+        collection = Collection.fit(texts)
+        if not collection.documents:
+            raise InputError(
+                "teacher.lexical",
+                expected="at least one passage to count words in",
+                got="no passages",
+                fix="Check corpus.source.",
+            )
+        logger.warning(
+            "The teacher is a LEXICAL STAND-IN, no LLM: it was fitted on %d passages and %d terms",
+            collection.documents, len(collection.counts),
+        )  # fmt: skip
+        return cls(collection, settings)
+
+    def generate(
+        self, prompts: Sequence[Prompt], *, temperature: float, top_p: float, seed: int
+    ) -> list[Generation]:
+        """``{"task": ..., "query": ...}`` for each prompt; an empty query where nothing is found.
+
+        ``temperature`` and ``top_p`` act on the draw of key phrases; the form of a query is drawn
+        by the wanted shares alone.
+        """
+        return [self._generate(prompt, temperature, top_p, seed) for prompt in prompts]
+
+    def query_log_likelihood(
+        self, prefixes: Sequence[Prompt], continuations: Sequence[str]
+    ) -> list[Scored]:
+        """log P(query | passage) = sum over words of log((f + mu P(w)) / (length + mu))."""
+        return [
+            self._likelihood(prefix, continuation)
+            for prefix, continuation in zip(prefixes, continuations, strict=True)
+        ]
+
+    def label_log_likelihood(
+        self, prompts: Sequence[Prompt], labels: Sequence[str]
+    ) -> list[ScoredLabels]:
+        """A distribution that peaks at the grade; ``labels`` go from worst to best."""
+        by_grade = [_peaked(grade, len(labels)) for grade in range(len(labels))]
+        return [
+            ScoredLabels(by_grade[self._grade(prompt, len(labels))], _read(prompt), len(labels))
+            for prompt in prompts
+        ]
+
+    def coverage(self, query: str, passage: str, title: str = "") -> float:
+        """0 to 1: how much of the query, by IDF, the passage has. 0 for a query of stop-words."""
+        profile = self._profile(title, passage)
+        content, pairs, total, pair_total = self._query(query)
+        if not content:
+            return 0.0
+        in_text = sum(idf for term, idf in content.items() if term in profile.present) / total
+        in_lead = sum(idf for term, idf in content.items() if term in profile.lead) / total
+        # A single word has no neighbour: what it covers stands for the pair.
+        in_pairs = (
+            sum(idf for pair, idf in pairs.items() if pair in profile.bigrams) / pair_total
+            if pairs
+            else in_text
+        )
+        shares = self._settings
+        parts = (
+            (shares.coverage_share, in_text),
+            (shares.phrase_share, in_pairs),
+            (shares.lead_share, in_lead),
+        )
+        return sum(share * part for share, part in parts) / sum(share for share, _ in parts)
+
+    def _generate(self, prompt: Prompt, temperature: float, top_p: float, seed: int) -> Generation:
+        title, passage = prompt.fields.get("title", ""), prompt.fields["passage"]
+        digest = hashlib.sha256(f"{seed}\0{title}\0{passage}".encode()).digest()
+        rng = random.Random(digest)
+        material = self._material(title, passage, temperature, top_p)
+        task = query = ""
+        for form in _draw_order(self._settings.form_shares, rng):
+            made = FORMS[form](material, rng)
+            if made:
+                task, query = rng.choice(_TASKS[form]), made
+                break
+        reply = json.dumps({"task": task, "query": query}, ensure_ascii=False)
+        return Generation(reply, _read(prompt), len(reply.split()))
+
+    def _material(self, title: str, passage: str, temperature: float, top_p: float) -> Material:
+        found = sentences(passage)
+        name = _name(title) if _DOTTED.match(title) else []
+        topic = [" ".join(name) or title] if title else []
+        letters = [character for character in passage[:2_000] if character.isalpha()]
+        phrases = key_phrases([*topic, *found], title, self._collection, limit=_PHRASES)
+        named = {stem(word) for word in name}
+        return Material(
+            sentences=found,
+            # What a name says already is nothing to ask for beside it.
+            phrases=[p for p in phrases if not named.issuperset(map(stem, p.text.split()))],
+            linked=linked_phrases(found, self._collection, limit=_PHRASES),
+            name=name,
+            is_program=bool(name),
+            latin=sum(bool(_LATIN.match(c)) for c in letters) * 2 > len(letters),
+            temperature=temperature,
+            top_p=top_p,
+        )
+
+    def _likelihood(self, prefix: Prompt, query: str) -> Scored:
+        profile = self._profile(prefix.fields.get("title", ""), prefix.fields["passage"])
+        mu, query_terms = self._settings.mu, terms(query)
+        total = sum(
+            math.log(profile.counts.get(term, 0.0) + mu * self._collection.probability(term))
+            for term in query_terms
+        ) - len(query_terms) * math.log(profile.length + mu)
+        return Scored(total, _read(prefix), len(query_terms))
+
+    def _grade(self, prompt: Prompt, n_labels: int) -> int:
+        fields = prompt.fields
+        covered = self.coverage(fields["query"], fields["passage"], fields.get("title", ""))
+        return math.floor(covered * (n_labels - 1) + 0.5)
+
+    def _make_profile(self, title: str, passage: str) -> _Profile:
+        text, heading, knobs = terms(passage), terms(title), self._settings
+        lead = text[: knobs.lead_words]
+        counts: Counter[str] = Counter(text)
+        weighted: dict[str, float] = dict(counts)
+        for part, weight in ((heading, knobs.title_weight), (lead, knobs.lead_weight)):
+            for term in part:
+                weighted[term] = weighted.get(term, 0.0) + weight
+        content = [term for term in text if term not in _STOP_STEMS]
+        heading_content = [term for term in heading if term not in _STOP_STEMS]
+        return _Profile(
+            counts=weighted,
+            length=sum(weighted.values()),
+            present=frozenset(text) | frozenset(heading),
+            lead=frozenset(lead) | frozenset(heading),
+            bigrams=adjacent(content) | adjacent(heading_content),
+        )
+
+    def _make_query(
+        self, query: str
+    ) -> tuple[dict[str, float], dict[tuple[str, str], float], float, float]:
+        """IDF of the content terms, of their pairs, and the sums of both."""
+        idf = self._collection.idf
+        content = [term for term in terms(query) if term not in _STOP_STEMS]
+        single = {term: idf(term) for term in content}
+        pairs = {pair: single[pair[0]] + single[pair[1]] for pair in adjacent(content)}
+        return single, pairs, sum(single.values()), sum(pairs.values())
+
+
+def _name(title: str) -> list[str]:
+    """Words that name a documented thing: of a method with a common name, also its class."""
+    parts = title.split(".")
+    last = parts[-1].strip("_")
+    own = words(last)
+    if len(parts) > 1 and (parts[-1].startswith("__") or len(own) < 2):
+        above = words(parts[-2])
+        return above if parts[-1].startswith("__") else list(dict.fromkeys([*above, *own]))
+    return own
+
+
+def _read(prompt: Prompt) -> int:
+    """What the stand-in has in place of tokens: the words of the fields that it reads."""
+    return sum(len(value.split()) for value in prompt.fields.values())
+
+
+def _peaked(grade: int, n_labels: int) -> tuple[float, ...]:
+    """Log-probabilities that fall by 1 nat for each label away from ``grade``."""
+    total = math.log(sum(math.exp(-abs(grade - label)) for label in range(n_labels)))
+    return tuple(-abs(grade - label) - total for label in range(n_labels))
+
+
+def _draw_order(shares: Mapping[str, float], rng: random.Random) -> list[str]:
+    """All forms in the order to try them: one drawn by its share, then by falling share."""
+    ranked = sorted((form for form, share in shares.items() if share > 0), key=lambda f: -shares[f])
+    first = rng.choices(ranked, [shares[form] for form in ranked])[0]
+    return [first, *(form for form in ranked if form != first)]

@@ -1,0 +1,181 @@
+"""Key phrases of a passage: runs of content words, weighted by TF-IDF."""
+
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise
+
+from gecko_kedro.teacher.collection import Collection
+from gecko_kedro.teacher.words import STOP_WORDS, stem, words
+
+_BREAK = re.compile(r"[^\w\s'\u2019-]+")
+_ENOUGH_DOCUMENTS = 100  # below, that a term occurs once says nothing
+_LONGEST_WORD = 30  # longer "words" are hashes, paths, or text without spaces
+# Words of documentation that say nothing about what is documented.
+_BOILERPLATE_TEXT = """
+parameter parameters argument arguments return returns returned returning raise raises raised
+optional default defaults example examples note notes see type types object objects instance
+method methods function functions class classes attribute attributes value values str int float
+bool none true false self kwargs args list dict tuple string strings deprecated version added
+versionadded versionchanged changed following given specified specify various certain number
+case cases way ways thing things something anything called calls call set sets new name names
+first second one two three different possible available able section page article information
+include includes including contain contains containing based provide provides provided also
+"""
+_BOILERPLATE = frozenset(_BOILERPLATE_TEXT.split())
+
+# Verbs and adjectives that say little when they stand alone or at the border of a phrase.
+_WEAK_TEXT = """
+determine determines determined depend depends depending employ employs employed define defines
+defined consider considered considering describe describes described allow allows allowed help
+helps show shows shown represent represents represented perform performs performed refer refers
+referred apply applies applied occur occurs appear appears become becomes build builds create
+creates created compare compared comparing find finds found know known knows work works working
+important specific key good better large larger small smaller high higher low lower needed
+selected related relates special simple entire whole main general common particular typical
+actual similar necessary useful great likely result results example amount kind kinds part parts
+point points term terms thing order means later earlier next previous current fact people person
+person's lot various appropriate desired require requires required ensure indicates indicate
+indicated suggest suggests reduce reduces increase increases affect affects start end begin
+begins left right full empty long short
+"""
+_WEAK = frozenset(_WEAK_TEXT.split())
+_LINKS = frozenset(("of", "for", "in", "between", "from", "with", "on", "by", "to"))
+_ARTICLES = frozenset(("a", "an", "the"))
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """A phrase as the passage spells it (lower case), its TF-IDF weight and where it first is."""
+
+    text: str
+    weight: float
+    position: int
+
+
+def key_phrases(
+    sentences: list[str], title: str, collection: Collection, *, limit: int
+) -> list[Phrase]:
+    """The ``limit`` best phrases of one to three words, best first; no two share a word.
+
+    The weight is the mean IDF of its words, times how often it occurs (log), with a bonus for
+    length, for an early place and for words of the title, and less for what is hardly a term.
+    """
+    counts: Counter[tuple[str, ...]] = Counter()
+    first: dict[tuple[str, ...], int] = {}
+    for position, run in enumerate(run for s in sentences for run in _content_runs(s)):
+        for n in (1, 2, 3):
+            for start in range(len(run) - n + 1):
+                phrase = tuple(run[start : start + n])
+                if n > 1 and len({stem(word) for word in phrase}) < n:
+                    continue
+                counts[phrase] += 1
+                first.setdefault(phrase, position)
+    title_stems = {stem(word) for word in words(title)}
+    scored = [
+        Phrase(
+            " ".join(phrase), _weight(phrase, count, first[phrase], title_stems, collection), order
+        )
+        for order, (phrase, count) in enumerate(counts.items())
+    ]
+    scored.sort(key=lambda phrase: (-phrase.weight, phrase.position))
+    return _without_overlaps(scored, limit)
+
+
+def linked_phrases(sentences: list[str], collection: Collection, *, limit: int) -> list[Phrase]:
+    """The ``limit`` best runs like "convergence of the power method": two phrases and a link.
+
+    The weight is the sum of the IDF of the content words, at most three on each side.
+    """
+    found: dict[str, Phrase] = {}
+    for sentence in sentences:
+        for part in _BREAK.split(sentence):
+            plain = words(part)
+            for at, word in enumerate(plain):
+                if word not in _LINKS:
+                    continue
+                left = _run_before(plain, at)
+                after = at + 1 + (plain[at + 1 : at + 2] != [] and plain[at + 1] in _ARTICLES)
+                right = _run_after(plain, after)
+                if left and right and left[0] not in _WEAK and right[-1] not in _WEAK:
+                    text = " ".join([*left, *plain[at:after], *right])
+                    weight = sum(collection.idf(stem(word)) for word in {*left, *right})
+                    found.setdefault(text, Phrase(text, weight, len(found)))
+    return sorted(found.values(), key=lambda phrase: (-phrase.weight, phrase.position))[:limit]
+
+
+def _run_before(plain: list[str], end: int) -> list[str]:
+    start = end
+    while start > 0 and end - start < 3 and _is_content(plain[start - 1]):
+        start -= 1
+    return plain[start:end]
+
+
+def _run_after(plain: list[str], start: int) -> list[str]:
+    end = start
+    while end < len(plain) and end - start < 3 and _is_content(plain[end]):
+        end += 1
+    return plain[start:end]
+
+
+def _content_runs(sentence: str) -> list[list[str]]:
+    """Runs of content words that no punctuation, stop-word or boilerplate interrupts."""
+    runs: list[list[str]] = []
+    for part in _BREAK.split(sentence):
+        runs.append([])
+        for word in words(part):
+            if _is_content(word):
+                runs[-1].append(word)
+            else:
+                runs.append([])
+    return [run for run in runs if run]
+
+
+def _is_content(word: str) -> bool:
+    if word in STOP_WORDS or word in _BOILERPLATE or len(word) > _LONGEST_WORD:
+        return False
+    return not word.isdigit() and (len(word) > 2 or not word.isascii())
+
+
+def _weight(
+    phrase: tuple[str, ...], count: int, position: int, title: set[str], collection: Collection
+) -> float:
+    stems = [stem(word) for word in phrase]
+    idf = sum(collection.idf(term) for term in stems) / len(stems)
+    length = (1.0, 1.5, 1.6)[len(phrase) - 1]
+    early = 1.0 + 1.0 / (1 + position)
+    in_title = 1.0 + 0.5 * sum(term in title for term in stems) / len(stems)
+    doubt = _doubt(phrase, stems, collection)
+    return idf * (1 + math.log(count)) * length * early * in_title * doubt
+
+
+def _doubt(phrase: tuple[str, ...], stems: list[str], collection: Collection) -> float:
+    """Less than 1 for what is probably no term: weak words, misspellings, chance neighbours."""
+    doubt = 1.0
+    if phrase[0] in _WEAK or phrase[-1] in _WEAK or phrase[-1].endswith(("ly", "ed")):
+        doubt *= 0.3 if len(phrase) == 1 else 0.5
+    if collection.documents > _ENOUGH_DOCUMENTS:
+        if any(collection.document_counts.get(term, 0) < 2 for term in stems):
+            doubt *= 0.5
+        if any(collection.pair_count(a, b) < 2 for a, b in pairwise(stems)):
+            doubt *= 0.5
+    return doubt
+
+
+def _without_overlaps(phrases: list[Phrase], limit: int) -> list[Phrase]:
+    chosen: list[Phrase] = []
+    taken: set[str] = set()
+    for phrase in phrases:
+        stems = {stem(word) for word in phrase.text.split()}
+        if not stems & taken:
+            chosen.append(phrase)
+            taken |= stems
+        if len(chosen) == limit:
+            break
+    return chosen
+
+
+def adjacent(terms_in_order: list[str]) -> set[tuple[str, str]]:
+    """Pairs of terms that stand side by side."""
+    return set(pairwise(terms_in_order))

@@ -1,0 +1,32 @@
+"""Which teacher, and its knobs; the values are in the parameter files."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class LexicalSettings(BaseModel):
+    """Knobs of the lexical stand-in."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mu: float = Field(gt=0, description="Dirichlet prior of query likelihood, in words")
+    title_weight: float = Field(ge=0, description="how often a word of the title counts")
+    lead_words: int = Field(ge=0, description="length of the lead of a passage, in words")
+    lead_weight: float = Field(ge=0, description="how often a word of the lead counts besides once")
+    coverage_share: float = Field(ge=0, description="of the grade: query words in the passage")
+    phrase_share: float = Field(ge=0, description="of the grade: adjacent query words in it")
+    lead_share: float = Field(ge=0, description="of the grade: query words in title and lead")
+    form_shares: dict[str, float] = Field(
+        min_length=1, description="wanted share of each form of query, see teacher.forms.FORMS"
+    )
+
+
+class TeacherSettings(BaseModel):
+    """The backend and its settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    backend: Literal["lexical"]
+    batch_size: int = Field(ge=1, description="calls between two commits of the response store")
+    lexical: LexicalSettings

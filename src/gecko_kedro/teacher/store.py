@@ -1,0 +1,137 @@
+"""Never pay twice: replies on disk, keyed by all that they depend on."""
+
+import json
+import sqlite3
+import threading
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from gecko_kedro.errors import InputError
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS responses (
+    key BLOB PRIMARY KEY,
+    value TEXT NOT NULL,
+    checksum INTEGER NOT NULL
+) WITHOUT ROWID
+"""
+_KEYS_PER_QUERY = 500  # SQLite allows 999 parameters in its older versions
+_SECONDS_TO_WAIT = 120.0
+
+
+class ResponseStore:
+    """A SQLite file (write-ahead log) from a 32-byte key to a JSON value.
+
+    ``put`` is one transaction: after SIGKILL at any moment it is there as a whole or not at all,
+    and nothing that was there before is lost. (After a power cut the last transactions may be.)
+    Several processes may read and write at once; the first value of a key stays.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self._lock = threading.Lock()
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(
+                self.path, timeout=_SECONDS_TO_WAIT, isolation_level=None, check_same_thread=False
+            )
+            with self._lock:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                self._connection.execute("PRAGMA synchronous = NORMAL")
+                self._connection.execute(_SCHEMA)
+        except (sqlite3.Error, OSError) as error:
+            raise self._unusable(error) from error
+
+    def get(self, keys: Sequence[bytes]) -> dict[bytes, object]:
+        """The values of those ``keys`` that are there."""
+        found: dict[bytes, object] = {}
+        unique = list(dict.fromkeys(keys))
+        for start in range(0, len(unique), _KEYS_PER_QUERY):
+            part = unique[start : start + _KEYS_PER_QUERY]
+            marks = ",".join("?" * len(part))
+            query = f"SELECT key, value, checksum FROM responses WHERE key IN ({marks})"
+            for key, value, checksum in self._execute(query, part):
+                found[key] = self._decoded(key, value, checksum)
+        return found
+
+    def put(self, values: Mapping[bytes, object]) -> None:
+        """Write all ``values`` in one transaction; a key that is there keeps its value."""
+        rows = []
+        for key, value in values.items():
+            text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+            rows.append((key, text, zlib.crc32(text.encode("utf-8", "surrogatepass"))))
+        try:
+            with self._lock, _Transaction(self._connection):
+                self._connection.executemany(
+                    "INSERT OR IGNORE INTO responses (key, value, checksum) VALUES (?, ?, ?)", rows
+                )
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+
+    def __len__(self) -> int:
+        return int(self._execute("SELECT count(*) FROM responses", [])[0][0])
+
+    def close(self) -> None:
+        """Close the file; the write-ahead log is merged by whoever closes last."""
+        with self._lock:
+            self._connection.close()
+
+    def __enter__(self) -> "ResponseStore":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _execute(self, query: str, parameters: Sequence[object]) -> list[tuple[object, ...]]:
+        try:
+            with self._lock:
+                return self._connection.execute(query, list(parameters)).fetchall()
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+
+    def _decoded(self, key: bytes, value: object, checksum: object) -> object:
+        intact = (
+            isinstance(value, str)
+            and zlib.crc32(value.encode("utf-8", "surrogatepass")) == checksum
+        )
+        if not intact:
+            raise InputError(
+                f"response store {self.path}, key {key.hex()}",
+                expected="the reply that was stored",
+                got=value,
+                fix="The row was changed on disk: delete it (or the file) and run again; "
+                "only what is deleted is asked anew.",
+            )
+        return json.loads(str(value))
+
+    def _unusable(self, error: Exception) -> InputError:
+        return InputError(
+            f"response store {self.path}",
+            expected="a SQLite file that can be read and written",
+            got=str(error),
+            fix="Check permissions and free space; if the file is damaged, move it away: "
+            "the run then asks the teacher again.",
+        )
+
+
+class _Transaction:
+    """BEGIN IMMEDIATE, so that two writers queue up instead of failing half-way."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self._connection.execute("COMMIT")
+        elif self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
