@@ -39,9 +39,8 @@ def reference(
     for i in range(n):
         denominator = torch.zeros((), dtype=torch.float64)
         for j in range(n):
-            if texts is not None and i != j:
-                if texts[i][0] == texts[j][0] or texts[i][1] == texts[j][1]:
-                    continue
+            if texts is not None and i != j and any(map(int.__eq__, texts[i], texts[j])):
+                continue
             denominator = denominator + torch.exp(cosine(queries[i], positives[j]) / TEMPERATURE)
             if same_tower and i != j:
                 denominator = denominator + torch.exp(cosine(queries[i], queries[j]) / TEMPERATURE)

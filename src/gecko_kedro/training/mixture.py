@@ -83,8 +83,10 @@ def plan_batches(
         )
     ).to_series()
     groups = _groups(examples)
-    planned = []
+    planned: list[list[Rows]] = []
     for epoch in range(epochs):
+        if max_steps is not None and sum(map(len, planned)) >= max_steps:
+            break
         batches: list[Rows] = []
         for number, rows in enumerate(groups):
             generator = np.random.default_rng([seed, epoch, number])
@@ -93,7 +95,7 @@ def plan_batches(
         order = np.random.default_rng([seed, epoch]).permutation(len(batches))
         useful = [batches[i] for i in order if len(batches[i]) > 1 or texts[batches[i][0], 2] >= 0]
         planned.append(useful or batches[:1])
-    left_out = examples.height - sum(map(len, planned[0])) if planned else 0
+    left_out = examples.height - sum(map(len, planned[0]))
     ends = tuple(accumulate(map(len, planned)))
     steps = [batch for batches in planned for batch in batches][:max_steps]
     return BatchPlan(tuple(steps), ends, left_out)
