@@ -1,0 +1,123 @@
+"""The index: exact inner-product top-k with one definition of score and order for every backend."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gecko_kedro.errors import InputError
+from gecko_kedro.retrieval import fallback
+from gecko_kedro.retrieval.exclusions import Exclusions
+from gecko_kedro.retrieval.levels import extension, simd_level
+from gecko_kedro.retrieval.vectors import as_matrix, measure_norms
+
+ReportProgress = Callable[[float], bool | None]
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """The best ``k`` passages of each query, best first; padded with -inf and -1.
+
+    scores: (q, k) float32; ids: (q, k) int64, row numbers of the index.
+    """
+
+    scores: NDArray[np.float32]
+    ids: NDArray[np.int64]
+
+
+class SearchCancelled(RuntimeError):
+    """The progress callback of a search returned False."""
+
+
+class Index:
+    """Passages ready to be searched by inner product, exactly.
+
+    vectors: (n, d) float16, float32 or float64 (rounded to float32), in any memory layout, also a
+    read-only memory map; kept by reference, so it must not change while the index lives.
+    dtype: number type of the first pass, ``"auto"`` or ``"float32"``. It never changes a result.
+
+    Raises InputError for another shape or type, and for NaN, infinity or a norm above 1e18, with
+    the row number.
+    """
+
+    def __init__(self, vectors: Any, *, dtype: str = "auto") -> None:
+        if dtype not in ("auto", "float32"):
+            raise InputError(
+                "retrieval.Index, dtype",
+                expected="'auto' or 'float32'",
+                got=dtype,
+                fix="Leave it out: 'auto' takes the fastest type that this machine has.",
+            )
+        self.vectors = as_matrix(vectors, "retrieval.Index, vectors")
+        self._norms = measure_norms(self.vectors, "retrieval.Index, vectors")
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    @property
+    def dimension(self) -> int:
+        """Number of components of a vector."""
+        return int(self.vectors.shape[1])
+
+    def search(
+        self,
+        queries: Any,
+        k: int,
+        *,
+        exclude: Exclusions | Sequence[Any] | None = None,
+        threads: int | None = None,
+        progress: ReportProgress | None = None,
+    ) -> SearchResult:
+        """The ``k`` passages with the largest inner product with each row of ``queries`` (q, d).
+
+        The score of a pair is its inner product in float64 rounded once to float32; order is
+        higher score first, then lower id. Both are the same bits for every instruction set, number
+        of threads and split of the queries. Rows with fewer than ``k`` passages end in -inf and -1.
+
+        exclude: per query the ids it must not get. threads: default all cores of this process.
+        progress: called now and then with the finished share, 0 to 1; when it returns False the
+        search ends with SearchCancelled, and what it raises is raised here.
+        Raises InputError for a wrong shape, NaN or infinity (with the row number), or ``k`` < 0.
+        """
+        where = "retrieval.Index.search"
+        rows = as_matrix(queries, f"{where}, queries")
+        if rows.shape[1] != self.dimension:
+            raise InputError(
+                f"{where}, queries",
+                expected=f"{self.dimension} columns like the index",
+                got=rows.shape,
+                fix="Encode queries and passages with one model and one dimension.",
+            )
+        if k < 0 or (threads is not None and threads < 1):
+            raise InputError(
+                where,
+                expected="k of at least 0 and threads of at least 1",
+                got={"k": k, "threads": threads},
+                fix="Ask for 0 or more passages on 1 or more threads.",
+            )
+        norms = measure_norms(rows, f"{where}, queries")
+        excluded = Exclusions.checked(exclude, rows.shape[0])
+        poll = None if progress is None else _cancellable(progress)
+        level = simd_level()
+        core = extension(level)
+        if core is None:
+            found = fallback.search(
+                rows, self.vectors, query_norms=norms, passage_norms=self._norms,
+                k=k, exclude=excluded, poll=poll,
+            )  # fmt: skip
+        else:
+            found = core.search(
+                rows, norms, self.vectors, self._norms, k, excluded.offsets, excluded.ids,
+                level, threads or 0, poll,
+            )  # fmt: skip
+        return SearchResult(*found)
+
+
+def _cancellable(progress: ReportProgress) -> Callable[[float], None]:
+    def poll(share: float) -> None:
+        if progress(share) is False:
+            raise SearchCancelled(f"cancelled by the progress callback at {share:.0%}")
+
+    return poll
