@@ -103,9 +103,9 @@ class Fingerprints:
         function = node.func
         parts: Parts = {"function": f"{function.__module__}.{function.__qualname__}"}
         for name in node.inputs:
-            if name.startswith("params:") or name == "parameters":
+            if name.startswith("params:"):
                 parts |= dict(_flatten(name, _plain(self.catalog.load(name))))
-            elif not self._is_scratch(name):
+            elif name != "parameters" and not self._is_scratch(name):  # all of them: only shown
                 parts[f"dataset {name}"] = self.of(name).digest
         return _fingerprint(parts)
 

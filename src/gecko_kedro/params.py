@@ -47,7 +47,6 @@ class HeldoutParams(Params):
 
     groups: list[str]
     fraction: Share
-    max_passages: Limit
     pair_kinds: list[PairKind]
 
 
@@ -165,9 +164,10 @@ class EvaluateParams(Params):
     split: str
     task_name: str
     dimensions: list[Count]
-    max_queries: Limit
+    max_passages: Count
+    max_queries: Count
     resamples: Count
-    confidence: Annotated[float, Field(gt=0.0, lt=1.0)]
+    moved_queries: Count
     seed: Seed
 
 

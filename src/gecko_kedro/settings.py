@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from gecko_kedro.config import ParameterAwareConfigLoader
-from gecko_kedro.hooks import GuardHooks, LedgerHooks, TrackingHooks
+from gecko_kedro.hooks import GuardHooks, LedgerHooks, SummaryHooks, TrackingHooks
 
-HOOKS = (GuardHooks(), LedgerHooks(), TrackingHooks())
+HOOKS = (GuardHooks(), LedgerHooks(), TrackingHooks(), SummaryHooks())
 
 # Their hooks would start MLflow runs of their own, or send usage data.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro_mlflow", "kedro_telemetry")

@@ -3,20 +3,24 @@
 from gecko_kedro.datasets.corpus import CorpusDataset
 from gecko_kedro.datasets.encoder import EncoderDataset
 from gecko_kedro.datasets.folder import WorkFolderDataset
+from gecko_kedro.datasets.json_file import JsonDataset
 from gecko_kedro.datasets.python_docs import PythonDocsDataset
 from gecko_kedro.datasets.query_log import QueryLogDataset
 from gecko_kedro.datasets.retrieval_data import RetrievalDataDataset
 from gecko_kedro.datasets.sharded import FinishedShardsDataset, ShardedParquetDataset
 from gecko_kedro.datasets.table import TableDataset
+from gecko_kedro.datasets.text_file import TextFileDataset
 
 __all__ = [
     "CorpusDataset",
     "EncoderDataset",
     "FinishedShardsDataset",
+    "JsonDataset",
     "PythonDocsDataset",
     "QueryLogDataset",
     "RetrievalDataDataset",
     "ShardedParquetDataset",
     "TableDataset",
+    "TextFileDataset",
     "WorkFolderDataset",
 ]

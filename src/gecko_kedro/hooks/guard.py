@@ -53,7 +53,7 @@ def _refuse_missing_inputs(pipeline: Pipeline, catalog: Any) -> None:
             continue
         dataset = catalog.get(name, fallback_to_runtime_pattern=True)
         location = getattr(dataset, "path", None)
-        if location is None or dataset.exists():
+        if location is None or getattr(dataset, "optional", False) or dataset.exists():
             continue
         raise InputError(
             f"dataset {name!r} ({location})",

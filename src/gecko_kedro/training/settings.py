@@ -25,8 +25,14 @@ class TrainSettings(BaseModel):
         description="rows with the same query or positive text are no negatives of each other"
     )
     seed: int = Field(ge=0)
-    threads: int | None = Field(ge=1, description="CPU threads; null for torch's own choice")
+    threads: int | None = Field(
+        ge=1,
+        description="CPU threads; null for torch's own choice",
+        json_schema_extra={"execution_only": True},
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         description="auto: bf16 autocast where the device computes it in hardware"
     )
-    checkpoint_steps: int = Field(ge=1, description="steps between checkpoints")
+    checkpoint_steps: int = Field(
+        ge=1, description="steps between checkpoints", json_schema_extra={"execution_only": True}
+    )

@@ -2,11 +2,13 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from gecko_kedro import evaluation
 from gecko_kedro.params import EncoderParams, EvaluateParams
+from gecko_kedro.pipelines.evaluate import content
 
 logger = logging.getLogger(__name__)
 BASE, PRETRAINED, GECKO = "base", "pretrained", "gecko"
@@ -14,14 +16,14 @@ BASE, PRETRAINED, GECKO = "base", "pretrained", "gecko"
 
 def select_tasks(
     heldout_pairs: pl.DataFrame, own_data: evaluation.CheckedData | None, params: EvaluateParams
-) -> tuple[list[evaluation.RetrievalData], pl.DataFrame]:
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """The held-out task (natural pairs that training never saw) and the user's own task."""
     tasks = [] if own_data is None else [own_data.data]
     if not heldout_pairs.is_empty():
         heldout = evaluation.heldout_from_pairs(
             heldout_pairs,
             name="heldout",
-            kinds=params.pair_kinds,
+            kinds=heldout_pairs["kind"].unique(maintain_order=True).to_list(),
             max_passages=params.max_passages,
             max_queries=params.max_queries,
             seed=params.seed,
@@ -33,11 +35,13 @@ def select_tasks(
             "select_tasks: %s has %d queries and %d passages",
             task.name, task.queries.height, task.corpus.height,
         )  # fmt: skip
-    return tasks, evaluation.quarantined_of(own_data)
+    return *evaluation.to_tables(tasks), evaluation.quarantined_of(own_data)
 
 
 def score_encoders(
-    tasks: list[evaluation.RetrievalData],
+    corpus: pl.DataFrame,
+    queries: pl.DataFrame,
+    qrels: pl.DataFrame,
     pretrained_encoder: str,
     gecko_encoder: str,
     cache: Path,
@@ -45,13 +49,13 @@ def score_encoders(
     params: EvaluateParams,
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """BM25, base, pretrained and tuned encoder on every task, at every dimension."""
-    under_test = [
+    tasks = evaluation.from_tables(corpus, queries, qrels)
+    tables = [evaluation.evaluate_bm25(tasks, cache_root=cache)]
+    for name, reference, templates in (
         (BASE, encoder_params.reference, "none"),
         (PRETRAINED, pretrained_encoder, "gecko"),
         (GECKO, gecko_encoder, "gecko"),
-    ]
-    tables = [evaluation.evaluate_bm25(tasks, cache_root=cache)]
-    for name, reference, templates in under_test:
+    ):
         encoder = evaluation.EncoderUnderTest(
             name=name,
             reference=reference,
@@ -64,7 +68,107 @@ def score_encoders(
         )
         tables.append(evaluation.evaluate_encoder(encoder, tasks, cache_root=cache))
     table = evaluation.concat_scores(tables)
-    logger.info(
-        "score_encoders: %d scores, %d failures", table.scores.height, table.failures.height
-    )
     return table.scores, table.per_query, table.failures
+
+
+def compare_encoders(
+    scores: pl.DataFrame,
+    per_query: pl.DataFrame,
+    failures: pl.DataFrame,
+    queries: pl.DataFrame,
+    params: EvaluateParams,
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, dict[str, float]]:
+    """Paired differences with intervals: to the base, what FRet adds, and by group."""
+    comparison = evaluation.compare(
+        evaluation.ScoreTable(scores, per_query, failures),
+        queries.select("task", pl.col("id").alias("query_id"), "group"),
+        base=BASE,
+        tuned=GECKO,
+        pretrained=PRETRAINED,
+        resamples=params.resamples,
+        seed=params.seed,
+    )
+    logger.info("compare_encoders: %s", evaluation.headline(comparison))
+    metrics = content.result_metrics(comparison.results)
+    return comparison.results, comparison.fret, comparison.by_group, metrics
+
+
+def plot_results(
+    results: pl.DataFrame, fret_gain: pl.DataFrame, by_group: pl.DataFrame
+) -> tuple[Any, Any]:
+    """nDCG@10 by dimension, and the differences by query group."""
+    comparison = content.comparison(results, fret_gain, by_group)
+    return evaluation.dimension_curve(comparison), evaluation.group_differences(comparison)
+
+
+def list_moved_queries(
+    per_query: pl.DataFrame,
+    corpus: pl.DataFrame,
+    queries: pl.DataFrame,
+    qrels: pl.DataFrame,
+    results: pl.DataFrame,
+    params: EvaluateParams,
+) -> pl.DataFrame:
+    """The queries that gained and lost most, with the passages that moved."""
+    empty = pl.DataFrame()
+    return evaluation.moved_queries(
+        evaluation.ScoreTable(empty, per_query, empty),
+        evaluation.from_tables(corpus, queries, qrels),
+        content.comparison(results, empty, empty),
+        count=params.moved_queries,
+    )
+
+
+def write_model_card(
+    results: pl.DataFrame,
+    finetune_examples: pl.DataFrame,
+    pretrain_examples: pl.DataFrame,
+    label_audit: dict[str, Any],
+    parameters: dict[str, Any],
+) -> str:
+    """What a user of the model has to know, in Markdown."""
+    empty = pl.DataFrame()
+    facts = content.model_facts(pretrain_examples, finetune_examples, label_audit, parameters)
+    return evaluation.model_card(facts, content.comparison(results, empty, empty))
+
+
+def write_report(
+    results: pl.DataFrame,
+    fret_gain: pl.DataFrame,
+    by_group: pl.DataFrame,
+    failures: pl.DataFrame,
+    moved: pl.DataFrame,
+    pretrain_history: pl.DataFrame,
+    finetune_history: pl.DataFrame,
+    corpus_metrics: dict[str, Any],
+    label_audit: dict[str, Any],
+    ledger: dict[str, Any],
+    parameters: dict[str, Any],
+) -> str:
+    """One self-contained HTML page of the run."""
+    comparison = content.comparison(results, fret_gain, by_group)
+    return evaluation.write_report(
+        evaluation.ReportContent(
+            title="gecko_kedro",
+            created=ledger["run"]["started"],
+            teacher=label_audit.get("teacher"),
+            comparison=comparison,
+            result_figures=(
+                evaluation.dimension_curve(comparison),
+                evaluation.group_differences(comparison),
+            ),
+            failures=failures,
+            audit=content.label_audit(label_audit),
+            corpus_counts=corpus_metrics.get("counts", {}),
+            quarantine=corpus_metrics.get("quarantined", {}),
+            training_figures=(
+                evaluation.loss_curves(
+                    {"Pre-finetuning": pretrain_history, "Fine-tuning": finetune_history}
+                ),
+            ),
+            moved=moved,
+            costs=content.node_costs(ledger),
+            versions=ledger["run"]["versions"],
+            parameters=content.plain(parameters),
+        )
+    )

@@ -14,12 +14,11 @@ from gecko_kedro.shards import Shard, count_missing, missing_pieces
 from gecko_kedro.teacher import TeacherSettings, build_teacher
 
 logger = logging.getLogger(__name__)
-Counts = dict[str, int]
 
 
 def read_passages(
     documents: corpus.ReadResult, params: CorpusParams
-) -> tuple[pl.DataFrame, pl.DataFrame, Counts]:
+) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
     """Clean, chunk and de-duplicate the documents."""
     made = corpus.make_passages(
         documents.documents,
@@ -34,13 +33,18 @@ def read_passages(
         "read_passages: %d documents, %d passages, %d rows in quarantine",
         documents.documents.height, made.passages.height, quarantine.height,
     )  # fmt: skip
-    return made.passages, quarantine, documents.counts | made.counts
+    reasons = quarantine["reason"].value_counts().sort("count", descending=True)
+    metrics = {
+        "counts": {"documents": documents.documents.height, "passages": made.passages.height},
+        "quarantined": dict(reasons.iter_rows()),
+    }
+    return made.passages, quarantine, metrics
 
 
 def split_passages(
     all_passages: pl.DataFrame, params: CorpusParams
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Hold whole groups (packages, documents) back for the evaluation; cap both sides."""
+    """Hold whole groups (packages, documents) back for the evaluation; cap the rest."""
     train, heldout = corpus.split_heldout(
         all_passages,
         groups=params.heldout.groups,
@@ -48,7 +52,6 @@ def split_passages(
         seed=params.seed,
     )
     train = corpus.cap(train, limit=params.max_passages, seed=params.seed)
-    heldout = corpus.cap(heldout, limit=params.heldout.max_passages, seed=params.seed)
     logger.info("split_passages: %d to train on, %d held out", train.height, heldout.height)
     return train, heldout
 

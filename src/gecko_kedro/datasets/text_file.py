@@ -1,0 +1,34 @@
+"""A page of text, written atomically."""
+
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from kedro.io.core import AbstractDataset
+
+from gecko_kedro.datasets._atomic import atomic_path
+
+
+class TextFileDataset(AbstractDataset[str, str]):
+    """Loads and saves text (UTF-8): the report, the model card."""
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = PurePosixPath(filepath)
+        self.metadata = metadata
+
+    @property
+    def path(self) -> Path:
+        """Where the file lies."""
+        return Path(self._filepath)
+
+    def load(self) -> str:
+        return self.path.read_text("utf-8")
+
+    def save(self, data: str) -> None:
+        with atomic_path(self.path) as temporary:
+            temporary.write_text(data, "utf-8")
+
+    def _exists(self) -> bool:
+        return self.path.is_file()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}

@@ -1,0 +1,105 @@
+"""What the card and the report say, collected from tables, ledgers and parameters."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+from plotly.io import from_json
+from pydantic import BaseModel
+
+from gecko_kedro import evaluation
+from gecko_kedro.evaluation.moved import LABEL_SAMPLE_SCHEMA
+from gecko_kedro.params import check_parameters
+
+_NAMES = {"base": "base", "pretrained": "pretrained", "tuned": "gecko"}
+_LOSSES = {
+    "pre-finetuning": "in-batch softmax, query to passage (equation 2)",
+    "fine-tuning": "in-batch, own hard and same-tower negatives (equation 3), Matryoshka",
+}
+
+
+def comparison(
+    results: pl.DataFrame, fret_gain: pl.DataFrame, by_group: pl.DataFrame
+) -> evaluation.Comparison:
+    """The comparison again, out of the tables that the catalog keeps."""
+    return evaluation.Comparison(results, fret_gain, by_group, _NAMES)
+
+
+def result_metrics(results: pl.DataFrame) -> dict[str, float]:
+    """``heldout.gecko.256.ndcg_at_10`` and so on, for MLflow."""
+    wanted = ("ndcg_at_10", "recall_at_20", "mrr_at_10", "difference", "low", "high")
+    return {
+        ".".join(str(part) for part in (row["task"], row["model"], row["dimension"], name) if part):
+        row[name]
+        for row in results.iter_rows(named=True)
+        for name in wanted
+        if row[name] is not None
+    }  # fmt: skip
+
+
+def label_audit(audit: Mapping[str, Any]) -> evaluation.LabelAudit | None:
+    """The audit that relabel wrote; None where FRet was made elsewhere."""
+    if not audit:
+        return None
+    return evaluation.LabelAudit(
+        facts=audit["facts"],
+        shares=frozenset(audit["shares"]),
+        rejected=audit["rejected"],
+        samples=pl.DataFrame(audit["samples"], schema=LABEL_SAMPLE_SCHEMA),
+        figures=[from_json(figure) for figure in audit["figures"]],
+    )
+
+
+def node_costs(ledger: Mapping[str, Any]) -> list[evaluation.NodeCost]:
+    """Seconds and memory of each node, and the teacher's calls and tokens where it was asked."""
+    asked = {"synthesize": "synthesize.synthesize_queries", "relabel": "relabel.judge_candidates"}
+    teacher = {asked[stage]: usage for stage, usage in ledger.get("teacher", {}).items()}
+    return [
+        evaluation.NodeCost(
+            node=node,
+            seconds=cost["seconds"],
+            peak_memory_mb=cost["peak_mb"],
+            calls=_whole(teacher.get(node, {}).get("calls")),
+            tokens=_whole(teacher.get(node, {}).get("tokens")),
+        )
+        for node, cost in ledger.get("nodes", {}).items()
+    ]
+
+
+def model_facts(
+    pretrain_examples: pl.DataFrame,
+    finetune_examples: pl.DataFrame,
+    audit: Mapping[str, Any],
+    parameters: Mapping[str, Any],
+) -> evaluation.ModelFacts:
+    """The facts of the model card."""
+    known = check_parameters(plain(parameters))
+    counts = finetune_examples["dataset"].value_counts().sort("dataset")
+    return evaluation.ModelFacts(
+        name="gecko encoder",
+        base_model=known.encoder.reference,
+        dims=known.evaluate.dimensions,
+        max_seq_length=known.encoder.max_seq_length,
+        teacher=audit.get("teacher", "not recorded: FRet was made elsewhere"),
+        teacher_is_language_model=known.teacher.backend != "lexical",
+        prompt_versions=audit.get("prompt_versions", {}),
+        data={
+            "corpus": known.corpus.source,
+            "pre-finetuning: natural pairs": pretrain_examples.height,
+            **{f"fine-tuning: {name}": count for name, count in counts.iter_rows()},
+        },
+        losses=_LOSSES | {"temperature of fine-tuning": str(known.finetune.train.temperature)},
+        licences={known.corpus.source: "that of its texts: they are yours to check"},
+    )
+
+
+def plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters as plain data."""
+    return {
+        name: value.model_dump() if isinstance(value, BaseModel) else value
+        for name, value in parameters.items()
+    }
+
+
+def _whole(number: float | None) -> int | None:
+    return None if number is None else round(number)

@@ -1,0 +1,78 @@
+"""base, pretrained and gecko encoder -> scores -> report."""
+
+from kedro.pipeline import Pipeline
+
+from gecko_kedro.pipelines._namespace import stage, step
+from gecko_kedro.pipelines.evaluate import nodes
+
+TASKS = ["evaluation_corpus", "evaluation_queries", "evaluation_qrels"]
+COMPARISON = ["results_table", "fret_gain_table", "group_table"]
+
+
+def create_pipeline() -> Pipeline:
+    """Score the encoders, compare them with intervals, and write the report."""
+    return stage(
+        "evaluate",
+        [
+            step(
+                nodes.select_tasks,
+                inputs=["heldout_pairs", "evaluation_data", "params:evaluate"],
+                outputs=[*TASKS, "evaluation_quarantine"],
+            ),
+            step(
+                nodes.score_encoders,
+                inputs=[
+                    *TASKS,
+                    "pretrained_encoder",
+                    "gecko_encoder",
+                    "evaluation_cache",
+                    "params:encoder",
+                    "params:evaluate",
+                ],
+                outputs=["evaluation_scores", "evaluation_per_query", "evaluation_failures"],
+            ),
+            step(
+                nodes.compare_encoders,
+                inputs=[
+                    "evaluation_scores",
+                    "evaluation_per_query",
+                    "evaluation_failures",
+                    "evaluation_queries",
+                    "params:evaluate",
+                ],
+                outputs=[*COMPARISON, "evaluate_metrics"],
+            ),
+            step(nodes.plot_results, inputs=COMPARISON, outputs=["dimension_plot", "group_plot"]),
+            step(
+                nodes.list_moved_queries,
+                inputs=["evaluation_per_query", *TASKS, "results_table", "params:evaluate"],
+                outputs="moved_queries",
+            ),
+            step(
+                nodes.write_model_card,
+                inputs=[
+                    "results_table",
+                    "finetune_examples",
+                    "pretrain_examples",
+                    "label_audit",
+                    "parameters",
+                ],
+                outputs="model_card",
+            ),
+            step(
+                nodes.write_report,
+                inputs=[
+                    *COMPARISON,
+                    "evaluation_failures",
+                    "moved_queries",
+                    "pretrain_history",
+                    "finetune_history",
+                    "corpus_metrics",
+                    "label_audit",
+                    "run_ledger",
+                    "parameters",
+                ],
+                outputs="report",
+            ),
+        ],
+    )
