@@ -20,10 +20,10 @@ def chunk(
     Every word of ``text`` is in at least one passage; a passage has at most ``max_words`` words
     (see words.py) and begins and ends with a word. A text of at most ``max_words`` is one
     passage. A longer one is cut at the best border in the second half of the room: the end of a
-    paragraph, else of a sentence, else of a line, else of a word. The next passage begins at the
-    best border among the last ``overlap_words`` words of the one before; the last one begins
-    earlier where it would else have fewer than ``min_words`` words. A text without words has no
-    passage.
+    paragraph, else of a sentence, else of a line, else of a word. The next passage begins with the
+    first whole sentence (else line, else word) among the last ``overlap_words`` words of the one
+    before, or where that one ends; the last one begins earlier where it would else have fewer
+    than ``min_words`` words. A text without words has no passage.
     """
     spans = [match.span() for match in WORD.finditer(text)]
     if len(spans) <= max_words:
@@ -35,7 +35,7 @@ def chunk(
         chunks.append((spans[first][0], spans[last - 1][1]))
         if last == len(spans):
             return chunks
-        following = _best(borders, max(first + 1, last - overlap_words), last)
+        following = _next_start(borders, max(first + 1, last - overlap_words), last)
         first = max(first + 1, min(following, len(spans) - min_words))
 
 
@@ -85,3 +85,8 @@ def _best(borders: list[int], lowest: int, highest: int) -> int:
     """The latest of the best borders in ``lowest..highest`` (both included)."""
     highest = min(highest, len(borders) - 1)
     return max(range(min(lowest, highest), highest + 1), key=lambda at: (borders[at], at))
+
+
+def _next_start(borders: list[int], lowest: int, highest: int) -> int:
+    """The earliest of the best borders, where a paragraph is no better than a sentence."""
+    return max(range(lowest, highest + 1), key=lambda at: (min(borders[at], _SENTENCE), -at))
