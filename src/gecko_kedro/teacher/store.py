@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from gecko_kedro.errors import InputError
 
@@ -60,8 +61,8 @@ class ResponseStore:
         """Write all ``values`` in one transaction; a key that is there keeps its value."""
         rows = []
         for key, value in values.items():
-            text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-            rows.append((key, text, zlib.crc32(text.encode("utf-8", "surrogatepass"))))
+            text = json.dumps(value, allow_nan=False)
+            rows.append((key, text, zlib.crc32(text.encode())))
         try:
             with self._lock, _Transaction(self._connection):
                 self._connection.executemany(
@@ -84,7 +85,7 @@ class ResponseStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _execute(self, query: str, parameters: Sequence[object]) -> list[tuple[object, ...]]:
+    def _execute(self, query: str, parameters: Sequence[object]) -> list[Any]:
         try:
             with self._lock:
                 return self._connection.execute(query, list(parameters)).fetchall()
@@ -92,11 +93,7 @@ class ResponseStore:
             raise self._unusable(error) from error
 
     def _decoded(self, key: bytes, value: object, checksum: object) -> object:
-        intact = (
-            isinstance(value, str)
-            and zlib.crc32(value.encode("utf-8", "surrogatepass")) == checksum
-        )
-        if not intact:
+        if not isinstance(value, str) or zlib.crc32(value.encode()) != checksum:
             raise InputError(
                 f"response store {self.path}, key {key.hex()}",
                 expected="the reply that was stored",
@@ -104,7 +101,7 @@ class ResponseStore:
                 fix="The row was changed on disk: delete it (or the file) and run again; "
                 "only what is deleted is asked anew.",
             )
-        return json.loads(str(value))
+        return json.loads(value)
 
     def _unusable(self, error: Exception) -> InputError:
         return InputError(

@@ -1,0 +1,179 @@
+"""What the labels look like: numbers, two figures and a sample to read."""
+
+import html
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from gecko_kedro.fret.schemas import FRET, RANKING, require_columns
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+_SAMPLE_ROWS = 50
+_SAMPLE_CHARACTERS = 400
+_SUSPICIOUS = 0.95  # of the positive's retriever score: NV-Retriever's bound for false negatives
+_COLOURS = {"positive": "#1f9d86", "negative": "#d0563f", "other": "#8b93a1"}
+
+
+@dataclass(frozen=True)
+class LabelAudit:
+    """``metrics`` are flat numbers; ``sample`` has plain text (escape it in HTML)."""
+
+    metrics: dict[str, float]
+    score_plot: "Figure"
+    rank_plot: "Figure"
+    sample: pl.DataFrame
+
+
+def audit_labels(rankings: pl.DataFrame, fret: pl.DataFrame) -> LabelAudit:
+    """Numbers and figures over all rankings (RANKING) and the examples made of them (FRET).
+
+    ``replaced_seeds`` is the share of positives that are not the seed, of the examples that have
+    one (the paper: about 0.15). ``kendall_tau`` is the mean over queries of tau-b between query
+    likelihood and relevance; absent where one of them did not run, as any number is that has no
+    rows to be made from. ``suspected_false_negatives`` are negatives whose retriever score is above
+    0.95 of the positive's.
+    """
+    require_columns(rankings, list(RANKING), where="audit_labels, rankings")
+    require_columns(fret, list(FRET), where="audit_labels, fret")
+    roles = _with_roles(rankings, fret)
+    return LabelAudit(
+        metrics=_metrics(rankings, fret, roles),
+        score_plot=_score_plot(roles),
+        rank_plot=_rank_plot(roles),
+        sample=_sample(fret),
+    )
+
+
+def sample_html(sample: pl.DataFrame) -> str:
+    """The sample as an HTML table in which every text is escaped."""
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in sample.columns)
+    rows = "".join(
+        "<tr>"
+        + "".join(f"<td dir='auto'>{html.escape('' if v is None else str(v))}</td>" for v in row)
+        + "</tr>"
+        for row in sample.iter_rows()
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def kendall_tau(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    """Tau-b of two score vectors; 0 where either is constant, for it then orders nothing."""
+    a = np.sign(first[:, None] - first[None, :])  # (n, n)
+    b = np.sign(second[:, None] - second[None, :])
+    scale = np.sqrt((a * a).sum() * (b * b).sum())
+    return float((a * b).sum() / scale) if scale else 0.0
+
+
+def _with_roles(rankings: pl.DataFrame, fret: pl.DataFrame) -> pl.DataFrame:
+    chosen = fret.select("query_id", "positive_id", "negative_id")
+    return rankings.join(chosen, on="query_id", how="inner", maintain_order="left").with_columns(
+        pl.when(pl.col("passage_id") == pl.col("positive_id"))
+        .then(pl.lit("positive"))
+        .when(pl.col("passage_id") == pl.col("negative_id"))
+        .then(pl.lit("negative"))
+        .otherwise(pl.lit("other"))
+        .alias("role")
+    )
+
+
+def _metrics(rankings: pl.DataFrame, fret: pl.DataFrame, roles: pl.DataFrame) -> dict[str, float]:
+    metrics: dict[str, float | None] = {
+        "queries": float(rankings["query_id"].n_unique()),
+        "judgements": float(rankings.height),
+        "examples": float(fret.height),
+        "examples_with_seed": float(fret["seed_id"].is_not_null().sum()),
+        "replaced_seeds": _mean(~fret["positive_is_seed"].drop_nulls()),
+        "positive_retriever_rank": _mean(roles.filter(role="positive")["retriever_rank"]),
+        "negative_retriever_rank": _mean(roles.filter(role="negative")["retriever_rank"]),
+        "suspected_false_negatives": _mean(_suspicious(roles)),
+        **_agreement(rankings),
+    }
+    return {name: value for name, value in metrics.items() if value is not None}
+
+
+def _mean(values: pl.Series) -> float | None:
+    return None if values.is_empty() else float(values.cast(pl.Float64).sum() / len(values))
+
+
+def _suspicious(roles: pl.DataFrame) -> pl.Series:
+    positive = roles.filter(role="positive").select("query_id", best="retriever_score")
+    negative = roles.filter(role="negative").join(positive, on="query_id")
+    return negative["retriever_score"] > _SUSPICIOUS * negative["best"]
+
+
+def _agreement(rankings: pl.DataFrame) -> dict[str, float | None]:
+    """How far the two rankers agree, over the queries of at least two candidates."""
+    judged = rankings.drop_nulls(["query_likelihood", "relevance"])
+    if judged.is_empty():
+        return {}
+    groups = judged.group_by("query_id", maintain_order=True).agg(
+        "query_likelihood", "relevance", "query_likelihood_rank", "relevance_rank"
+    )
+    taus, same_first = [], []
+    for _, likelihoods, relevances, first_ranks, second_ranks in groups.iter_rows():
+        if len(likelihoods) > 1:
+            taus.append(kendall_tau(np.asarray(likelihoods), np.asarray(relevances)))
+            same_first.append(first_ranks.index(1) == second_ranks.index(1))
+    return {
+        "kendall_tau": _mean(pl.Series(taus, dtype=pl.Float64)),
+        "same_first": _mean(pl.Series(same_first, dtype=pl.Boolean)),
+    }
+
+
+def _score_plot(roles: pl.DataFrame) -> "Figure":
+    """Distributions of both judgements, per role."""
+    from plotly.subplots import make_subplots
+
+    titles = {"query_likelihood": "query likelihood", "relevance": "relevance"}
+    figure = make_subplots(rows=1, cols=2, subplot_titles=list(titles.values()))
+    for column, score in enumerate(titles, start=1):
+        for role, colour in _COLOURS.items():
+            values = roles.filter(role=role)[score].drop_nulls().to_list()
+            figure.add_histogram(
+                x=values, name=role, histnorm="probability", opacity=0.6, nbinsx=40,
+                marker_color=colour, legendgroup=role, showlegend=column == 1, row=1, col=column,
+            )  # fmt: skip
+        figure.update_xaxes(title_text="log-likelihood", row=1, col=column)
+    figure.update_layout(
+        title="What the teacher thinks of positives, negatives and the rest",
+        barmode="overlay", yaxis_title="share", template="plotly_white",
+    )  # fmt: skip
+    return figure
+
+
+def _rank_plot(roles: pl.DataFrame) -> "Figure":
+    """Where the retriever had the positives and negatives; first bar of the positives: kept."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for role in ("positive", "negative"):
+        ranks = roles.filter(role=role)["retriever_rank"].value_counts().sort("retriever_rank")
+        figure.add_bar(
+            x=ranks["retriever_rank"].to_list(), y=ranks["count"].to_list(), name=role,
+            marker_color=_COLOURS[role],
+        )  # fmt: skip
+    replaced = roles.filter(pl.col("role") == "positive", ~pl.col("is_seed")).height
+    figure.update_layout(
+        title=f"Retriever rank of positives and negatives ({replaced} positives are not the seed)",
+        xaxis_title="rank of the retriever", yaxis_title="queries", template="plotly_white",
+    )  # fmt: skip
+    return figure
+
+
+def _sample(fret: pl.DataFrame) -> pl.DataFrame:
+    """Rows to read: half with a replaced seed (as far as there are), first ones of each half."""
+    replaced = fret.filter(~pl.col("positive_is_seed")).head(_SAMPLE_ROWS // 2)
+    others = fret.join(
+        replaced.select("query_id"), on="query_id", how="anti", maintain_order="left"
+    )
+    rows = pl.concat([replaced, others.head(_SAMPLE_ROWS - replaced.height)])
+    cut = pl.col("positive", "negative").str.slice(0, _SAMPLE_CHARACTERS)
+    return rows.with_columns(cut).select(
+        "query_id", "task_name", "query", "positive_is_seed", "seed_id", "positive_id",
+        "positive_title", "positive", "negative_id", "negative_title", "negative",
+    )  # fmt: skip

@@ -1,0 +1,216 @@
+"""The positive and the hard negative of each query out of its fused ranking (section 3.2)."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from gecko_kedro.corpus.quarantine import (
+    QuarantineRow,
+    count_reasons,
+    quarantine_row,
+    quarantine_table,
+)
+from gecko_kedro.corpus.words import normalise
+from gecko_kedro.fret.filters import normalised_query
+from gecko_kedro.fret.schemas import FRET, QUERY, RANKING, require_columns, table
+from gecko_kedro.retrieval.sampling import sample_negatives
+
+Negative = Literal["last", "sampled", "none"]
+Positive = Literal["relabelled", "seed"]
+_STRATEGIES: Mapping[str, Literal["last", "random"]] = {"last": "last", "sampled": "random"}
+
+
+@dataclass(frozen=True)
+class ChoiceResult:
+    """FRet rows (FRET), queries that could not be filled (QUARANTINE_SCHEMA), and counts.
+
+    ``counts`` has ``fret``, ``quarantined``, one entry for each reason, and ``replaced_seeds``.
+    """
+
+    fret: pl.DataFrame
+    quarantine: pl.DataFrame
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One query with its candidates in fused order."""
+
+    query: dict[str, Any]
+    ranking: dict[str, Any]  # lists in fused order
+    texts: list[str]  # of the candidates, normalised
+    positive: int  # column of the positive
+
+
+def choose_examples(
+    rankings: pl.DataFrame,
+    queries: pl.DataFrame,
+    passages: pl.DataFrame,
+    *,
+    negative: Negative,
+    positive: Positive,
+    percent_of_positive: float | None,
+    seed: int,
+) -> ChoiceResult:
+    """One FRET row for each query, in the order of ``queries``.
+
+    The positive is the candidate of fused rank 1, or the seed itself (an ablation). The negative is
+    the last of the fused ranking (the paper's choice), one drawn uniformly from the rest, or none.
+    Passed over as negatives: the seed, which the query was written for; texts equal (but for case
+    and white space) to the positive or to another positive of the same query; and, with
+    ``percent_of_positive`` p, candidates whose retriever score is above p times the positive's.
+    A draw depends on ``seed``, the query id and the passage ids only.
+
+    Reasons for quarantine: no_candidates, no_seed (a query log row with positive="seed"),
+    unknown_passage, no_negative (such as with one passage only).
+    """
+    require_columns(rankings, list(RANKING), where="choose_examples, rankings")
+    require_columns(queries, list(QUERY), where="choose_examples, queries")
+    content = {
+        passage_id: (title, text)
+        for passage_id, title, text in passages.select("passage_id", "title", "text").iter_rows()
+    }
+    grouped = _by_query(rankings)
+    cases: list[_Case] = []
+    rejected: list[QuarantineRow] = []
+    for query in queries.select(list(QUERY)).iter_rows(named=True):
+        case = _case(query, grouped.get(query["query_id"]), content, positive)
+        if isinstance(case, _Case):
+            cases.append(case)
+        else:
+            rejected.append(_reject(query, *case))
+    columns = (
+        [None] * len(cases)
+        if negative == "none"
+        else _negatives(cases, negative, percent_of_positive, seed)
+    )
+    rows = []
+    for case, column in zip(cases, columns, strict=True):
+        if column is None and negative != "none":
+            n = len(case.texts)
+            detail = f"none of the {n - 1} other candidates may be a negative"
+            rejected.append(_reject(case.query, "no_negative", detail))
+        else:
+            rows.append(_fret_row(case, column, content))
+    counts: Counter[str] = Counter(count_reasons(rejected))
+    counts["fret"] = len(rows)
+    counts["replaced_seeds"] = sum(row["positive_is_seed"] is False for row in rows)
+    return ChoiceResult(table(rows, FRET), quarantine_table(rejected), dict(counts))
+
+
+def _by_query(rankings: pl.DataFrame) -> dict[str, dict[str, Any]]:
+    grouped = rankings.sort("fused_rank").group_by("query_id", maintain_order=True).agg(pl.all())
+    return {row["query_id"]: row for row in grouped.iter_rows(named=True)}
+
+
+def _case(
+    query: dict[str, Any],
+    ranking: dict[str, Any] | None,
+    content: Mapping[str, tuple[str | None, str]],
+    positive: Positive,
+) -> _Case | tuple[str, str]:
+    if ranking is None:
+        return "no_candidates", "no ranking has this query"
+    unknown = [p for p in ranking["passage_id"] if p not in content]
+    if unknown:
+        return "unknown_passage", f"no passage {unknown[0]!r}"
+    column = 0
+    if positive == "seed":
+        if query["passage_id"] is None:
+            return "no_seed", 'positive: "seed" needs a seed passage, and a query log has none'
+        if query["passage_id"] not in ranking["passage_id"]:
+            return "no_seed", "the seed passage is not among the candidates"
+        column = ranking["passage_id"].index(query["passage_id"])
+    texts = [normalise(content[passage_id][1]) for passage_id in ranking["passage_id"]]
+    return _Case(query, ranking, texts, column)
+
+
+def _negatives(
+    cases: list[_Case], negative: Negative, percent_of_positive: float | None, seed: int
+) -> list[int | None]:
+    """The column of the negative of each case, None where no candidate may be one."""
+    if not cases:
+        return []
+    width = max(len(case.texts) for case in cases)
+    ids = np.full((len(cases), width), -1, dtype=np.int64)  # (q, N)
+    eligible = np.zeros((len(cases), width), dtype=np.bool_)
+    positives = _positive_texts(cases)
+    for row, case in enumerate(cases):
+        passage_ids = case.ranking["passage_id"]
+        ids[row, : len(passage_ids)] = [_number(p) >> 1 for p in passage_ids]
+        eligible[row, : len(passage_ids)] = _eligible(
+            case, positives[normalised_query(case.query["query"])], percent_of_positive
+        )
+    query_ids = np.array([_number(case.query["query_id"]) for case in cases], dtype=np.uint64)
+    chosen = sample_negatives(
+        ids, eligible=eligible, n_negatives=1, strategy=_STRATEGIES[negative], seed=seed,
+        query_ids=query_ids,
+    )[:, 0]  # fmt: skip
+    return [
+        int(np.argmax(ids[row] == wanted)) if wanted >= 0 else None
+        for row, wanted in enumerate(chosen)
+    ]
+
+
+def _positive_texts(cases: list[_Case]) -> dict[str, set[str]]:
+    """The texts of all positives of each query, which may be there under several ids."""
+    positives: dict[str, set[str]] = {}
+    for case in cases:
+        own = positives.setdefault(normalised_query(case.query["query"]), set())
+        own.add(case.texts[case.positive])
+    return positives
+
+
+def _eligible(
+    case: _Case, positive_texts: set[str], percent_of_positive: float | None
+) -> NDArray[np.bool_]:
+    scores = np.asarray(case.ranking["retriever_score"], dtype=np.float64)
+    mask = np.array([text not in positive_texts for text in case.texts], dtype=np.bool_)
+    mask &= ~np.asarray(case.ranking["is_seed"], dtype=np.bool_)
+    mask[case.positive] = False
+    if percent_of_positive is not None:
+        mask &= scores <= percent_of_positive * scores[case.positive]
+    return mask
+
+
+def _number(name: str) -> int:
+    """64 bits of a hash of ``name``: what a draw depends on must not depend on the row."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
+
+
+def _fret_row(
+    case: _Case, column: int | None, content: Mapping[str, tuple[str | None, str]]
+) -> dict[str, Any]:
+    ranking, seed_id = case.ranking, case.query["passage_id"]
+    positive_id = ranking["passage_id"][case.positive]
+    negative_id = None if column is None else ranking["passage_id"][column]
+    positive_title, positive = content[positive_id]
+    negative_title, negative = (None, None) if negative_id is None else content[negative_id]
+    return {
+        **{name: case.query[name] for name in ("query_id", "task", "task_name", "query")},
+        "seed_id": seed_id,
+        "positive_id": positive_id,
+        "positive_title": positive_title,
+        "positive": positive,
+        "negative_id": negative_id,
+        "negative_title": negative_title,
+        "negative": negative,
+        "positive_is_seed": None if seed_id is None else positive_id == seed_id,
+        "candidate_ids": ranking["passage_id"],
+        "fused_ranks": ranking["fused_rank"],
+        "query_likelihoods": ranking["query_likelihood"],
+        "relevances": ranking["relevance"],
+        "retriever_scores": ranking["retriever_score"],
+    }
+
+
+def _reject(query: dict[str, Any], reason: str, detail: str) -> QuarantineRow:
+    return quarantine_row(
+        "choose_examples", query["query_id"], reason=reason, detail=detail, record=query
+    )
