@@ -94,7 +94,8 @@ def harvest_sources(sources: Sequence[Source], *, workers: int) -> ReadResult:
     rows: dict[str, DocRow] = {}
     aside: list[QuarantineRow] = []
     newlines = controls = 0
-    for file in track(_read_all(sources, workers), "Reading docstrings", total=len(sources)):
+    files = _read_all(sources, workers)
+    for file in track(files, "Reading docstrings", total=len(sources), unit="file"):
         newlines, controls = newlines + file.newlines, controls + file.controls
         if file.reason is not None:
             aside.append(

@@ -9,6 +9,7 @@ import polars as pl
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
 
 _LONGEST_STRING = 2_000
+_LONGEST_RECORD = 20_000
 
 QuarantineRow = tuple[str, str, str, str, str]
 
@@ -19,7 +20,9 @@ def quarantine_row(
     """One row; ``record`` is kept as JSON with its strings cut to 2,000 characters."""
     cut = {str(k): v[:_LONGEST_STRING] if isinstance(v, str) else v for k, v in record.items()}
     text = json.dumps(cut, ensure_ascii=False, default=repr)
-    row = (where, row_id, reason, detail, text[: 10 * _LONGEST_STRING])
+    if len(text) > _LONGEST_RECORD:  # a list of a million numbers, say
+        text = json.dumps({"beginning": text[:_LONGEST_RECORD]}, ensure_ascii=False)
+    row = (where, row_id, reason, detail, text)
     # A lone surrogate, itself a reason for quarantine, has no UTF-8: write its escape.
     return tuple(value.encode("utf-8", "backslashreplace").decode() for value in row)  # type: ignore[return-value]
 
