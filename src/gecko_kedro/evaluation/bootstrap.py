@@ -10,7 +10,7 @@ import numpy.typing as npt
 from gecko_kedro.errors import InputError
 
 Verdict = Literal["better", "worse", "not shown"]
-_BLOCK = 2_000_000  # numbers drawn at a time: 16 MB, whatever the count of resamples
+_BLOCK = 2_000_000  # numbers drawn at a time: 16 MB an array, whatever the count of resamples
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def paired_bootstrap(
             fix="Give both models' scores on the same queries.",
         )  # fmt: skip
     _, group_of_query = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
-    sums = np.bincount(group_of_query, weights=differences)  # (g,)
+    sums = np.bincount(group_of_query, weights=differences).astype(np.float64)  # (g,)
     sizes = np.bincount(group_of_query).astype(np.float64)  # (g,)
     low = high = p = float("nan")
     if sums.size > 1:

@@ -142,12 +142,12 @@ def _evaluate(
     folder = cache_root / f"{data.name}-{data.digest}"
     meta = model.mteb_model_meta
     single_scores = folder / "per_query" / meta.name / f"{meta.revision}.parquet"
-    task = local_task(data, folder / "data")
+    task, cache = local_task(data), mteb.ResultCache(folder / "mteb")
     with _no_progress_bars():
         result = mteb.evaluate(
             model,
             task,
-            cache=mteb.ResultCache(folder / "mteb"),
+            cache=cache,
             overwrite_strategy="only-missing" if single_scores.is_file() else "always",
             raise_error=False,
             co2_tracker=False,
@@ -164,7 +164,9 @@ def _evaluate(
         )
     if task.per_query is not None:
         _write(_per_query(task, row), single_scores)
-    means = result.task_results[0].scores["test"][0]
+    # From the file, whose numbers are rounded: a later run must give the same table.
+    finished = cache.get_task_result_path(data.name, meta, meta.revision)
+    means = mteb.TaskResult.from_disk(finished).scores["test"][0]
     scores = [{**row, "metric": name, "score": float(means[name])} for name in METRICS]
     return ScoreTable(
         pl.DataFrame(scores, schema=SCORES_SCHEMA),

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -83,8 +83,9 @@ class RetrievalData:
     def write(self, folder: Path) -> Path:
         """Write the layout that mteb's ``RetrievalDatasetLoader`` loads; nothing if it is there.
 
-        ``README.md`` names the three configurations; titles that are missing become "" because
-        mteb refuses null there. The digest is written last and marks the folder as whole.
+        Our own runs hand the tables over in memory; this is for others. ``README.md`` names the
+        three configurations, and missing titles become "" because mteb refuses null. The digest
+        is written last and marks the folder as whole.
         """
         marker = folder / "digest.txt"
         if marker.is_file() and marker.read_text(encoding="utf-8") == self.digest:
@@ -166,6 +167,24 @@ def checked(
     return CheckedData(data, everything, counts)
 
 
+def quarantined_of(checked_data: CheckedData | None) -> pl.DataFrame:
+    """Its rows that were set aside; an empty table where there is no such task."""
+    return (
+        pl.DataFrame(schema=QUARANTINE_SCHEMA) if checked_data is None else checked_data.quarantine
+    )
+
+
+def require_tasks(tasks: Sequence[RetrievalData]) -> None:
+    """Raise ``InputError`` unless there is something to evaluate on, under names of their own."""
+    names = [data.name for data in tasks]
+    if not names or len(set(names)) != len(names):
+        raise InputError(
+            "evaluation tasks", expected="at least one, each with a name of its own",
+            got=names or "no tasks",
+            fix="Hold out part of the corpus, or name a folder with own queries and judgements.",
+        )  # fmt: skip
+
+
 def quarantined(
     rows: Iterable[dict[str, object]], *, where: str, reason: str, detail: str
 ) -> pl.DataFrame:
@@ -216,8 +235,8 @@ def _among(values: pl.Series, known: pl.Series) -> pl.Series:
     return values.is_in(known.unique().implode()).fill_null(False)
 
 
-def to_mteb_task(data: RetrievalData, folder: Path) -> "LocalRetrieval":
-    """Write ``data`` into ``folder`` and give it as a task for ``mteb.evaluate``."""
+def to_mteb_task(data: RetrievalData) -> "LocalRetrieval":
+    """``data`` as a task for ``mteb.evaluate``."""
     from gecko_kedro.evaluation.mteb_tasks import local_task
 
-    return local_task(data, folder)
+    return local_task(data)

@@ -1,0 +1,128 @@
+"""A toy corpus, a tiny random encoder and score tables, made on the spot."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from gecko_kedro.evaluation.moved import LABEL_SAMPLE_SCHEMA
+from gecko_kedro.evaluation.mteb_runner import ScoreTable
+from gecko_kedro.evaluation.schemas import (
+    FAILURES_SCHEMA,
+    METRICS,
+    PER_QUERY_SCHEMA,
+    SCORES_SCHEMA,
+)
+from gecko_kedro.evaluation.tasks import RetrievalData
+
+TOPICS = ("river", "engine", "violin", "harvest", "glacier", "lantern", "pepper", "anchor")
+PLACES = ("north", "harbour", "valley")
+
+
+@pytest.fixture(scope="session")
+def toy_data() -> RetrievalData:
+    """24 passages, some titled, and 16 queries in 4 groups with one to three relevant passages."""
+    corpus = [
+        {
+            "id": f"p{t}{p}",
+            "title": topic.title() if p else None,
+            "text": f"the {topic} near the {place} was seen by {t + p} people",
+        }
+        for t, topic in enumerate(TOPICS)
+        for p, place in enumerate(PLACES)
+    ]
+    queries = [
+        {"id": f"q{n}", "text": f"{TOPICS[n % 8]} {PLACES[n % 3]}", "group": f"g{n % 4}"}
+        for n in range(16)
+    ]
+    qrels = [
+        {"query_id": f"q{n}", "passage_id": f"p{n % 8}{p}", "score": 1}
+        for n in range(16)
+        for p in range(1 + n % 3)
+    ]
+    return RetrievalData("toy", pl.DataFrame(corpus), pl.DataFrame(queries), pl.DataFrame(qrels))
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random one-layer BERT of 32 dimensions, in transformers' layout."""
+    import torch
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    words = ("the", "near", "was", "seen", "by", "people", "title", "text", "none", "search")
+    vocabulary = ["[PAD]", "[UNK]", "task", "query", "result", ":", "|", *words, *TOPICS, *PLACES]
+    tokenizer = Tokenizer(
+        models.WordLevel({word: row for row, word in enumerate(vocabulary)}, unk_token="[UNK]")
+    )
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    folder = tmp_path_factory.mktemp("tiny_encoder")
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", model_max_length=64
+    ).save_pretrained(folder)
+    torch.manual_seed(7)
+    config = BertConfig(
+        vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=32, max_position_embeddings=64,
+    )  # fmt: skip
+    BertModel(config).eval().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def made_up_scores() -> Callable[..., tuple[ScoreTable, pl.DataFrame]]:
+    """Gives a score table of ``{model: mean shift}`` over made-up queries, and their groups."""
+
+    def make(
+        shifts: dict[str, float],
+        *,
+        queries: int = 200,
+        groups: int = 25,
+        dims: tuple[int, ...] = (384, 128),
+        task: str = "heldout",
+    ) -> tuple[ScoreTable, pl.DataFrame]:
+        rng = np.random.default_rng(11)
+        difficulty = rng.uniform(0.2, 0.7, queries)
+        rows, means = [], []
+        for model, shift in shifts.items():
+            for dimension in (None,) if model == "bm25" else dims:
+                cut = 0 if dimension in (None, dims[0]) else 0.05
+                single = np.clip(difficulty + shift - cut + rng.normal(0, 0.1, queries), 0, 1)
+                rows += [
+                    {"model": model, "dimension": dimension, "task": task, "query_id": f"q{n:04}",
+                     "ndcg_at_10": float(value), "top_ids": [f"p{n % 7}", f"p{(n + 1) % 7}"]}
+                    for n, value in enumerate(single)
+                ]  # fmt: skip
+                means += [
+                    {"model": model, "dimension": dimension, "task": task, "metric": metric,
+                     "score": float(min(1, single.mean() * factor))}
+                    for metric, factor in zip(METRICS, (1, 1.3, 0.95), strict=True)
+                ]  # fmt: skip
+        names = [f"q{n:04}" for n in range(queries)]
+        owners = pl.DataFrame(
+            {"query_id": names, "group": [f"package{n % groups}" for n in range(queries)]}
+        ).select(pl.lit(task).alias("task"), "query_id", "group")
+        table = ScoreTable(
+            pl.DataFrame(means, schema=SCORES_SCHEMA),
+            pl.DataFrame(rows, schema=PER_QUERY_SCHEMA),
+            pl.DataFrame(schema=FAILURES_SCHEMA),
+        )
+        return table, owners
+
+    return make
+
+
+@pytest.fixture
+def label_sample() -> pl.DataFrame:
+    """Two FRet examples as ``label_samples`` gives them."""
+    rows = [
+        {"task": "find the passage that answers", "query": "how is a tie broken",
+         "positive": "Ties: the lower id comes first.", "negative": "A tie is worn at weddings.",
+         "positive_is_seed": True},
+        {"task": "search result", "query": "sorting order of results",
+         "positive": "Results are sorted by score.", "negative": None, "positive_is_seed": None},
+    ]  # fmt: skip
+    return pl.DataFrame(rows, schema=LABEL_SAMPLE_SCHEMA)

@@ -1,0 +1,381 @@
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import plotly.graph_objects as go
+import polars as pl
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from gecko_kedro.errors import InputError
+from gecko_kedro.evaluation.comparison import (
+    DIFFERENCES_SCHEMA,
+    GROUPS_SCHEMA,
+    RESULTS_SCHEMA,
+    Comparison,
+    compare,
+    headline,
+)
+from gecko_kedro.evaluation.model_card import ModelFacts, model_card
+from gecko_kedro.evaluation.moved import (
+    LABEL_SAMPLE_SCHEMA,
+    MOVED_SCHEMA,
+    label_samples,
+    moved_queries,
+)
+from gecko_kedro.evaluation.mteb_runner import ScoreTable, concat_scores
+from gecko_kedro.evaluation.plots import (
+    dimension_curve,
+    group_differences,
+    loss_curves,
+    plot_training,
+)
+from gecko_kedro.evaluation.report import LabelAudit, NodeCost, ReportContent, write_report
+from gecko_kedro.evaluation.schemas import FAILURES_SCHEMA, PER_QUERY_SCHEMA, SCORES_SCHEMA
+from gecko_kedro.evaluation.tables import as_text
+from gecko_kedro.evaluation.tasks import RetrievalData
+
+ATTACK = (
+    "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
+)
+SHIFTS = {"base": 0.0, "bm25": -0.1, "pretrained": 0.03, "gecko": 0.08}
+
+
+@pytest.fixture
+def comparison(made_up_scores: Callable) -> Comparison:
+    table, groups = made_up_scores(SHIFTS)
+    return compare(table, groups, base="base", tuned="gecko", pretrained="pretrained",
+                   resamples=500, seed=1)  # fmt: skip
+
+
+@pytest.fixture
+def history() -> pl.DataFrame:
+    return pl.DataFrame(
+        {"step": [10, 20, 30], "epoch": [0.1, 0.2, 0.3], "loss": [2.0, 1.2, 0.9],
+         "learning_rate": [1e-5, 2e-5, 1e-5], "grad_norm": [None, 1.0, 2.0]}
+    )  # fmt: skip
+
+
+@pytest.fixture
+def moved() -> pl.DataFrame:
+    passages = [
+        {"passage_id": "p1", "text": "Ties: the lower id.", "relevant": True, "rank_before": None,
+         "rank_after": 1},
+        {"passage_id": "p2", "text": "About neckties.", "relevant": False, "rank_before": 1,
+         "rank_after": 2},
+    ]  # fmt: skip
+    rows = [
+        {"task": "heldout", "query_id": f"q{n}", "query": query, "group": "package1",
+         "before": before, "after": after, "passages": passages}
+        for n, (query, before, after) in enumerate([("won", 0.0, 1.0), ("lost", 1.0, 0.63)])
+    ]  # fmt: skip
+    return pl.DataFrame(rows, schema=MOVED_SCHEMA)
+
+
+@pytest.fixture
+def content(
+    comparison: Comparison, history: pl.DataFrame, moved: pl.DataFrame, label_sample: pl.DataFrame
+) -> ReportContent:
+    return ReportContent(
+        title="gecko_kedro, a run",
+        created="2024-05-01 12:00",
+        teacher="lexical stand-in",
+        notes=("A note.",),
+        comparison=comparison,
+        result_figures=(dimension_curve(comparison), group_differences(comparison)),
+        failures=pl.DataFrame(
+            {"model": ["base"], "dimension": [999], "task": ["heldout"], "error": ["too wide"]}
+        ),
+        audit=LabelAudit(
+            facts={"Replaced seeds": 0.213, "Kendall tau, QL against RC": 0.41, "Queries": 4711},
+            shares=frozenset({"Replaced seeds"}),
+            rejected={"query_too_short": 12},
+            samples=label_sample,
+            figures=(go.Figure(go.Bar(x=["1", "2"], y=[3, 4])),),
+        ),
+        corpus_counts={"documents": 12345, "passages": 9876},
+        quarantine={"too_short": 77},
+        training_figures=(loss_curves({"pretrain": history, "finetune": history}),),
+        moved=moved,
+        costs=(NodeCost("train_encoder", 61.25, 1234.5), NodeCost("label", 3.0, None, 7, 8901)),
+        versions={"torch": "2.13.0"},
+        parameters={"finetune": {"batch_size": 64, "dims": [384, 128]}, "seed": 3},
+    )
+
+
+def text_of(html: str) -> str:
+    """What a reader sees: without scripts, styles and tags."""
+    bare = re.sub(r"<(script|style)\b.*?</\1>", " ", html, flags=re.DOTALL)
+    return " ".join(re.sub(r"<[^>]+>", " ", bare).split())
+
+
+def test_the_comparison_has_a_row_for_each_result_and_base_first(comparison: Comparison) -> None:
+    assert comparison.results.schema == RESULTS_SCHEMA
+    assert comparison.fret.schema == DIFFERENCES_SCHEMA
+    assert comparison.by_group.schema == GROUPS_SCHEMA
+    order = comparison.results.select("model", "dimension").rows()
+    assert order == [
+        ("base", 384), ("base", 128), ("bm25", None), ("pretrained", 384), ("pretrained", 128),
+        ("gecko", 384), ("gecko", 128),
+    ]  # fmt: skip
+    assert comparison.results.filter(model="base")["difference"].is_null().all()
+    verdicts = dict(comparison.results.filter(pl.col("dimension").fill_null(384) == 384)
+                    .select("model", "verdict").iter_rows())  # fmt: skip
+    assert verdicts == {"base": None, "bm25": "worse", "pretrained": "better", "gecko": "better"}
+    assert comparison.by_group.height == 25
+
+
+def test_differences_are_those_of_the_means_at_the_same_dimension(comparison: Comparison) -> None:
+    means = {(row["model"], row["dimension"]): row for row in comparison.results.to_dicts()}
+    for (model, dimension), row in means.items():
+        if model != "base":
+            partner = means["base", dimension or 384]
+            expected = row["ndcg_at_10"] - partner["ndcg_at_10"]
+            assert row["difference"] == pytest.approx(expected)
+            assert row["low"] < row["difference"] < row["high"]
+    for row in comparison.fret.to_dicts():
+        gain = (means["gecko", row["dimension"]]["ndcg_at_10"]
+                - means["pretrained", row["dimension"]]["ndcg_at_10"])  # fmt: skip
+        assert row["difference"] == pytest.approx(gain)
+
+
+def test_a_comparison_without_pretrained_or_with_one_group_still_stands(
+    made_up_scores: Callable,
+) -> None:
+    table, groups = made_up_scores({"base": 0.0, "gecko": 0.1}, groups=1)
+    found = compare(table, groups, base="base", tuned="gecko", pretrained=None,
+                    resamples=50, seed=1)  # fmt: skip
+    assert found.fret.is_empty()
+    assert found.results.filter(model="gecko")["verdict"].to_list() == ["not shown"] * 2
+    assert "cannot be judged" in headline(found)
+    assert "nan" not in text_of(write_report(ReportContent("t", "now", comparison=found))).lower()
+
+
+def test_a_missing_model_is_told(made_up_scores: Callable) -> None:
+    table, groups = made_up_scores({"base": 0.0})
+    with pytest.raises(InputError, match="scores of the model gecko"):
+        compare(table, groups, base="base", tuned="gecko", pretrained=None, resamples=9, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("shift", "said"),
+    [(0.1, "is better than"), (-0.1, "is worse than"), (0.0, "is not shown to differ from")],
+)
+def test_the_headline_says_no_more_than_the_interval(
+    made_up_scores: Callable, shift: float, said: str
+) -> None:
+    table, groups = made_up_scores({"base": 0.0, "gecko": shift}, queries=400)
+    found = compare(table, groups, base="base", tuned="gecko", pretrained=None,
+                    resamples=500, seed=1)  # fmt: skip
+    assert f"On heldout the tuned model {said} the base" in headline(found)
+
+
+def test_the_text_table_fits_a_terminal_and_lines_up(comparison: Comparison) -> None:
+    lines = as_text(comparison).splitlines()
+    assert max(map(len, lines)) <= 100
+    assert lines[0] == "heldout"
+    with_interval = [line for line in lines if " .. " in line]
+    assert len(with_interval) == 5 + 2  # five models against base, two dimensions of FRet
+    assert len({line.index(" .. ") for line in with_interval}) == 1
+
+
+def test_moved_queries_are_the_largest_changes_with_their_ranks(toy_data: RetrievalData) -> None:
+    def single(model: str, dimension: int, values: list[float], top: list[str]) -> pl.DataFrame:
+        rows = [
+            {"query_id": f"q{n}", "ndcg_at_10": value, "top_ids": top}
+            | {"model": model, "dimension": dimension, "task": "toy"}
+            for n, value in enumerate(values)
+        ]
+        return pl.DataFrame(rows, schema=PER_QUERY_SCHEMA)
+
+    def table(per_query: pl.DataFrame) -> ScoreTable:
+        return ScoreTable(pl.DataFrame(schema=SCORES_SCHEMA), per_query,
+                          pl.DataFrame(schema=FAILURES_SCHEMA))  # fmt: skip
+
+    scores = concat_scores(
+        [
+            table(single("base", 32, [0.5, 0.5, 0.5, 0.5], ["p10", "p00"])),
+            table(single("base", 8, [0.0, 0.0, 0.0, 0.0], ["p70"])),
+            table(single("gecko", 32, [0.6, 0.1, 0.9, 0.5], ["p00", "p10"])),
+        ]
+    )
+    names = {"base": "base", "tuned": "gecko"}
+    empty = Comparison(pl.DataFrame(schema=RESULTS_SCHEMA), pl.DataFrame(schema=DIFFERENCES_SCHEMA),
+                       pl.DataFrame(schema=GROUPS_SCHEMA), names)  # fmt: skip
+    found = moved_queries(scores, [toy_data], empty, count=2)
+    assert found["query_id"].to_list() == ["q2", "q0", "q1"]  # q3 did not change
+    assert found["after"].to_list() == [0.9, 0.6, 0.1]
+    (relevant, rival) = found.filter(query_id="q0")["passages"].item().to_list()
+    assert (relevant["passage_id"], relevant["relevant"]) == ("p00", True)
+    assert (relevant["rank_before"], relevant["rank_after"]) == (2, 1)
+    assert (rival["passage_id"], rival["rank_before"], rival["rank_after"]) == ("p10", 1, 2)
+
+
+def test_label_samples_are_drawn_once_each_and_repeatably() -> None:
+    fret = pl.DataFrame(
+        {"task": ["t"] * 9, "query": [f"q{n}" for n in range(9)],
+         "positive_title": ["T"] + [None] * 8, "positive": ["x" * 500] * 9,
+         "negative_title": [None] * 9, "negative": [None] + ["n"] * 8,
+         "positive_is_seed": [True] * 9},
+        schema_overrides={"negative_title": pl.String},
+    )  # fmt: skip
+    found = label_samples(fret, count=4, seed=1)
+    assert found.schema == LABEL_SAMPLE_SCHEMA
+    assert found["query"].n_unique() == 4
+    assert found.equals(label_samples(fret, count=4, seed=1))
+    assert label_samples(fret, count=99, seed=1).height == 9
+    assert found["positive"].str.len_chars().max() <= 405
+
+
+def test_the_dimension_curve_has_a_line_for_each_model(comparison: Comparison) -> None:
+    figure = dimension_curve(comparison)
+    assert {line.name for line in figure.data} == {"base", "pretrained", "gecko", "BM25"}
+    gecko = next(line for line in figure.data if line.name == "gecko")
+    assert list(gecko.x) == [128, 384]
+    assert gecko.y[1] == comparison.results.filter(model="gecko")["ndcg_at_10"][0]
+
+
+def test_group_differences_show_every_group_once(comparison: Comparison) -> None:
+    figure = group_differences(comparison)
+    labels = [label for trace in figure.data for label in trace.y]
+    assert len(labels) == len(set(labels)) == 25
+
+
+def test_loss_curves_skip_steps_without_a_loss(history: pl.DataFrame) -> None:
+    gaps = history.with_columns(pl.when(pl.col("step") != 20).then("loss").alias("loss"))
+    figure = loss_curves({"pretrain": gaps, "nothing": gaps.clear()})
+    assert [list(line.y) for line in figure.data] == [[2.0, 0.9]]
+    assert "Fine-tuning" in plot_training(history, title="Fine-tuning").layout.title.text
+
+
+def test_the_report_says_everything_that_it_was_given(content: ReportContent) -> None:
+    html = write_report(content)
+    text = text_of(html)
+    expected = [
+        "is better than the base", "lexical stand-in", "A note.", "21.3 %", "0.410", "4,711",
+        "query too short", "12,345", "too short 77", "too wide", "train_encoder 61.2", "8,901",
+        "torch 2.13.0", "finetune.dims [384, 128]", "seed 3", "won", "rank below 10 → 1",
+        "A tie is worn at weddings.", "What FRet adds", "64 seconds in all nodes",
+    ]  # fmt: skip
+    assert [words for words in expected if words not in text] == []
+    assert html.index('class="verdict"') < html.index("<table")
+    assert html.count('class="plot"') == 4
+
+
+def test_the_report_asks_the_network_for_nothing(content: ReportContent) -> None:
+    html = write_report(content)
+    own = re.sub(r"<script>/\*\*.*?</script>", "", html, count=1, flags=re.DOTALL)
+    assert len(own) < len(html) / 10  # plotly.js was found and taken out
+    assert "plotly.js v" not in own  # and it was there once
+    assert not re.search(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//""", own)
+    assert "@import" not in own
+    assert "url(" not in own
+
+
+def test_a_report_without_figures_carries_no_plotly() -> None:
+    html = write_report(ReportContent(title="empty", created="now"))
+    assert len(html) < 20_000
+    assert "<script" not in html
+    assert text_of(html).startswith("empty")
+
+
+def test_markup_in_the_data_is_inert(content: ReportContent) -> None:
+    hostile = hostile_content(content)
+    html = write_report(hostile)
+    assert "<img" not in re.sub(r"<script>/\*\*.*?</script>", "", html, count=1, flags=re.DOTALL)
+    assert html.count("<script>document") == 0
+    assert "&lt;script&gt;document" in html
+
+
+def hostile_content(content: ReportContent) -> ReportContent:
+    assert content.comparison is not None
+    assert content.audit is not None
+    assert content.moved is not None
+    spoilt = replace(
+        content.comparison,
+        by_group=content.comparison.by_group.with_columns(pl.lit(ATTACK).alias("group")),
+        results=content.comparison.results.with_columns(pl.lit(ATTACK).alias("task")),
+    )
+    passages = pl.col("passages").list.eval(
+        pl.element().struct.with_fields(pl.lit(ATTACK).alias("text"))
+    )
+    samples, attack = content.audit.samples, pl.lit(ATTACK)
+    assert samples is not None
+    return replace(
+        content,
+        title=ATTACK,
+        teacher=ATTACK,
+        comparison=spoilt,
+        result_figures=(dimension_curve(spoilt), group_differences(spoilt)),
+        failures=pl.DataFrame(
+            {"model": [ATTACK], "dimension": [1], "task": [ATTACK], "error": [ATTACK]}
+        ),
+        audit=LabelAudit(
+            facts={ATTACK: ATTACK},
+            rejected={ATTACK: 1},
+            samples=samples.with_columns(query=attack, positive=attack, negative=attack),
+        ),
+        moved=content.moved.with_columns(pl.lit(ATTACK).alias("query"), passages),
+        versions={ATTACK: ATTACK},
+        parameters={ATTACK: {"nested": ATTACK}},
+    )
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    path = shutil.which("chromium")
+    if path is None:
+        reason = "no chromium: apt-get install chromium"
+        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.mark.ui
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("hostile", [False, True])
+def test_a_browser_draws_the_report_in_silence(
+    content: ReportContent, tmp_path: Path, chromium: Browser, width: int, hostile: bool
+) -> None:
+    shown = hostile_content(content) if hostile else content
+    (tmp_path / "report.html").write_text(write_report(shown), encoding="utf-8")
+    page = chromium.new_page(viewport={"width": width, "height": 900})
+    requests, complaints = [], []
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto((tmp_path / "report.html").as_uri())
+    drawn = page.locator(".plot .main-svg").first
+    drawn.wait_for()
+    assert page.locator(".js-plotly-plot").count() == page.locator(".plot").count() > 0
+    assert [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert complaints == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.title() == shown.title  # the attack would have changed it
+    assert page.locator("img").count() == 0
+    page.close()
+
+
+def test_the_model_card_names_teacher_scores_and_limits(comparison: Comparison) -> None:
+    facts = ModelFacts(
+        name="gecko", base_model="all-MiniLM-L6-v2", dims=(384, 128), max_seq_length=256,
+        teacher="lexical-1", teacher_is_language_model=False, prompt_versions={"synthesis": "1"},
+        data={"natural pairs": 8000, "a | pipe": "and\n<b>a line</b>"},
+        losses={"finetune": "GeckoLoss"}, licences={"Python packages": "each its own"},
+        limits=("English only.",),
+    )  # fmt: skip
+    card = model_card(facts, comparison)
+    assert "No language model was used. A lexical stand-in, `lexical-1`" in card
+    assert "is better than the base" in card
+    assert "truncate_dim=128" in card
+    assert "- English only." in card
+    assert "| a \\| pipe | and &lt;b>a line&lt;/b> |" in card
+    assert card.count("| heldout |") == comparison.results.height
+    real = model_card(replace(facts, teacher_is_language_model=True), None)
+    assert "stand-in" not in real
+    assert "Not evaluated." in real
