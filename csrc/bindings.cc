@@ -1,0 +1,128 @@
+// gecko_kedro._core: what Python sees. Arguments were checked by gecko_kedro.retrieval; here only
+// what would read outside of an array is refused.
+#include <pybind11/functional.h>
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <stdexcept>
+#include <string>
+
+#include "dispatch.h"
+#include "parallel.h"
+#include "sampling.h"
+#include "search.h"
+
+namespace py = pybind11;
+
+namespace gecko {
+namespace {
+
+template <class T>
+using Array = py::array_t<T, py::array::c_style>;
+
+void require(bool holds, const char* what) {
+  if (!holds) throw std::invalid_argument(what);
+}
+
+Matrix borrow(const py::array& array) {
+  require(array.ndim() == 2, "a matrix must have two dimensions");
+  const bool single = array.dtype().equal(py::dtype("float32"));
+  require(single || array.dtype().equal(py::dtype("float16")),
+          "a matrix must be float32 or float16");
+  Matrix matrix;
+  matrix.data = static_cast<const std::byte*>(array.data());
+  matrix.rows = array.shape(0);
+  matrix.columns = array.shape(1);
+  matrix.row_stride = array.strides(0);
+  matrix.column_stride = array.strides(1);
+  matrix.element = single ? Element::kFloat32 : Element::kFloat16;
+  return matrix;
+}
+
+// Answers Ctrl-C and calls `progress`, if there is one, from a thread that has released the GIL.
+std::function<void(double)> reporter(const py::object& progress) {
+  return [&progress](double share) {
+    const py::gil_scoped_acquire gil;
+    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+    if (!progress.is_none()) progress(share);
+  };
+}
+
+py::tuple py_search(const py::array& queries, const Array<float>& query_norms,
+                    const py::array& passages, const Array<float>& passage_norms, int64_t k,
+                    const Array<int64_t>& exclude_offsets, const Array<int64_t>& exclude_ids,
+                    const std::string& level, int threads, const py::object& progress) {
+  const SearchInput input{borrow(queries),
+                          borrow(passages),
+                          query_norms.data(),
+                          passage_norms.data(),
+                          exclude_offsets.data(),
+                          exclude_ids.data(),
+                          k};
+  require(k >= 0, "k must not be negative");
+  require(input.queries.columns == input.passages.columns, "dimensions must be the same");
+  require(query_norms.size() == input.queries.rows, "one norm per query is needed");
+  require(passage_norms.size() == input.passages.rows, "one norm per passage is needed");
+  require(exclude_offsets.size() == input.queries.rows + 1, "one id list per query is needed");
+  require(exclude_offsets.at(input.queries.rows) == exclude_ids.size(), "offsets must fit the ids");
+  const Kernels& kernels = kernels_named(level);
+  Array<float> scores({input.queries.rows, k});
+  Array<int64_t> ids({input.queries.rows, k});
+  float* score_data = scores.mutable_data();
+  int64_t* id_data = ids.mutable_data();
+  {
+    const py::gil_scoped_release no_gil;
+    search(input, kernels, threads > 0 ? threads : available_cpus(), score_data, id_data,
+           reporter(progress));
+  }
+  return py::make_tuple(scores, ids);
+}
+
+Strategy strategy_named(const std::string& name) {
+  if (name == "top") return Strategy::kTop;
+  if (name == "random") return Strategy::kRandom;
+  if (name == "last") return Strategy::kLast;
+  throw std::invalid_argument("no strategy called '" + name + "'");
+}
+
+Array<int64_t> py_sample_negatives(const Array<int64_t>& candidates, const Array<bool>& eligible,
+                                   int64_t n_negatives, const std::string& strategy, uint64_t seed,
+                                   const Array<uint64_t>& query_ids) {
+  require(candidates.ndim() == 2 && eligible.ndim() == 2, "a matrix must have two dimensions");
+  const int64_t queries = candidates.shape(0), k = candidates.shape(1);
+  require(eligible.shape(0) == queries && eligible.shape(1) == k, "shapes must be the same");
+  require(query_ids.size() == queries, "one query id per row is needed");
+  require(n_negatives >= 0, "n_negatives must not be negative");
+  Array<int64_t> chosen({queries, n_negatives});
+  const NegativesInput input{candidates.data(),
+                             eligible.data(),
+                             query_ids.data(),
+                             queries,
+                             k,
+                             n_negatives,
+                             strategy_named(strategy),
+                             seed};
+  int64_t* out = chosen.mutable_data();
+  {
+    const py::gil_scoped_release no_gil;
+    sample_negatives(input, out);
+  }
+  return chosen;
+}
+
+std::vector<std::string> level_names() {
+  std::vector<std::string> names;
+  for (const Kernels* kernels : available_kernels()) names.emplace_back(kernels->name);
+  return names;
+}
+
+}  // namespace
+}  // namespace gecko
+
+PYBIND11_MODULE(_core, module) {
+  module.doc() = "Exact top-k search and negative sampling; use gecko_kedro.retrieval instead.";
+  module.def("available_levels", &gecko::level_names, "Names of the instruction sets, best first.");
+  module.def("search", &gecko::py_search);
+  module.def("sample_negatives", &gecko::py_sample_negatives);
+}

@@ -1,0 +1,35 @@
+// Exact inner-product top-k, fused: no matrix of scores is ever stored.
+#ifndef GECKO_SEARCH_H_
+#define GECKO_SEARCH_H_
+
+#include <cstdint>
+#include <functional>
+
+#include "kernels/kernels.h"
+#include "matrix.h"
+
+namespace gecko {
+
+// A search. All pointers are borrowed for the length of the call.
+struct SearchInput {
+  Matrix queries;                  // (q, d)
+  Matrix passages;                 // (n, d)
+  const float* query_norms;        // (q): |row|, rounded up, at most 1e18
+  const float* passage_norms;      // (n): likewise
+  const int64_t* exclude_offsets;  // (q + 1): CSR, from 0, never falling
+  const int64_t* exclude_ids;      // sorted ascending within each query
+  int64_t k;                       // at least 0
+};
+
+// Writes the k best passages of each query: scores (q, k) and ids (q, k), higher score first, then
+// lower id, padded with -infinity and -1. A score is Kernels::exact_dot rounded to float32 (with -0
+// as 0). The result is the same bits for any kernels and any number of threads (>= 1).
+//
+// `report(share)` is called in the calling thread about every 50 ms; what it throws ends the
+// search. Memory: per thread a block of queries and of candidates, some 2 MB at k = 20.
+void search(const SearchInput& input, const Kernels& kernels, int threads, float* scores,
+            int64_t* ids, const std::function<void(double share)>& report);
+
+}  // namespace gecko
+
+#endif  // GECKO_SEARCH_H_
