@@ -27,6 +27,11 @@ PairKind = Literal["summary_body", "title_body", "name_body", "lead_body"]
 Ranker = Literal["query_likelihood", "relevance", "retriever"]
 
 
+# A SentenceTransformer. Kedro reads the annotations of nodes, so a name known only to the type
+# checker would switch validation off, and importing the real one costs seconds.
+Encoder = Any
+
+
 class Params(BaseModel):
     """Frozen, and a name that is not known is an error."""
 

@@ -5,7 +5,8 @@ from pathlib import Path
 from gecko_kedro.config import ParameterAwareConfigLoader
 from gecko_kedro.hooks import GuardHooks, LedgerHooks, SummaryHooks, TrackingHooks
 
-HOOKS = (GuardHooks(), LedgerHooks(), TrackingHooks(), SummaryHooks())
+# Called from the last to the first: the guard comes before anything is written.
+HOOKS = (SummaryHooks(), TrackingHooks(), LedgerHooks(), GuardHooks())
 
 # Their hooks would start MLflow runs of their own, or send usage data.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro_mlflow", "kedro_telemetry")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gecko_kedro.encoder.card import model_card
+from gecko_kedro.encoder.loading import quiet_loading
 from gecko_kedro.encoder.record import RECORD_FILE, stages_of
 from gecko_kedro.errors import InputError
 
@@ -37,7 +38,8 @@ def save_encoder(
     try:
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
-        model.save_pretrained(str(staging), create_model_card=False)
+        with quiet_loading():
+            model.save_pretrained(str(staging), create_model_card=False)
         stages = stages_of(model)
         record = json.dumps({"stages": stages}, indent=2, ensure_ascii=False)
         (staging / RECORD_FILE).write_text(record + "\n", encoding="utf-8")

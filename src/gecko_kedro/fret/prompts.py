@@ -145,6 +145,14 @@ class Prompts(_Model):
     query_likelihood: QueryLikelihoodPrompt
     relevance: RelevancePrompt
 
+    def versions(self) -> dict[str, str]:
+        """The full version of each prompt, by its name."""
+        return {
+            "synthesis": self.synthesis.full_version,
+            "query_likelihood": self.query_likelihood.full_version,
+            "relevance": self.relevance.full_version,
+        }
+
 
 def _shown(passage: str, title: str | None) -> str:
     heading = f"Title: {title.strip()}\n" if title and title.strip() else ""

@@ -81,8 +81,8 @@ class LedgerHooks:
             self._stop_listening = None
 
     def _on_event(self, name: str, step: int, values: Mapping[str, float]) -> None:
-        if name.endswith(".teacher"):
-            self._update({"teacher": {name.removesuffix(".teacher"): dict(values)}})
+        if name.endswith("_teacher"):
+            self._update({"teacher": {name.removesuffix("_teacher"): dict(values)}})
 
     def _update(self, changes: dict[str, dict[str, Any]]) -> None:
         ledger = read_ledger(self._file)

@@ -1,6 +1,6 @@
 """The LLM: one small protocol, its backends, the response store and token accounting."""
 
-from gecko_kedro.teacher.build import build_teacher
+from gecko_kedro.teacher.build import build_teacher, teacher_name
 from gecko_kedro.teacher.lexical import LexicalTeacher
 from gecko_kedro.teacher.protocol import Generation, Prompt, Scored, ScoredLabels, Teacher
 from gecko_kedro.teacher.settings import LexicalSettings, TeacherSettings
@@ -11,5 +11,5 @@ from gecko_kedro.teacher.usage import KindUsage, Usage
 __all__ = [
     "Generation", "KindUsage", "LexicalSettings", "LexicalTeacher", "Prompt", "ResponseStore",
     "Scored", "ScoredLabels", "StoredTeacher", "Teacher", "TeacherSettings", "Usage",
-    "build_teacher",
+    "build_teacher", "teacher_name",
 ]  # fmt: skip

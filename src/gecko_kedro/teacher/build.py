@@ -3,12 +3,17 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from gecko_kedro.teacher.lexical import LexicalTeacher
+from gecko_kedro.teacher.lexical import NAME, LexicalTeacher
 from gecko_kedro.teacher.settings import TeacherSettings
 from gecko_kedro.teacher.store import ResponseStore
 from gecko_kedro.teacher.stored import StoredTeacher
 
 STORE_NAME = "responses.sqlite"
+
+
+def teacher_name(settings: TeacherSettings) -> str:
+    """What the teacher is called in cards and reports; ``settings.backend`` has one value yet."""
+    return NAME
 
 
 def build_teacher(

@@ -96,6 +96,7 @@ def train_encoder(
         logger.warning("%s: every batch is one row: there are no in-batch negatives", name)
     data_digest = _digest_of_examples(examples)
     folder = checkpoints / name / _digest_of_run(model, settings, loss, data_digest, templates)
+    own_length = model.max_seq_length
     limit_length(model, settings.max_seq_length, reference=name)
     started = time.perf_counter()
     with quiet_loading(), trained_fast(model, threads=settings.threads):
@@ -110,6 +111,7 @@ def train_encoder(
             templates=templates,
         )
     seconds = time.perf_counter() - started
+    model.max_seq_length = own_length  # it can read longer texts than it was trained on
     steps_run = len(plan.batches) - resumed
     rows_run = sum(map(len, plan.batches[resumed:]))
     history = _history(trainer.state.log_history, plan)

@@ -59,8 +59,8 @@ def node_costs(ledger: Mapping[str, Any]) -> list[evaluation.NodeCost]:
             node=node,
             seconds=cost["seconds"],
             peak_memory_mb=cost["peak_mb"],
-            calls=_whole(teacher.get(node, {}).get("calls")),
-            tokens=_whole(teacher.get(node, {}).get("tokens")),
+            calls=_total(teacher.get(node), "_calls"),
+            tokens=_total(teacher.get(node), "_tokens"),
         )
         for node, cost in ledger.get("nodes", {}).items()
     ]
@@ -101,5 +101,7 @@ def plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _whole(number: float | None) -> int | None:
-    return None if number is None else round(number)
+def _total(usage: Mapping[str, float] | None, ending: str) -> int | None:
+    if usage is None:
+        return None
+    return round(sum(value for name, value in usage.items() if name.endswith(ending)))

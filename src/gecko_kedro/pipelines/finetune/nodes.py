@@ -2,15 +2,12 @@
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
 from gecko_kedro import evaluation, training
-from gecko_kedro.params import EncoderParams, FinetuneParams
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+from gecko_kedro.params import Encoder, EncoderParams, FinetuneParams
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +32,7 @@ def finetune_encoder(
     checkpoints: Path,
     encoder_params: EncoderParams,
     params: FinetuneParams,
-) -> "tuple[SentenceTransformer, pl.DataFrame, dict[str, float]]":
+) -> tuple[Encoder, pl.DataFrame, dict[str, float]]:
     """In-batch, own hard and same-tower negatives (equation 3) at each Matryoshka dimension."""
     result = training.train_encoder(
         encoder_params.load(pretrained_encoder, for_training=True),

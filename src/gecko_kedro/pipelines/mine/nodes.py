@@ -3,18 +3,14 @@
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from gecko_kedro import encoder, fret, retrieval, training
-from gecko_kedro.params import EncoderParams, MineParams
+from gecko_kedro.params import Encoder, EncoderParams, MineParams
 from gecko_kedro.progress import Progress
 from gecko_kedro.shards import Shard, count_missing, missing_pieces
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +29,7 @@ def train_seed_retriever(
     checkpoints: Path,
     encoder_params: EncoderParams,
     params: MineParams,
-) -> "tuple[SentenceTransformer, pl.DataFrame]":
+) -> tuple[Encoder, pl.DataFrame]:
     """Train the retriever that mines: in-batch negatives, (query, seed passage) (footnote 1)."""
     base = encoder_params.load(for_training=True)
     if params.seed_retriever == "given":

@@ -2,15 +2,12 @@
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
 from gecko_kedro import corpus, evaluation, training
-from gecko_kedro.params import EncoderParams, PretrainParams
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+from gecko_kedro.params import Encoder, EncoderParams, PretrainParams
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +27,7 @@ def pretrain_encoder(
     checkpoints: Path,
     encoder_params: EncoderParams,
     params: PretrainParams,
-) -> "tuple[SentenceTransformer, pl.DataFrame, dict[str, float]]":
+) -> tuple[Encoder, pl.DataFrame, dict[str, float]]:
     """In-batch softmax from query to passage (equation 2)."""
     result = training.train_encoder(
         encoder_params.load(for_training=True),

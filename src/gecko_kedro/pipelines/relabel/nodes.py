@@ -7,11 +7,11 @@ from typing import Any
 
 import polars as pl
 
-from gecko_kedro import fret
+from gecko_kedro import evaluation, fret
 from gecko_kedro.params import RelabelParams
 from gecko_kedro.progress import Progress
 from gecko_kedro.shards import Shard, count_missing, missing_pieces
-from gecko_kedro.teacher import TeacherSettings, build_teacher
+from gecko_kedro.teacher import TeacherSettings, build_teacher, teacher_name
 
 logger = logging.getLogger(__name__)
 
@@ -78,11 +78,29 @@ def choose_examples(
     return chosen.fret, chosen.quarantine
 
 
-def audit_labels(rankings: pl.DataFrame, fret_table: pl.DataFrame) -> tuple[Any, ...]:
-    """What the labels look like: numbers, plots and a sample to read."""
+def audit_labels(
+    rankings: pl.DataFrame,
+    fret_table: pl.DataFrame,
+    queries_quarantine: pl.DataFrame,
+    fret_quarantine: pl.DataFrame,
+    prompts: dict[str, Any],
+    teacher_settings: TeacherSettings,
+    params: RelabelParams,
+) -> tuple[dict[str, float], Any, Any, dict[str, Any]]:
+    """What the labels look like: numbers, plots, and what the report shows of them."""
     audit = fret.audit_labels(rankings, fret_table)
+    reasons = pl.concat([queries_quarantine, fret_quarantine])["reason"].value_counts()
+    shown = {
+        "teacher": teacher_name(teacher_settings),
+        "prompt_versions": fret.Prompts.model_validate(prompts).versions(),
+        "facts": audit.metrics,
+        "shares": ["replaced_seeds", "suspected_false_negatives"],
+        "rejected": dict(reasons.sort("count", descending=True).iter_rows()),
+        "samples": evaluation.label_samples(fret_table, count=12, seed=params.seed).to_dicts(),
+        "figures": [audit.score_plot.to_json(), audit.rank_plot.to_json()],
+    }
     logger.info(
         "audit_labels: the teacher replaced %.1f %% of the seed passages (paper: about 15 %%)",
-        100 * audit.metrics["replaced_seeds"],
+        100 * audit.metrics.get("replaced_seeds", 0.0),
     )
-    return audit.metrics, audit.score_plot, audit.rank_plot, audit.sample
+    return audit.metrics, audit.score_plot, audit.rank_plot, shown

@@ -37,8 +37,16 @@ def create_pipeline() -> Pipeline:
             ),
             step(
                 nodes.audit_labels,
-                inputs=["rankings", "fret"],
-                outputs=["relabel_metrics", "score_plot", "rank_plot", "label_sample"],
+                inputs=[
+                    "rankings",
+                    "fret",
+                    "queries_quarantine",
+                    "fret_quarantine",
+                    "prompts",
+                    "params:teacher",
+                    "params:relabel",
+                ],
+                outputs=["relabel_metrics", "score_plot", "rank_plot", "label_audit"],
             ),
         ],
     )
