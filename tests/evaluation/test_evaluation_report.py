@@ -244,6 +244,19 @@ def test_group_differences_show_every_group_once(comparison: Comparison) -> None
     assert len(labels) == len(set(labels)) == 25
 
 
+def test_a_figure_without_anything_to_show_is_left_out(
+    made_up_scores: Callable, history: pl.DataFrame
+) -> None:
+    table, groups = made_up_scores({"base": 0.0, "gecko": 0.1}, groups=200)  # each query its own
+    found = compare(table, groups, base="base", tuned="gecko", pretrained=None,
+                    resamples=50, seed=1)  # fmt: skip
+    assert found.by_group.is_empty()
+    nothing = (group_differences(found), loss_curves({"finetune": history.clear()}))
+    html = write_report(ReportContent("t", "now", comparison=found, result_figures=nothing))
+    assert 'class="plot"' not in html
+    assert "plotly.js v" not in html
+
+
 def test_loss_curves_skip_steps_without_a_loss(history: pl.DataFrame) -> None:
     gaps = history.with_columns(pl.when(pl.col("step") != 20).then("loss").alias("loss"))
     figure = loss_curves({"pretrain": gaps, "nothing": gaps.clear()})

@@ -165,7 +165,7 @@ def _evaluate(
     if task.per_query is not None:
         _write(_per_query(task, row), single_scores)
     # From the file, whose numbers are rounded: a later run must give the same table.
-    finished = cache.get_task_result_path(data.name, meta, meta.revision)
+    finished = cache.get_task_result_path(data.name, meta)
     means = mteb.TaskResult.from_disk(finished).scores["test"][0]
     scores = [{**row, "metric": name, "score": float(means[name])} for name in METRICS]
     return ScoreTable(

@@ -42,12 +42,16 @@ def dimension_curve(comparison: Comparison, *, task: str | None = None) -> go.Fi
     return figure
 
 
-def group_differences(comparison: Comparison) -> go.Figure:
-    """Tuned minus base with its 95 % interval in each query group, the worst on top.
+def group_differences(comparison: Comparison, *, task: str | None = None) -> go.Figure:
+    """Tuned minus base with its 95 % interval in each query group of ``task``, the worst on top.
 
-    Beyond 40 groups the largest ones are shown; the title says so.
+    ``task`` None: the first that has groups; without any the figure has no traces. Beyond 40
+    groups the largest ones are shown; the title says so.
     """
     groups = comparison.by_group
+    if groups.is_empty():
+        return _figure("Difference to the base by group", "difference in nDCG@10", "")
+    groups = groups.filter(task=groups["task"][0] if task is None else task)
     shown = groups.sort("queries", "group", descending=[True, False]).head(_MOST_GROUPS)
     shown = shown.sort("difference", "group")
     title = "Difference to the base by group"
@@ -57,6 +61,8 @@ def group_differences(comparison: Comparison) -> go.Figure:
     colours = {"better": _COLOURS["tuned"], "worse": "#cf5c60", "not shown": _COLOURS["base"]}
     for verdict, colour in colours.items():
         rows = shown.filter(verdict=verdict)
+        if rows.is_empty():
+            continue
         figure.add_scatter(
             x=rows["difference"].to_list(),
             y=[f"{_shown(row['group'])} ({row['queries']:,})" for row in rows.to_dicts()],

@@ -75,8 +75,11 @@ def write_report(content: ReportContent) -> str:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= {"score": _score, "signed": _signed, "count": _count, "fact": _fact}
-    audit_figures = content.audit.figures if content.audit else ()
-    figures = [*content.result_figures, *content.training_figures, *audit_figures]
+    figures = {
+        "result": _drawn(content.result_figures),
+        "training": _drawn(content.training_figures),
+        "audit": _drawn(content.audit.figures if content.audit else ()),
+    }
     comparison = content.comparison
     moved = [] if content.moved is None else content.moved.to_dicts()
     return environment.get_template("report.html.j2").render(
@@ -90,10 +93,11 @@ def write_report(content: ReportContent) -> str:
         lost=[query for query in moved if query["after"] < query["before"]],
         parameters=list(_flat(content.parameters)),
         seconds=sum(cost.seconds for cost in content.costs),
+        figures=figures,
         figure_json=_figure_json,
         figure_title=_figure_title,
         # plotly's own bundle is the only text that is not escaped.
-        plotly_js=Markup(plotly.offline.get_plotlyjs()) if figures else None,
+        plotly_js=Markup(plotly.offline.get_plotlyjs()) if any(figures.values()) else None,
     )
 
 
@@ -149,6 +153,11 @@ def _figure_json(figure: go.Figure) -> Markup:
     text = figure.to_json()
     assert text is not None  # plotly's signature allows it, its code does not
     return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
+
+
+def _drawn(figures: Sequence[go.Figure]) -> list[go.Figure]:
+    """The figures that show anything."""
+    return [figure for figure in figures if figure.data]
 
 
 def _figure_title(figure: go.Figure) -> str:
