@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 from gecko_kedro.errors import InputError
 from gecko_kedro.teacher.collection import Collection
@@ -59,7 +60,19 @@ class _Profile:
     length: float
     present: frozenset[str]
     lead: frozenset[str]
-    bigrams: set[tuple[str, str]]
+    pairs: frozenset[str]
+    n_words: int
+
+
+@dataclass(frozen=True)
+class _Query:
+    """The words of one query, weighted once."""
+
+    terms: list[str]
+    idf: dict[str, float]  # of the content terms
+    pair_idf: dict[str, float]  # of adjacent content terms
+    total: float  # sums of the two
+    pair_total: float
 
 
 class LexicalTeacher:
@@ -75,14 +88,6 @@ class LexicalTeacher:
     """
 
     def __init__(self, collection: Collection, settings: LexicalSettings) -> None:
-        unknown = sorted(set(settings.form_shares) - set(FORMS))
-        if unknown or not any(share > 0 for share in settings.form_shares.values()):
-            raise InputError(
-                "teacher.lexical.form_shares",
-                expected=f"shares of at least one of {', '.join(FORMS)}",
-                got=settings.form_shares,
-                fix="Correct the names; at least one share must be above 0.",
-            )
         self._collection = collection
         self._settings = settings
         self._profile = lru_cache(maxsize=_CACHED_PASSAGES)(self._make_profile)
@@ -132,29 +137,30 @@ class LexicalTeacher:
         """A distribution that peaks at the grade; ``labels`` go from worst to best."""
         by_grade = [_peaked(grade, len(labels)) for grade in range(len(labels))]
         return [
-            ScoredLabels(by_grade[self._grade(prompt, len(labels))], _read(prompt), len(labels))
+            ScoredLabels(
+                by_grade[self._grade(prompt, len(labels))], self._size(prompt), len(labels)
+            )
             for prompt in prompts
         ]
 
     def coverage(self, query: str, passage: str, title: str = "") -> float:
         """0 to 1: how much of the query, by IDF, the passage has. 0 for a query of stop-words."""
-        profile = self._profile(title, passage)
-        content, pairs, total, pair_total = self._query(query)
-        if not content:
+        profile, wanted = self._profile(title, passage), self._query(query)
+        if not wanted.idf:
             return 0.0
-        in_text = sum(idf for term, idf in content.items() if term in profile.present) / total
-        in_lead = sum(idf for term, idf in content.items() if term in profile.lead) / total
+        in_text = sum(idf for term, idf in wanted.idf.items() if term in profile.present)
+        in_lead = sum(idf for term, idf in wanted.idf.items() if term in profile.lead)
+        covered, led = in_text / wanted.total, in_lead / wanted.total
         # A single word has no neighbour: what it covers stands for the pair.
-        in_pairs = (
-            sum(idf for pair, idf in pairs.items() if pair in profile.bigrams) / pair_total
-            if pairs
-            else in_text
-        )
-        shares = self._settings
+        paired = covered
+        if wanted.pair_idf:
+            in_pairs = sum(idf for pair, idf in wanted.pair_idf.items() if pair in profile.pairs)
+            paired = in_pairs / wanted.pair_total
+        knobs = self._settings
         parts = (
-            (shares.coverage_share, in_text),
-            (shares.phrase_share, in_pairs),
-            (shares.lead_share, in_lead),
+            (knobs.coverage_share, covered),
+            (knobs.phrase_share, paired),
+            (knobs.lead_share, led),
         )
         return sum(share * part for share, part in parts) / sum(share for share, _ in parts)
 
@@ -170,7 +176,7 @@ class LexicalTeacher:
                 task, query = rng.choice(_TASKS[form]), made
                 break
         reply = json.dumps({"task": task, "query": query}, ensure_ascii=False)
-        return Generation(reply, _read(prompt), len(reply.split()))
+        return Generation(reply, len(passage.split()) + len(title.split()), len(reply.split()))
 
     def _material(self, title: str, passage: str, temperature: float, top_p: float) -> Material:
         found = sentences(passage)
@@ -193,17 +199,23 @@ class LexicalTeacher:
 
     def _likelihood(self, prefix: Prompt, query: str) -> Scored:
         profile = self._profile(prefix.fields.get("title", ""), prefix.fields["passage"])
-        mu, query_terms = self._settings.mu, terms(query)
+        mu, counts, asked = self._settings.mu, profile.counts, self._query(query).terms
         total = sum(
-            math.log(profile.counts.get(term, 0.0) + mu * self._collection.probability(term))
-            for term in query_terms
-        ) - len(query_terms) * math.log(profile.length + mu)
-        return Scored(total, _read(prefix), len(query_terms))
+            math.log(counts.get(term, 0.0) + mu * self._collection.probability(term))
+            for term in asked
+        ) - len(asked) * math.log(profile.length + mu)
+        return Scored(total, profile.n_words, len(asked))
 
     def _grade(self, prompt: Prompt, n_labels: int) -> int:
         fields = prompt.fields
         covered = self.coverage(fields["query"], fields["passage"], fields.get("title", ""))
         return math.floor(covered * (n_labels - 1) + 0.5)
+
+    def _size(self, prompt: Prompt) -> int:
+        """What the stand-in has in place of prompt tokens: the words that it reads."""
+        fields = prompt.fields
+        own = len(self._query(fields["query"]).terms)
+        return self._profile(fields.get("title", ""), fields["passage"]).n_words + own
 
     def _make_profile(self, title: str, passage: str) -> _Profile:
         text, heading, knobs = terms(passage), terms(title), self._settings
@@ -220,18 +232,16 @@ class LexicalTeacher:
             length=sum(weighted.values()),
             present=frozenset(text) | frozenset(heading),
             lead=frozenset(lead) | frozenset(heading),
-            bigrams=adjacent(content) | adjacent(heading_content),
+            pairs=frozenset(adjacent(content)) | frozenset(adjacent(heading_content)),
+            n_words=len(text) + len(heading),
         )
 
-    def _make_query(
-        self, query: str
-    ) -> tuple[dict[str, float], dict[tuple[str, str], float], float, float]:
-        """IDF of the content terms, of their pairs, and the sums of both."""
-        idf = self._collection.idf
-        content = [term for term in terms(query) if term not in _STOP_STEMS]
-        single = {term: idf(term) for term in content}
-        pairs = {pair: single[pair[0]] + single[pair[1]] for pair in adjacent(content)}
-        return single, pairs, sum(single.values()), sum(pairs.values())
+    def _make_query(self, query: str) -> _Query:
+        in_order = terms(query)
+        content = [term for term in in_order if term not in _STOP_STEMS]
+        idf = {term: self._collection.idf(term) for term in content}
+        pair_idf = {f"{a} {b}": idf[a] + idf[b] for a, b in pairwise(content)}
+        return _Query(in_order, idf, pair_idf, sum(idf.values()), sum(pair_idf.values()))
 
 
 def _name(title: str) -> list[str]:
@@ -243,11 +253,6 @@ def _name(title: str) -> list[str]:
         above = words(parts[-2])
         return above if parts[-1].startswith("__") else list(dict.fromkeys([*above, *own]))
     return own
-
-
-def _read(prompt: Prompt) -> int:
-    """What the stand-in has in place of tokens: the words of the fields that it reads."""
-    return sum(len(value.split()) for value in prompt.fields.values())
 
 
 def _peaked(grade: int, n_labels: int) -> tuple[float, ...]:

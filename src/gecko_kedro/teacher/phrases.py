@@ -176,6 +176,6 @@ def _without_overlaps(phrases: list[Phrase], limit: int) -> list[Phrase]:
     return chosen
 
 
-def adjacent(terms_in_order: list[str]) -> set[tuple[str, str]]:
-    """Pairs of terms that stand side by side."""
-    return set(pairwise(terms_in_order))
+def adjacent(terms_in_order: list[str]) -> list[str]:
+    """Pairs of terms that stand side by side, each as one string."""
+    return [f"{first} {second}" for first, second in pairwise(terms_in_order)]

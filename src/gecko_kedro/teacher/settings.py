@@ -2,7 +2,9 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, model_validator
+
+from gecko_kedro.teacher.forms import FORMS
 
 
 class LexicalSettings(BaseModel):
@@ -17,9 +19,22 @@ class LexicalSettings(BaseModel):
     coverage_share: float = Field(ge=0, description="of the grade: query words in the passage")
     phrase_share: float = Field(ge=0, description="of the grade: adjacent query words in it")
     lead_share: float = Field(ge=0, description="of the grade: query words in title and lead")
-    form_shares: dict[str, float] = Field(
-        min_length=1, description="wanted share of each form of query, see teacher.forms.FORMS"
+    form_shares: dict[str, NonNegativeFloat] = Field(
+        description="wanted share of each form of query; they need not add up to 1"
     )
+
+    @model_validator(mode="after")
+    def _something_counts(self) -> "LexicalSettings":
+        unknown = sorted(set(self.form_shares) - set(FORMS))
+        if unknown:
+            raise ValueError(
+                f"form_shares: unknown {', '.join(unknown)}; the forms are {', '.join(FORMS)}"
+            )
+        if not any(self.form_shares.values()):
+            raise ValueError("form_shares: at least one share must be above 0")
+        if self.coverage_share + self.phrase_share + self.lead_share == 0:
+            raise ValueError("coverage_share, phrase_share or lead_share must be above 0")
+        return self
 
 
 class TeacherSettings(BaseModel):

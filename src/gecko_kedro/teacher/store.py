@@ -20,6 +20,8 @@ CREATE TABLE IF NOT EXISTS responses (
 """
 _KEYS_PER_QUERY = 500  # SQLite allows 999 parameters in its older versions
 _SECONDS_TO_WAIT = 120.0
+_CACHE_KB = 65_536
+_PAGES_A_CHECKPOINT = 10_000  # 40 MB
 
 
 class ResponseStore:
@@ -41,6 +43,9 @@ class ResponseStore:
             with self._lock:
                 self._connection.execute("PRAGMA journal_mode = WAL")
                 self._connection.execute("PRAGMA synchronous = NORMAL")
+                # Keys are random: a small cache and frequent checkpoints would rewrite every page.
+                self._connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
+                self._connection.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_A_CHECKPOINT}")
                 self._connection.execute(_SCHEMA)
         except (sqlite3.Error, OSError) as error:
             raise self._unusable(error) from error
@@ -60,7 +65,7 @@ class ResponseStore:
     def put(self, values: Mapping[bytes, object]) -> None:
         """Write all ``values`` in one transaction; a key that is there keeps its value."""
         rows = []
-        for key, value in values.items():
+        for key, value in sorted(values.items()):
             text = json.dumps(value, allow_nan=False)
             rows.append((key, text, zlib.crc32(text.encode())))
         try:

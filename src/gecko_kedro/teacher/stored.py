@@ -1,7 +1,6 @@
 """A teacher in front of its store: it asks only for what is not there yet."""
 
 import hashlib
-import json
 import logging
 import math
 import time
@@ -42,7 +41,7 @@ class StoredTeacher:
         self, prompts: Sequence[Prompt], *, temperature: float, top_p: float, seed: int
     ) -> list[Generation]:
         """As ``Teacher.generate``."""
-        decoding = {"temperature": temperature, "top_p": top_p, "seed": seed}
+        decoding = f"temperature {temperature!r}, top_p {top_p!r}, seed {seed}"
         return self._answer(
             "generate",
             [self._key("generate", prompt, decoding) for prompt in prompts],
@@ -76,7 +75,7 @@ class StoredTeacher:
         kind = "label_log_likelihood"
         replies = self._answer(
             kind,
-            [self._key(kind, prompt, list(labels)) for prompt in prompts],
+            [self._key(kind, prompt, *labels) for prompt in prompts],
             lambda rows: self._teacher.label_log_likelihood([prompts[row] for row in rows], labels),
             ScoredLabels,
         )
@@ -100,9 +99,12 @@ class StoredTeacher:
         """Close the store."""
         self._store.close()
 
-    def _key(self, kind: str, prompt: Prompt, rest: object) -> bytes:
-        parts = [self.identity, kind, prompt.version, prompt.text, dict(prompt.fields), rest]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).digest()
+    def _key(self, kind: str, prompt: Prompt, *rest: str) -> bytes:
+        fields = [part for item in sorted(prompt.fields.items()) for part in item]
+        parts = [self.identity, kind, prompt.version, prompt.text, *fields, *rest]
+        # With its length before each part, no two lists of parts make the same bytes.
+        joined = "".join([f"{len(part)}:{part}" for part in parts])
+        return hashlib.sha256(joined.encode("utf-8", "surrogatepass")).digest()
 
     def _answer(
         self,
