@@ -1,0 +1,72 @@
+#include <algorithm>
+#include <random>
+#include <vector>
+
+#include "candidates.h"
+#include "check.h"
+
+namespace gecko {
+namespace {
+
+// Adds scores with bounds of +-error and compares what stays with a full sort.
+void compare_with_a_full_sort(const std::vector<float>& scores, int64_t k, float error) {
+  const Rescore rescore = [&](int64_t id) { return scores[static_cast<size_t>(id)]; };
+  Candidates candidates;
+  candidates.reset(k);
+  std::vector<Scored> expected;
+  for (size_t i = 0; i < scores.size(); ++i) {
+    const auto id = static_cast<int64_t>(i);
+    candidates.add(scores[i] - error, scores[i] + error, id, rescore);
+    expected.push_back({scores[i], id});
+  }
+  std::sort(expected.begin(), expected.end(), ranks_before);
+  expected.resize(std::min(expected.size(), static_cast<size_t>(k)));
+  const std::vector<Scored> found = candidates.finish(rescore);
+  CHECK(found.size() == expected.size());
+  for (size_t i = 0; i < found.size(); ++i) {
+    CHECK(found[i].id == expected[i].id);
+    CHECK(found[i].score == expected[i].score);
+  }
+}
+
+void the_best_stay_for_any_error_and_order() {
+  std::mt19937 random(7);  // the draws themselves do not matter
+  for (const size_t n : {0U, 1U, 5U, 100U, 3000U}) {
+    std::vector<float> scores(n);
+    for (float& score : scores) score = static_cast<float>(random() % 512) / 512.0F;
+    for (const int64_t k : {1, 2, 7, 64}) {
+      for (const float error : {1e-6F, 0.1F, 10.0F}) {
+        compare_with_a_full_sort(scores, k, error);
+        std::sort(scores.begin(), scores.end());  // each new one is better
+        compare_with_a_full_sort(scores, k, error);
+      }
+    }
+  }
+}
+
+void equal_scores_keep_the_lowest_ids() {
+  compare_with_a_full_sort(std::vector<float>(1000, 0.5F), 3, 1e-6F);
+}
+
+void the_limit_is_reached_by_k_candidates() {
+  const std::vector<float> scores = {3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9, 3, 2, 3, 8, 4};
+  const Rescore rescore = [&](int64_t id) { return scores[static_cast<size_t>(id)]; };
+  Candidates candidates;
+  candidates.reset(2);
+  for (size_t i = 0; i < scores.size(); ++i) {
+    candidates.add(scores[i] - 0.25F, scores[i] + 0.25F, static_cast<int64_t>(i), rescore);
+    const auto better = std::count_if(scores.begin(), scores.begin() + static_cast<long>(i) + 1,
+                                      [&](float score) { return score >= candidates.limit(); });
+    CHECK(better >= std::min<long>(2, static_cast<long>(i) + 1));
+  }
+}
+
+}  // namespace
+}  // namespace gecko
+
+int main() {
+  RUN(gecko::the_best_stay_for_any_error_and_order);
+  RUN(gecko::equal_scores_keep_the_lowest_ids);
+  RUN(gecko::the_limit_is_reached_by_k_candidates);
+  return gecko::failures();
+}
