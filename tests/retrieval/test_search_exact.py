@@ -1,0 +1,124 @@
+"""Searches against full sorts in float64, at every instruction set."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from gecko_kedro.retrieval import Exclusions, Index
+from gecko_kedro.retrieval.levels import VARIABLE
+from tests.retrieval.oracle import assert_is_exact
+
+WIDTHS = (0, 1, 2, 7, 11, 12, 13, 15, 16, 17, 31, 32, 33, 63, 65)
+SHAPES = ("gaussian", "grid", "duplicates", "equal", "zeros", "outlier", "unnormalised", "clusters")
+
+
+def make_vectors(shape: str, n: int, d: int, seed: int) -> NDArray[np.float32]:
+    random = np.random.default_rng(seed)
+    vectors = random.normal(size=(n, d)).astype(np.float32)
+    if shape == "grid":  # many exact ties
+        vectors = np.round(vectors)
+    elif shape == "duplicates" and n:
+        vectors = vectors[random.integers(max(1, n // 3), size=n)]
+    elif shape == "equal":
+        vectors[:] = 0.1
+    elif shape == "zeros":
+        vectors[::2] = 0
+    elif shape == "outlier" and d:
+        vectors[:, d // 2] *= 1000
+    elif shape == "unnormalised":
+        vectors *= 10.0 ** random.uniform(-15, 15, size=(n, 1)).astype(np.float32)
+    elif shape == "clusters" and n:
+        vectors = vectors[np.sort(random.integers(4, size=n)) % n] + vectors * np.float32(0.01)
+    return vectors
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    n=st.sampled_from((*WIDTHS, 500, 2500)),
+    q=st.sampled_from(WIDTHS),
+    d=st.sampled_from(WIDTHS),
+    k=st.sampled_from((0, 1, 2, 12, 20, 33, 3000)),
+    shape=st.sampled_from(SHAPES),
+    threads=st.sampled_from((1, 2)),
+    seed=st.integers(0, 2**16),
+)
+def test_search_equals_brute_force_in_float64(*, level, n, q, d, k, shape, threads, seed):
+    passages = make_vectors(shape, n, d, seed)
+    queries = make_vectors("gaussian" if shape == "unnormalised" else shape, q, d, seed + 1)
+    excluded = [[(row * 7) % (n + 1), 0, -5, n + 9] if row % 3 else [] for row in range(q)]
+    found = Index(passages).search(queries, k, exclude=excluded, threads=threads)
+    if shape != "unnormalised":
+        assert_is_exact(found, queries, passages, k, excluded)
+    reference = forced("numpy", lambda: Index(passages).search(queries, k, exclude=excluded))
+    np.testing.assert_array_equal(found.ids, reference.ids)
+    np.testing.assert_array_equal(found.scores.view(np.int32), reference.scores.view(np.int32))
+
+
+def forced(level, function):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, level)
+        return function()
+
+
+def test_threads_and_chunks_of_queries_change_no_bit(level):
+    passages, queries = make_vectors("gaussian", 9000, 40, 1), make_vectors("gaussian", 90, 40, 2)
+    index = Index(passages)
+    whole = index.search(queries, 7, threads=1)
+    for threads in (2, 5):
+        again = index.search(queries, 7, threads=threads)
+        assert (again.ids == whole.ids).all()
+        assert (again.scores == whole.scores).all()
+    pieces = [index.search(queries[i : i + 37], 7) for i in range(0, 90, 37)]
+    assert (np.concatenate([piece.ids for piece in pieces]) == whole.ids).all()
+    assert (np.concatenate([piece.scores for piece in pieces]) == whole.scores).all()
+
+
+def test_any_memory_layout_gives_the_same_result(level, tmp_path: Path):
+    passages, queries = make_vectors("gaussian", 700, 33, 3), make_vectors("gaussian", 20, 33, 4)
+    expected = Index(passages).search(queries, 5)
+    np.save(tmp_path / "passages.npy", passages)
+    misaligned = np.frombuffer(b"x" + passages.tobytes(), dtype=np.uint8)[1:].view(np.float32)
+    layouts = {
+        "read-only memory map": np.load(tmp_path / "passages.npy", mmap_mode="r"),
+        "column-major": np.asfortranarray(passages),
+        "every other row": np.repeat(passages, 2, axis=0)[::2],
+        "every other column": np.repeat(passages, 2, axis=1)[:, ::2],
+        "backwards in memory": np.ascontiguousarray(passages[::-1, ::-1])[::-1, ::-1],
+        "misaligned": misaligned.reshape(passages.shape),
+        "float64": passages.astype(np.float64),
+    }
+    for name, layout in layouts.items():
+        found = Index(layout).search(np.asfortranarray(queries), 5)
+        assert (found.ids == expected.ids).all(), name
+        assert (found.scores == expected.scores).all(), name
+
+
+def test_float16_is_widened_exactly(level):
+    random = np.random.default_rng(5)
+    passages = random.normal(size=(301, 35)).astype(np.float16)
+    passages[7], passages[8] = 65504, 6e-8  # the largest number and the smallest
+    queries = random.normal(size=(9, 35)).astype(np.float16)
+    found = Index(passages).search(queries, 12)
+    wide = Index(passages.astype(np.float32)).search(queries.astype(np.float32), 12)
+    assert (found.ids == wide.ids).all()
+    assert (found.scores == wide.scores).all()
+    assert_is_exact(found, queries, passages, 12)
+
+
+def test_a_row_repeated_in_memory_is_a_tie_in_order_of_id(level):
+    passages = np.broadcast_to(np.float32([0.6, 0.8]), (40000, 2))  # row stride 0
+    found = Index(passages).search(np.float32([[1, 1], [-1, 0]]), 4, exclude=[[1], []])
+    assert found.ids.tolist() == [[0, 2, 3, 4], [0, 1, 2, 3]]
+
+
+def test_exclusions_in_csr_form_may_be_unsorted(level):
+    passages = np.eye(6, dtype=np.float32)
+    exclude = Exclusions(np.array([0, 3, 3]), np.array([4, 0, 2]))
+    found = Index(passages).search(np.ones((2, 6), dtype=np.float32), 6, exclude=exclude)
+    assert found.ids.tolist() == [[1, 3, 5, -1, -1, -1], [0, 1, 2, 3, 4, 5]]
