@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Set to install torch from elsewhere, such as https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
-SOURCES := pyproject.toml constraints.txt CMakeLists.txt $(shell find csrc -name '*.cpp' -o -name '*.hpp' -o -name '*.h' -o -name CMakeLists.txt)
+SOURCES := pyproject.toml constraints.txt CMakeLists.txt $(shell find csrc -type f)
 
 export KEDRO_DISABLE_TELEMETRY := 1
 export DO_NOT_TRACK := 1
@@ -25,18 +25,22 @@ test: lint cpp-test  ## set up, then everything that CI checks
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/clang-format --dry-run -Werror $$(git ls-files 'csrc/*.cpp' 'csrc/*.hpp' 'csrc/*.h')
+	$(BIN)/clang-format --dry-run -Werror $$(git ls-files 'csrc/*.cc' 'csrc/*.h' 'csrc/*.inl')
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 .PHONY: cpp-test
-cpp-test: $(VENV)/.installed-dev  ## the C++ tests, plain and under the address and undefined-behaviour sanitizers
-	cmake -S . -B build/cpp -DGECKO_BUILD_TESTS=ON -DGECKO_BUILD_PYTHON=OFF -DCMAKE_BUILD_TYPE=Release
-	cmake --build build/cpp --parallel 2
-	ctest --test-dir build/cpp --output-on-failure
-	cmake -S . -B build/cpp-sanitized -DGECKO_BUILD_TESTS=ON -DGECKO_BUILD_PYTHON=OFF -DGECKO_SANITIZE=address,undefined
-	cmake --build build/cpp-sanitized --parallel 2
-	ctest --test-dir build/cpp-sanitized --output-on-failure
+cpp-test: $(VENV)/.installed-dev  ## the C++ tests, plain and under sanitizers
+	$(call cpp_tests,build/cpp,)
+	$(call cpp_tests,build/cpp-address,address$(comma)undefined)
+	$(call cpp_tests,build/cpp-thread,thread)
+
+comma := ,
+define cpp_tests
+	$(BIN)/cmake -S . -B $(1) -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DGECKO_TESTS=ON -DGECKO_PYTHON=OFF -DGECKO_SANITIZE=$(2)
+	$(BIN)/cmake --build $(1)
+	$(BIN)/ctest --test-dir $(1) --output-on-failure
+endef
 
 bench: $(VENV)/.installed-dev  ## every benchmark, quick; JSON below build/benchmarks
 	mkdir -p build/benchmarks

@@ -16,7 +16,7 @@ def cli() -> None:
 
 def _run(**options: Any) -> Any:
     try:
-        return kedro_run.callback(**options)
+        return click.get_current_context().invoke(kedro_run, **options)
     except Exception as error:
         cause = next((e for e in _chain(error) if isinstance(e, InputError)), None)
         if cause is None:

@@ -131,7 +131,7 @@ class Fingerprints:
 
     def _is_scratch(self, name: str) -> bool:
         dataset = self._dataset(name)
-        return (getattr(dataset, "metadata", None) or {}).get("scratch", False)
+        return bool((getattr(dataset, "metadata", None) or {}).get("scratch"))
 
     def _dataset(self, name: str) -> Any:
         return self.catalog.get(name, fallback_to_runtime_pattern=True)

@@ -40,9 +40,9 @@ def test_each_kind_takes_its_query_from_its_place() -> None:
     pairs = natural_pairs(table, kinds=PAIR_KINDS)
     assert pairs.schema == PAIR_SCHEMA
     assert pairs.select("pair_id", "query", "text", "passage_id", "group").rows() == [
-        ("summary_body:p0", "A frog in a tree.", "Names.", "p0", "g"),
+        ("summary_body:p0", "A frog in a tree.", "Names.", "p0", "pond.frogs"),
         ("title_body:p1", "On ponds", "Titles.", "p1", "g"),
-        ("name_body:p0", "pond frogs tree frog", "Names.", "p0", "g"),
+        ("name_body:p0", "pond frogs tree frog", "Names.", "p0", "pond.frogs"),
         ("lead_body:p2", "Ponds are small lakes.", REST, "p2", "g"),
     ]
     assert set(pairs["task"]) == {"search result"}

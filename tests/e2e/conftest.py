@@ -21,7 +21,7 @@ class Project:
 
     @property
     def data(self) -> Path:
-        return self.root / "data"
+        return self.root / "data/test"
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """``kedro run --env test`` with further arguments, in a process of its own."""

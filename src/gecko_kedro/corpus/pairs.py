@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 import polars as pl
@@ -80,7 +80,7 @@ def collect_pairs(passages: pl.DataFrame, *, kinds: Sequence[str]) -> PairResult
             queries.add(query)
             texts.add(text)
             task = TASK_NAMES[kind]  # type: ignore[index]
-            of_passage = (passage["passage_id"], found.text, passage["group"])
+            of_passage = (passage["passage_id"], found.text, _unit(passage))
             rows.append((pair_id, kind, task, found.query, *of_passage))
     pairs = pl.DataFrame(rows, schema=PAIR_SCHEMA, orient="row")
     counts = {"pairs": pairs.height}
@@ -88,6 +88,17 @@ def collect_pairs(passages: pl.DataFrame, *, kinds: Sequence[str]) -> PairResult
     counts |= count_reasons(aside)
     logger.info("Natural pairs: %s", counts)
     return PairResult(pairs, quarantine_table(aside), counts)
+
+
+def _unit(passage: Mapping[str, Any]) -> str:
+    """What an interval resamples: the sub-package of a dotted name, else the passage's group.
+
+    Whole packages would be a handful, too few for a bootstrap.
+    """
+    title = passage["title"]
+    if title and is_dotted_name(title):
+        return ".".join(title.split(".")[:2])
+    return str(passage["group"])
 
 
 def name_words(name: str) -> str:

@@ -37,7 +37,7 @@ PAIR_SCHEMA = pl.Schema(
         "query": pl.String,
         "passage_id": pl.String,
         "text": pl.String,  # the positive's text
-        "group": pl.String,
+        "group": pl.String,  # unit of an interval: the sub-package of a dotted name, else as above
     }
 )
 

@@ -32,15 +32,17 @@ def split_heldout(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Split ``passages`` by whole groups into ``(train, heldout)``, both in the given order.
 
-    The groups named in ``groups`` are held out, and of the others each with probability
-    ``fraction``, by the hash of its name: a group stays on its side when the corpus grows. Where
-    that holds out nothing though ``fraction`` is above 0, the group with the lowest hash is.
+    The groups named in ``groups`` are held out. Where none of them occurs (a corpus of one's own)
+    each group is, with probability ``fraction``, by the hash of its name: a group stays on its side
+    when the corpus grows. Where that holds out nothing though ``fraction`` is above 0, the group
+    with the lowest hash is.
 
     Raises InputError when nothing is left to train on.
     """
     present = sorted(set(passages["group"]))
     hashes = {group: stable_hash(group, seed=seed) for group in present}
-    out = {g for g in present if g in groups or hashes[g] < fraction * _HASH_RANGE}
+    out = {group for group in present if group in groups}
+    out = out or {group for group in present if hashes[group] < fraction * _HASH_RANGE}
     if not out and fraction > 0 and len(present) > 1:
         out = {min(present, key=lambda group: (hashes[group], group))}
     is_out = pl.col("group").is_in(sorted(out))

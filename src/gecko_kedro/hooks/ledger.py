@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.pipeline.node import Node
 
@@ -19,7 +18,7 @@ from gecko_kedro import events
 from gecko_kedro.datasets._atomic import atomic_path
 
 logger = logging.getLogger(__name__)
-LEDGER = Path("data/08_reporting/run_ledger.json")
+LEDGER = "run_ledger"
 _PACKAGES = (
     "gecko-kedro", "torch", "transformers", "sentence-transformers", "mteb", "kedro", "mlflow",
     "numpy", "polars", "usearch",
@@ -27,7 +26,7 @@ _PACKAGES = (
 
 
 class LedgerHooks:
-    """Keeps ``data/08_reporting/run_ledger.json``: the report and MLflow read it.
+    """Keeps the catalog's ``run_ledger``: the report and MLflow read it.
 
     A node's time ends with the last save of its outputs, since a generator works while it is being
     saved. Entries of nodes that this run does not touch stay: a re-run of one stage keeps the
@@ -35,18 +34,14 @@ class LedgerHooks:
     """
 
     def __init__(self) -> None:
-        self._file = LEDGER
+        self._file = Path()
         self._started = 0.0
         self._stop_listening: Callable[[], None] | None = None
 
     @hook_impl
-    def after_context_created(self, context: KedroContext) -> None:
-        """Learn where the project lies."""
-        self._file = Path(context.project_path) / LEDGER
-
-    @hook_impl
-    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
+    def before_pipeline_run(self, run_params: dict[str, Any], catalog: Any) -> None:
         """Open the ledger."""
+        self._file = catalog.get(LEDGER).path
         self._update({"run": _describe_run(run_params)})
         self._stop_listening = events.subscribe(self._on_event)
 

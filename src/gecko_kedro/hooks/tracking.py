@@ -65,7 +65,7 @@ class TrackingHooks:
         mlflow.log_params(
             {key: str(value)[:_LONGEST_PARAM] for key, value in _flatten(self._parameters)}
         )
-        ledger = read_ledger(self._root / LEDGER)["run"]
+        ledger = read_ledger(catalog.get(LEDGER).path)["run"]
         versions = {f"version.{name}": number for name, number in ledger["versions"].items()}
         mlflow.set_tags(versions | {"git_revision": _git_revision(self._root)})
         self._stop_listening = events.subscribe(self._on_event)
@@ -75,7 +75,7 @@ class TrackingHooks:
         """Log what the catalog marks for MLflow, and the node's cost so far."""
         if self._client is None:
             return
-        cost = read_ledger(self._root / LEDGER)["nodes"][node.name]
+        cost = read_ledger(self._catalog.get(LEDGER).path)["nodes"][node.name]
         self._log_metrics(f"cost.{node.name}", cost)
         dataset = self._catalog.get(dataset_name)
         kind = (getattr(dataset, "metadata", None) or {}).get("mlflow")

@@ -51,15 +51,15 @@ def score_encoders(
     """BM25, base, pretrained and tuned encoder on every task, at every dimension."""
     tasks = evaluation.from_tables(corpus, queries, qrels)
     tables = [evaluation.evaluate_bm25(tasks, cache_root=cache)]
-    for name, reference, templates in (
-        (BASE, encoder_params.reference, "none"),
-        (PRETRAINED, pretrained_encoder, "gecko"),
-        (GECKO, gecko_encoder, "gecko"),
+    for name, reference in (
+        (BASE, encoder_params.reference),
+        (PRETRAINED, pretrained_encoder),
+        (GECKO, gecko_encoder),
     ):
         encoder = evaluation.EncoderUnderTest(
             name=name,
             reference=reference,
-            templates=templates,
+            templates="none" if name == BASE else "gecko",
             dims=tuple(params.dimensions),
             max_seq_length=encoder_params.max_seq_length,
             batch_size=encoder_params.batch_size,
