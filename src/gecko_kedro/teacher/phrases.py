@@ -15,16 +15,21 @@ _LONGEST_WORD = 30  # longer "words" are hashes, paths, or text without spaces
 # Words of documentation that say nothing about what is documented.
 _BOILERPLATE_TEXT = """
 parameter parameters argument arguments return returns returned returning raise raises raised
-optional default defaults example examples note notes see type types object objects instance
-method methods function functions class classes attribute attributes value values str int float
-bool none true false self kwargs args list dict tuple string strings deprecated version added
-versionadded versionchanged changed following given specified specify various certain number
-case cases way ways thing things something anything called calls call set sets new name names
-first second one two three different possible available able section page article information
+optional default defaults example examples note notes see str int float bool none true false
+self kwargs args dict tuple deprecated added versionadded versionchanged changed following given
+specified specify various certain way ways thing things something anything called calls call
+sets new first second one two three different possible available able page article information
 include includes including contain contains containing based provide provides provided also
 """
 _BOILERPLATE = frozenset(_BOILERPLATE_TEXT.split())
 
+# Nouns that say little alone, but end many a term ("loss function", "condition number").
+_GENERIC_TEXT = """
+type types object objects method methods function functions class classes attribute attributes
+value values list string strings version set case cases number instance section code data name
+names
+"""
+_GENERIC = frozenset(_GENERIC_TEXT.split())
 # Verbs and adjectives that say little when they stand alone or at the border of a phrase.
 _WEAK_TEXT = """
 determine determines determined depend depends depending employ employs employed define defines
@@ -153,6 +158,8 @@ def _weight(
 def _doubt(phrase: tuple[str, ...], stems: list[str], collection: Collection) -> float:
     """Less than 1 for what is probably no term: weak words, misspellings, chance neighbours."""
     doubt = 1.0
+    if _GENERIC.issuperset(phrase):
+        doubt *= 0.2
     if phrase[0] in _WEAK or phrase[-1] in _WEAK or phrase[-1].endswith(("ly", "ed")):
         doubt *= 0.3 if len(phrase) == 1 else 0.5
     if collection.documents > _ENOUGH_DOCUMENTS:

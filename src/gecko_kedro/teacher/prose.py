@@ -1,6 +1,7 @@
 """Plain sentences out of documentation, Markdown and web text, for the lexical stand-in."""
 
 import re
+from itertools import zip_longest
 
 # Sections that list names, types and program text; their prose serves where there is no other.
 _LISTING = (
@@ -71,7 +72,7 @@ def _blocks(text: str) -> tuple[list[str], list[str]]:
     listing: list[list[str]] = [[]]
     current, section_indent, in_program = prose, -1, False
     lines = text.splitlines()
-    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+    for line, following in zip_longest(lines, lines[1:], fillvalue=""):
         if not line.strip():
             in_program = False
             current.append([])
