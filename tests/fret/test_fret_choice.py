@@ -1,0 +1,206 @@
+"""Positive and negative of each query, their guards, and the audit of the result."""
+
+import json
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from gecko_kedro.fret import audit_labels, choose_examples, sample_html
+from gecko_kedro.fret.audit import kendall_tau
+from gecko_kedro.fret.schemas import FRET, QUARANTINE_SCHEMA, QUERY, RANKING, table
+
+TEXTS = {
+    "a": "Yeast makes bread rise.",
+    "b": "Oil lamps burn on the hill.",
+    "c": "  yeast makes BREAD rise. ",  # the same text as "a" but for case and white space
+    "d": "A bridge was closed to cars. <script>alert(1)</script>",
+    "e": "🙂 שלום עולם",
+}
+PASSAGES = pl.DataFrame(
+    {
+        "passage_id": list(TEXTS),
+        "title": ["T", None, None, None, "🙂"],
+        "text": list(TEXTS.values()),
+    }
+)
+
+
+def query(query_id: str, seed_id: str | None, text: str | None = None) -> dict[str, Any]:
+    return {
+        "query_id": query_id, "task": "Find it", "task_name": "search result",
+        "query": text or query_id, "passage_id": seed_id,
+        "origin": "log" if seed_id is None else "synthetic",
+    }  # fmt: skip
+
+
+def ranking(
+    query_id: str, order: str, seed_id: str | None, **scores: float
+) -> list[dict[str, Any]]:
+    """Candidates in fused order; the retriever's order is alphabetical."""
+    by_retriever = sorted(order)
+    return [
+        {
+            "query_id": query_id, "passage_id": passage_id,
+            "retriever_rank": by_retriever.index(passage_id) + 1,
+            "retriever_score": scores.get(passage_id, 0.9 - by_retriever.index(passage_id) / 10),
+            "is_seed": passage_id == seed_id, "query_likelihood": -1.0 - place,
+            "relevance": -2.0 - place, "query_likelihood_rank": place + 1,
+            "relevance_rank": place + 1, "fused_score": 2 / (place + 1), "fused_rank": place + 1,
+        }
+        for place, passage_id in enumerate(order)
+    ]  # fmt: skip
+
+
+def chosen(
+    rankings: list[dict[str, Any]], queries: list[dict[str, Any]], **options: Any
+) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, int]]:
+    settings = {
+        "negative": "last", "positive": "relabelled", "percent_of_positive": None, "seed": 3,
+        **options,
+    }  # fmt: skip
+    result = choose_examples(table(rankings, RANKING), table(queries, QUERY), PASSAGES, **settings)
+    assert result.fret.schema == FRET
+    assert result.quarantine.schema == QUARANTINE_SCHEMA
+    assert result.fret.height + result.quarantine.height == len(queries)
+    return result.fret, result.quarantine, result.counts
+
+
+def test_the_first_is_the_positive_and_the_last_the_negative() -> None:
+    fret, _, counts = chosen(ranking("q", "badc", "a"), [query("q", "a")])
+    row = fret.row(0, named=True)
+    assert (row["positive_id"], row["negative_id"], row["seed_id"]) == ("b", "c", "a")
+    assert (row["positive"], row["negative"]) == (TEXTS["b"], TEXTS["c"])
+    assert row["positive_is_seed"] is False
+    assert row["candidate_ids"] == ["b", "a", "d", "c"]
+    assert row["fused_ranks"] == [1, 2, 3, 4]
+    assert row["query_likelihoods"] == [-1.0, -2.0, -3.0, -4.0]
+    assert row["retriever_scores"] == pytest.approx([0.8, 0.9, 0.6, 0.7])
+    assert counts == {"fret": 1, "quarantined": 0, "replaced_seeds": 1}
+
+
+def test_a_query_of_a_log_has_no_seed_and_that_is_no_fault() -> None:
+    fret, _, counts = chosen(ranking("q", "ab", None), [query("q", None)])
+    assert fret.row(0, named=True)["seed_id"] is None
+    assert fret.row(0, named=True)["positive_is_seed"] is None
+    assert counts["replaced_seeds"] == 0
+    _, quarantine, _ = chosen(ranking("q", "ab", None), [query("q", None)], positive="seed")
+    assert quarantine["reason"].to_list() == ["no_seed"]
+
+
+def test_the_seed_can_stay_the_positive() -> None:
+    fret, _, _ = chosen(ranking("q", "bade", "a"), [query("q", "a")], positive="seed")
+    assert fret.select("positive_id", "negative_id", "positive_is_seed").row(0) == ("a", "e", True)
+
+
+def test_a_text_equal_to_the_positive_is_no_negative() -> None:
+    fret, _, _ = chosen(ranking("q", "abdc", "a"), [query("q", "a")])
+    assert fret["negative_id"].to_list() == ["d"]
+
+
+def test_the_seed_is_no_negative() -> None:
+    fret, _, _ = chosen(ranking("q", "bda", "a"), [query("q", "a")])
+    assert fret["negative_id"].to_list() == ["d"]
+
+
+def test_the_positive_of_the_same_query_elsewhere_is_no_negative() -> None:
+    rows = [*ranking("q1", "abd", "a"), *ranking("q2", "dbe", None), *ranking("q3", "eb", None)]
+    fret, _, _ = chosen(
+        rows, [query("q1", "a", "rise?"), query("q2", None, "Rise!"), query("q3", None, "other")]
+    )
+    assert fret["negative_id"].to_list() == ["b", "e", "b"]
+
+
+def test_percent_of_positive_passes_over_what_the_retriever_finds_as_good() -> None:
+    rows = ranking("q", "abde", "a", a=0.8, b=0.5, d=0.5, e=0.79)
+    assert chosen(rows, [query("q", "a")])[0]["negative_id"].to_list() == ["e"]
+    fret, _, _ = chosen(rows, [query("q", "a")], percent_of_positive=0.95)
+    assert fret["negative_id"].to_list() == ["d"]
+
+
+def test_one_passage_only_has_no_negative_and_says_so() -> None:
+    _, quarantine, counts = chosen(ranking("q", "a", "a"), [query("q", "a", "🙂 שלום")])
+    assert quarantine["reason"].to_list() == ["no_negative"]
+    assert json.loads(quarantine["record"][0])["query"] == "🙂 שלום"
+    assert counts["no_negative"] == 1
+    fret, _, _ = chosen(ranking("q", "a", "a"), [query("q", "a")], negative="none")
+    assert fret.select("positive_id", "negative_id", "negative").row(0) == ("a", None, None)
+
+
+def test_queries_without_candidates_and_unknown_passages_are_set_aside() -> None:
+    rows = [*ranking("q1", "ab", None), *ranking("q2", "az", None)]
+    fret, quarantine, _ = chosen(rows, [query("q0", None), query("q1", None), query("q2", None)])
+    assert fret["query_id"].to_list() == ["q1"]
+    assert quarantine["reason"].to_list() == ["no_candidates", "unknown_passage"]
+
+
+def test_lists_shorter_than_n_stand_beside_full_ones() -> None:
+    rows = [*ranking("q1", "abde", "a"), *ranking("q2", "be", "b")]
+    fret, _, _ = chosen(rows, [query("q1", "a"), query("q2", "b")])
+    assert fret["negative_id"].to_list() == ["e", "e"]
+    assert fret["candidate_ids"].list.len().to_list() == [4, 2]
+
+
+def test_sampled_negatives_depend_on_the_query_not_on_the_company_or_the_order() -> None:
+    names = [f"q{n}" for n in range(40)]
+    rows = {name: ranking(name, "abde", "a") for name in names}
+    queries = [query(name, "a") for name in names]
+    together, _, _ = chosen(list(chain(*rows.values())), queries, negative="sampled")
+    backwards, _, _ = chosen(
+        list(chain(*reversed(rows.values()))), queries[::-1], negative="sampled"
+    )
+    alone, _, _ = chosen(rows["q7"], [query("q7", "a")], negative="sampled")
+    assert together.sort("query_id").equals(backwards.sort("query_id"))
+    assert together.filter(query_id="q7").equals(alone)
+    assert set(together["negative_id"]) == {"b", "d", "e"}
+    other, _, _ = chosen(list(chain(*rows.values())), queries, negative="sampled", seed=4)
+    assert not together.equals(other)
+
+
+def test_the_audit_counts_replaced_seeds_and_agreement() -> None:
+    rows = [*ranking("q1", "abde", "a"), *ranking("q2", "bade", "a"), *ranking("q3", "ab", None)]
+    fret, _, _ = chosen(rows, [query("q1", "a"), query("q2", "a"), query("q3", None)])
+    audit = audit_labels(table(rows, RANKING), fret)
+    assert audit.metrics["replaced_seeds"] == 0.5
+    assert audit.metrics["examples_with_seed"] == 2
+    assert audit.metrics["kendall_tau"] == pytest.approx(1.0)
+    assert audit.metrics["same_first"] == 1.0
+    assert audit.metrics["positive_retriever_rank"] == pytest.approx(4 / 3)
+    assert audit.sample["query_id"].to_list() == ["q2", "q1", "q3"]
+    assert json.loads(audit.score_plot.to_json())["data"]
+    assert json.loads(audit.rank_plot.to_json())["data"]
+
+
+def test_the_audit_of_nothing_has_no_shares() -> None:
+    fret, _, _ = chosen([], [])
+    audit = audit_labels(table([], RANKING), fret)
+    assert audit.metrics == {"queries": 0, "judgements": 0, "examples": 0, "examples_with_seed": 0}
+    assert audit.sample.is_empty()
+
+
+def test_an_audit_without_one_of_the_rankers_has_no_agreement() -> None:
+    rows = [row | {"relevance": None, "relevance_rank": None} for row in ranking("q", "ab", "a")]
+    fret, _, _ = chosen(rows, [query("q", "a")])
+    metrics = audit_labels(table(rows, RANKING), fret).metrics
+    assert "kendall_tau" not in metrics
+    assert metrics["replaced_seeds"] == 0.0
+
+
+def test_the_sample_in_html_runs_no_script_of_a_passage() -> None:
+    fret, _, _ = chosen(ranking("q", "abd", "a"), [query("q", "a", '<b>&"שלום')])
+    page = sample_html(audit_labels(table(ranking("q", "abd", "a"), RANKING), fret).sample)
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+    assert "<b>" not in page
+
+
+def test_kendall_tau_is_tau_b() -> None:
+    from scipy.stats import kendalltau
+
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        a, b = rng.integers(0, 5, 9).astype(float), rng.integers(0, 5, 9).astype(float)
+        assert kendall_tau(a, b) == pytest.approx(kendalltau(a, b).statistic)
+    assert kendall_tau(np.zeros(3), np.arange(3.0)) == 0.0

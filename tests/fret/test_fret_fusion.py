@@ -1,0 +1,203 @@
+"""Ranking and fusion: properties that hold for any scores."""
+
+import math
+import random
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gecko_kedro.errors import InputError
+from gecko_kedro.fret import Prompts, Ranker, fuse_rankings, score_candidates
+from gecko_kedro.fret.schemas import CANDIDATE, JUDGEMENT, QUERY, RANKING, empty_table, table
+from gecko_kedro.teacher import LexicalSettings, LexicalTeacher
+
+PAPER: list[Ranker] = ["query_likelihood", "relevance"]
+Scores = list[tuple[float, float]]
+
+
+def tables(scores: dict[str, Scores]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Candidates p0, p1 ... of each query in the retriever's order, with their judgements."""
+    rows = [
+        {"query_id": query, "passage_id": f"p{n}", "retriever_rank": n + 1,
+         "retriever_score": 1 - n / 100, "is_seed": n == 0, "query_likelihood": a, "relevance": b}
+        for query, own in scores.items()
+        for n, (a, b) in enumerate(own)
+    ]  # fmt: skip
+    whole = pl.DataFrame(rows)
+    return (
+        whole.select([pl.col(n).cast(t) for n, t in CANDIDATE.items()]),
+        whole.select([pl.col(n).cast(t) for n, t in JUDGEMENT.items()]),
+    )
+
+
+def slow_fusion(scores: Scores, k: float, rankers: list[Ranker]) -> list[str]:
+    """The order of one query, computed as the definition reads."""
+    n = len(scores)
+    columns = {
+        "query_likelihood": [a for a, _ in scores],
+        "relevance": [b for _, b in scores],
+        "retriever": [-float(row) for row in range(n)],
+    }
+    ranks = {
+        name: {
+            row: place for place, row in enumerate(sorted(range(n), key=lambda r: (-v[r], r)), 1)
+        }
+        for name, v in columns.items()
+    }
+    fused = [math.fsum(1 / (k + ranks[name][row]) for name in rankers) for row in range(n)]
+    order = sorted(range(n), key=lambda row: (-round(fused[row], 12), row))
+    return [f"p{row}" for row in order]
+
+
+grades = st.sampled_from([-3.0, -2.0, -1.0, 0.0])
+score_lists = st.lists(st.tuples(st.floats(-50, 0), grades), min_size=1, max_size=21)
+
+
+@given(scores=score_lists, k=st.sampled_from([0.0, 1.0, 60.0]))
+@settings(max_examples=60, deadline=None)
+@pytest.mark.parametrize(
+    "rankers",
+    [PAPER, ["relevance"], ["query_likelihood", "relevance", "retriever"], ["retriever"]],
+)
+def test_fusion_is_its_definition(rankers: list[Ranker], scores: Scores, k: float) -> None:
+    candidates, judgements = tables({"q": scores})
+    rankings = fuse_rankings(candidates, judgements, k=k, rankers=rankers)
+    assert rankings.schema == RANKING
+    assert rankings["passage_id"].to_list() == slow_fusion(scores, k, rankers)
+    assert rankings["fused_rank"].to_list() == list(range(1, len(scores) + 1))
+
+
+@given(first=score_lists, second=score_lists, seed=st.integers(0, 99))
+@settings(max_examples=40, deadline=None)
+def test_the_order_of_rows_and_of_rankers_changes_nothing(
+    first: Scores, second: Scores, seed: int
+) -> None:
+    rankers: list[Ranker] = ["query_likelihood", "relevance", "retriever"]
+    candidates, judgements = tables({"a": first, "b": second})
+    expected = fuse_rankings(candidates, judgements, k=0, rankers=rankers).sort("query_id")
+    random.Random(seed).shuffle(rankers)
+    shuffled = fuse_rankings(
+        candidates.sample(fraction=1, shuffle=True, seed=seed),
+        judgements.sample(fraction=1, shuffle=True, seed=seed + 1), k=0, rankers=rankers,
+    )  # fmt: skip
+    assert shuffled.sort("query_id", maintain_order=True).equals(expected)
+
+
+def test_the_papers_tie_goes_to_the_better_retriever_rank() -> None:
+    # Ranks (2, 1) and (1, 2): both fuse to 1.5 with k = 0.
+    candidates, judgements = tables({"q": [(-2.0, -1.0), (-1.0, -2.0), (-3.0, -3.0)]})
+    rankings = fuse_rankings(candidates, judgements, k=0, rankers=PAPER)
+    assert rankings["passage_id"].to_list() == ["p0", "p1", "p2"]
+    assert rankings["fused_score"].to_list() == pytest.approx([1.5, 1.5, 2 / 3])
+
+
+def test_k_zero_trusts_a_first_place_more_than_k_sixty() -> None:
+    # p4 is first for one ranker and last for the other; p0 is second for both.
+    scores = [(-2.0, -2.0), (-3.0, -3.0), (-4.0, -1.0), (-5.0, -4.0), (-1.0, -5.0)]
+    candidates, judgements = tables({"q": scores})
+    order = {
+        k: fuse_rankings(candidates, judgements, k=k, rankers=PAPER)["passage_id"].to_list()
+        for k in (0.0, 60.0)
+    }
+    assert order[0.0].index("p4") < order[0.0].index("p0")
+    assert order[60.0].index("p4") > order[60.0].index("p0")
+
+
+def test_queries_keep_the_order_of_the_candidates() -> None:
+    candidates, judgements = tables({"z": [(-1.0, -1.0)], "a": [(-1.0, -1.0)]})
+    rankings = fuse_rankings(candidates, judgements, k=0, rankers=PAPER)
+    assert rankings["query_id"].to_list() == ["z", "a"]
+
+
+@pytest.mark.parametrize("bad", [None, math.nan, -math.inf])
+def test_a_missing_judgement_is_refused_where_it_is_needed(bad: float | None) -> None:
+    candidates, judgements = tables({"q": [(-1.0, -1.0), (-2.0, -2.0)]})
+    broken = judgements.with_columns(pl.Series("query_likelihood", [-1.0, bad], dtype=pl.Float64))
+    with pytest.raises(InputError, match="finite score"):
+        fuse_rankings(candidates, broken, k=0, rankers=PAPER)
+    with pytest.raises(InputError, match="finite score"):
+        fuse_rankings(candidates, judgements.head(1), k=0, rankers=PAPER)
+    rankings = fuse_rankings(candidates, broken, k=0, rankers=["relevance"])
+    assert rankings["query_likelihood_rank"].null_count() == 2
+
+
+@pytest.mark.parametrize("rankers", [[], ["relevance", "relevance"], ["oracle"]])
+def test_rankers_that_make_no_sense_are_refused(rankers: list[Ranker]) -> None:
+    candidates, judgements = tables({"q": [(-1.0, -1.0)]})
+    with pytest.raises(InputError, match=r"relabel\.rankers"):
+        fuse_rankings(candidates, judgements, k=0, rankers=rankers)
+
+
+def test_no_candidates_give_no_ranking() -> None:
+    rankings = fuse_rankings(empty_table(CANDIDATE), empty_table(JUDGEMENT), k=0, rankers=PAPER)
+    assert rankings.is_empty()
+    assert rankings.schema == RANKING
+
+
+PROMPTS = Prompts.model_validate(
+    yaml.safe_load(
+        (Path(__file__).resolve().parents[2] / "conf" / "prompts" / "gecko.yml").read_text("utf-8")
+    )
+)
+PASSAGES = pl.DataFrame(
+    {
+        "passage_id": ["bread", "tower", "שמרים"],
+        "title": [None, "Lighthouse", "🙂"],
+        "text": ["Yeast makes bread rise.", "Oil lamps burn on the hill.", "שמרים הם פטריות"],
+    }
+)
+
+
+def lexical() -> LexicalTeacher:
+    knobs = {
+        "mu": 100.0, "title_weight": 1.0, "lead_words": 5, "lead_weight": 1.0,
+        "coverage_share": 1.0, "phrase_share": 0.0, "lead_share": 0.0,
+        "form_shares": {"question": 1.0},
+    }  # fmt: skip
+    return LexicalTeacher.fit(PASSAGES["text"], settings=LexicalSettings(**knobs))
+
+
+def judged(rankers: list[Ranker]) -> pl.DataFrame:
+    queries = table(
+        [
+            {"query_id": "q0", "task": "t", "task_name": "search result", "query": "oil lamps",
+             "passage_id": None, "origin": "log"},
+            {"query_id": "q1", "task": "t", "task_name": "search result", "query": "שמרים",
+             "passage_id": "שמרים", "origin": "synthetic"},
+        ],
+        QUERY,
+    )  # fmt: skip
+    pairs = [("q1", "שמרים"), ("q1", "tower"), ("q0", "bread"), ("q0", "tower")]
+    candidates = pl.DataFrame(pairs, schema=["query_id", "passage_id"], orient="row")
+    return score_candidates(
+        queries, candidates, PASSAGES, teacher=lexical(), prompts=PROMPTS, rankers=rankers
+    )
+
+
+def test_judgements_come_in_the_order_of_the_candidates_and_favour_what_fits() -> None:
+    judgements = judged(PAPER)
+    assert judgements.schema == JUDGEMENT
+    assert judgements["passage_id"].to_list() == ["שמרים", "tower", "bread", "tower"]
+    for score in PAPER:
+        values = judgements[score].to_list()
+        assert values[0] > values[1]
+        assert values[3] > values[2]
+
+
+def test_a_ranker_that_is_not_asked_for_gives_nulls() -> None:
+    judgements = judged(["relevance", "retriever"])
+    assert judgements["query_likelihood"].null_count() == 4
+    assert judgements["relevance"].equals(judged(PAPER)["relevance"])
+
+
+def test_candidates_of_unknown_passages_are_refused() -> None:
+    queries = empty_table(QUERY)
+    candidates = pl.DataFrame({"query_id": ["q"], "passage_id": ["p"]})
+    with pytest.raises(InputError, match="query_id"):
+        score_candidates(
+            queries, candidates, PASSAGES, teacher=lexical(), prompts=PROMPTS, rankers=PAPER
+        )
