@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from gecko_kedro.teacher.words import terms
 
-_PAIR_CELLS = 1 << 22  # 16 MB; a million pairs share a cell with another about one time in five
+_PAIR_CELLS = 1 << 22  # 16 MB; a million different pairs: one in five shares its cell
 
 
 @dataclass(frozen=True)
