@@ -2,6 +2,7 @@
 
 import math
 import random
+from fractions import Fraction
 from pathlib import Path
 
 import polars as pl
@@ -48,8 +49,8 @@ def slow_fusion(scores: Scores, k: float, rankers: list[Ranker]) -> list[str]:
         }
         for name, v in columns.items()
     }
-    fused = [math.fsum(1 / (k + ranks[name][row]) for name in rankers) for row in range(n)]
-    order = sorted(range(n), key=lambda row: (-round(fused[row], 12), row))
+    fused = [sum(1 / (Fraction(k) + ranks[name][row]) for name in rankers) for row in range(n)]
+    order = sorted(range(n), key=lambda row: (-fused[row], row))
     return [f"p{row}" for row in order]
 
 
@@ -93,6 +94,23 @@ def test_the_papers_tie_goes_to_the_better_retriever_rank() -> None:
     rankings = fuse_rankings(candidates, judgements, k=0, rankers=PAPER)
     assert rankings["passage_id"].to_list() == ["p0", "p1", "p2"]
     assert rankings["fused_score"].to_list() == pytest.approx([1.5, 1.5, 2 / 3])
+
+
+def test_sums_that_are_equal_as_fractions_tie() -> None:
+    # 1/10 + 1/15 = 1/12 + 1/12 = 1/6, which in floats are two numbers. p0 and p1 swap roles below.
+    assert 1 / 10 + 1 / 15 != 1 / 12 + 1 / 12
+    for first, second in (((10, 15), (12, 12)), ((12, 12), (10, 15))):
+        likelihoods, relevances = [list(r) for r in (range(1, 18), range(1, 18))]
+        for row, (a, b) in enumerate((first, second)):
+            likelihoods.remove(a)
+            likelihoods.insert(row, a)
+            relevances.remove(b)
+            relevances.insert(row, b)
+        scores = [(-float(a), -float(b)) for a, b in zip(likelihoods, relevances, strict=True)]
+        candidates, judgements = tables({"q": scores})
+        rankings = fuse_rankings(candidates, judgements, k=0, rankers=PAPER)
+        places = rankings["passage_id"].to_list()
+        assert places.index("p0") + 1 == places.index("p1")
 
 
 def test_k_zero_trusts_a_first_place_more_than_k_sixty() -> None:

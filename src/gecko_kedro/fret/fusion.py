@@ -1,8 +1,9 @@
 """Reciprocal rank fusion of the rankers: R = sum over rankers of 1 / (k + rank) (appendix A)."""
 
 from collections.abc import Sequence
+from fractions import Fraction
+from functools import lru_cache
 
-import numpy as np
 import polars as pl
 
 from gecko_kedro.errors import InputError
@@ -45,14 +46,19 @@ def fuse_rankings(
         for ranker in _SCORED
     )
     used = [f"{ranker}_rank" for ranker in (*_SCORED, "retriever") if ranker in rankers]
-    # Added up by rank, not by ranker: (1, 2, 3) and (3, 1, 2) then tie to the last bit.
-    ranks = np.sort(ranked.select(used).to_numpy().astype(np.float64), axis=1)  # (rows, rankers)
-    fused = ranked.with_columns(pl.Series("fused_score", (1.0 / (k + ranks)).sum(axis=1)))
+    scores = [_reciprocal_sum(ranks, k) for ranks in ranked.select(used).iter_rows()]
+    fused = ranked.with_columns(pl.Series("fused_score", scores, dtype=pl.Float64))
     return (
         fused.with_columns(_ordinal("fused_score").alias("fused_rank"))
         .sort("_q", "fused_rank")
         .select([pl.col(name).cast(dtype) for name, dtype in RANKING.items()])
     )
+
+
+@lru_cache(maxsize=1 << 16)
+def _reciprocal_sum(ranks: tuple[int, ...], k: float) -> float:
+    """sum of 1 / (k + rank), rounded once: in floats 1/10 + 1/15 and 1/12 + 1/12 would not tie."""
+    return float(sum(1 / (Fraction(k) + rank) for rank in ranks))
 
 
 def _rank(score: str) -> pl.Expr:
