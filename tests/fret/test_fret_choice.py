@@ -159,6 +159,19 @@ def test_sampled_negatives_depend_on_the_query_not_on_the_company_or_the_order()
     assert not together.equals(other)
 
 
+def test_a_draw_depends_on_which_candidates_there_are_not_on_their_places() -> None:
+    names = [f"q{n}" for n in range(30)]
+    drawn = [
+        chosen(
+            list(chain(*(ranking(name, order, "a") for name in names))),
+            [query(name, "a") for name in names],
+            negative="sampled",
+        )[0]["negative_id"].to_list()
+        for order in ("abde", "aedb")
+    ]
+    assert drawn[0] == drawn[1]
+
+
 def test_the_audit_counts_replaced_seeds_and_agreement() -> None:
     rows = [*ranking("q1", "abde", "a"), *ranking("q2", "bade", "a"), *ranking("q3", "ab", None)]
     fret, _, _ = chosen(rows, [query("q1", "a"), query("q2", "a"), query("q3", None)])

@@ -75,17 +75,21 @@ _CUES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\badvantages?|benefits?|outperforms?", "What are the advantages of {x}?"),
         (r"\bassum(?:e|es|ption|ptions)\b", "What does {x} assume?"),
         (r"\bconverge(?:s|nce)?\b", "Does {x} converge?"),
-        (r"\bbecause\b|\bdue to\b|\bthe reason\b", "Why {x} with {y}?"),
-        (r"\bcalculat|comput|\bdivid|\bmultipl|\bformula", "How do you calculate {x}?"),
+        (r"\bcalculat|\bdivided by|\bmultiplied|\bformula", "How do you calculate {x}?"),
         (r"\bexperiment(?:s|al)?\b|\bmeasure", "What do experiments show about {x}?"),
         (r"\bwe (?:propose|present|introduce|show|study)", "Which methods address {x} and {y}?"),
     )
 )  # fmt: skip
 _GENERAL = ("What is {x}?", "How does {x} work?", "How is {x} related to {y}?",
-            "What is the role of {x} in {y}?", "What is {x} used for?")  # fmt: skip
-_LINKED = ("What is the {x}?", "How does the {x} work?", "Explain the {x}")
-_PROGRAM = ("How do I {v}?", "How to {v} with {y}?", "Which function deals with {x}?",
-            "How is {x} handled in {n}?", "What does {n} do?")  # fmt: skip
+            "What is the role of {x} in {y}?", "What is {x} in {y}?")  # fmt: skip
+_LINKED = ("What is the {x}?", "Tell me about the {x}", "Explain the {x}")
+_PROGRAM = (
+    "How do I {v}?",
+    "How to {v} with {x}?",
+    "Which function handles {x} and {y}?",
+    "How is {x} handled in {n}?",
+    "What does {n} do with {x}?",
+)
 _OPENING = re.compile(
     r"^(?:(?:however|moreover|furthermore|therefore|thus|also|note that|in addition|for example"
     r"|for instance|in this (?:paper|work|article|study)|that is|finally|similarly|in general"
@@ -145,17 +149,21 @@ def question(material: Material, rng: random.Random) -> str | None:
     if defined and rng.random() < 0.5:
         return f"What is {defined}?"
     linked = material.draw_linked(rng)
-    x, y = defined or topics[0], topics[-1]
-    if linked and not material.is_program and rng.random() < 0.4:
+    if linked and not material.is_program and rng.random() < 0.25:
         return rng.choice(_LINKED).format(x=linked)
+    x, y = topics[0], topics[-1]
+    cued: Sequence[str] = ()
     if material.is_program and material.name:
         templates: Sequence[str] = _PROGRAM
     else:
         text = " ".join(material.sentences)
-        templates = [asked for cue, asked in _CUES if cue.search(text)] or _GENERAL
+        cued = [asked for cue, asked in _CUES if cue.search(text)]
+        templates = cued or _GENERAL
+    if cued:  # what symptoms, causes or assumptions are about is what the passage is about
+        x = defined or material.phrases[0].text
     usable = [template for template in templates if x != y or "{y}" not in template]
-    if not usable:
-        return f"What is {x}?"
+    if not usable or (len(topics) == 1 and " " not in x and not material.is_program):
+        return None
     name = " ".join(material.name)
     verb = name if len(material.name) > 1 else f"{name} {x}"
     return rng.choice(usable).format(x=x, y=y, v=verb, n=name)
@@ -233,13 +241,15 @@ FORMS: dict[str, Callable[[Material, random.Random], str | None]] = {
 
 
 def _defined(material: Material) -> str | None:
-    """The subject of an opening like "An eigenvalue of a matrix is ..."."""
+    """The subject of an opening like "An eigenvalue of a matrix is ...", if it is a key phrase."""
+    key = {word for phrase in material.phrases[:3] for word in phrase.text.split()}
     for sentence in material.sentences[:2]:
         match = _DEFINITION.match(sentence)
         if match and not _REFERENCE.search(match["what"]):
-            what = match["what"].strip().lower()
-            if 1 <= len(what.split()) <= 5 and what.split()[-1] not in STOP_WORDS:
-                return what
+            what = words(match["what"])
+            borders = {*what[:1], *what[-1:]}
+            if len(what) <= 5 and key & set(what) and not borders & STOP_WORDS:
+                return " ".join(what)
     return None
 
 
