@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_encoder import WIDTH, tiny_encoder
 
 from gecko_kedro.encoder.encoding import encode_texts, truncate_vectors
 from gecko_kedro.errors import InputError
+from tests.tiny_encoder import WIDTH, tiny_encoder
 
 MODEL = tiny_encoder()
 

@@ -8,11 +8,11 @@ from sentence_transformers.sentence_transformer.losses import (
     MatryoshkaLoss,
     MultipleNegativesRankingLoss,
 )
-from tiny_encoder import tiny_encoder
 from torch import Tensor
 
 from gecko_kedro.training.losses.gecko import GeckoLoss
 from gecko_kedro.training.losses.in_batch import InBatchLoss
+from tests.tiny_encoder import tiny_encoder
 
 TEMPERATURE = 0.05
 

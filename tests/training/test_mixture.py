@@ -105,13 +105,6 @@ def test_seeds_give_different_orders() -> None:
     assert [rows.tolist() for rows in one.batches] != [rows.tolist() for rows in two.batches]
 
 
-def test_a_batch_holds_texts_of_like_length() -> None:
-    examples = distinct(100)
-    lengths = examples["positive"].str.len_chars().to_numpy()
-    spreads = [np.ptp(lengths[rows]) for rows in plan(examples, batch_size=10).batches]
-    assert np.mean(spreads) < 12  # by chance it would be 82
-
-
 def test_max_steps_cuts_the_plan_and_needs_no_more_epochs() -> None:
     planned = plan(distinct(20), epochs=10**9, max_steps=6)
     assert len(planned.batches) == 6

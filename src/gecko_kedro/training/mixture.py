@@ -13,9 +13,6 @@ from gecko_kedro.training.examples import EXAMPLE_SCHEMA
 
 Rows = npt.NDArray[np.int64]
 
-# Rows are sorted by length within this many batches: the padding goes (+25 % speed), the order
-# stays random enough.
-_BATCHES_SORTED_TOGETHER = 32
 # Batches that wait for rows at the same time; bounds the work where all rows share one passage.
 _OPEN_BATCHES = 64
 
@@ -70,18 +67,13 @@ def plan_batches(
 ) -> BatchPlan:
     """The same batches for the same arguments, so that a resumed run only skips those done.
 
-    The rows of a batch come from one data set, are alike in having a negative or not, alike in
-    length, and no text occurs in two of them (two synthetic queries of one passage are never in
-    one batch). A batch is short where no further row fits. A single row without a negative
-    teaches nothing (its loss is exactly 0): it is left out and counted, unless that is all there
-    is. ``max_steps`` ends the run earlier than ``epochs``.
+    The rows of a batch come from one data set, are alike in having a negative or not, and no text
+    occurs in two of them (two synthetic queries of one passage are never in one batch). A batch is
+    short where no further row fits. A single row without a negative teaches nothing (its loss is
+    exactly 0): it is left out and counted, unless that is all there is. ``max_steps`` ends the run
+    earlier than ``epochs``. Length plays no part: ``passes.embed_by_length`` sees to that.
     """
     texts = text_ids(examples)
-    lengths = examples.select(
-        pl.max_horizontal(
-            pl.col("positive").str.len_chars(), pl.col("negative").str.len_chars().fill_null(0)
-        )
-    ).to_series()
     groups = _groups(examples)
     planned: list[list[Rows]] = []
     for epoch in range(epochs):
@@ -90,8 +82,7 @@ def plan_batches(
         batches: list[Rows] = []
         for number, rows in enumerate(groups):
             generator = np.random.default_rng([seed, epoch, number])
-            ordered = _by_length(generator.permutation(rows), lengths.to_numpy(), batch_size)
-            batches += _without_repeated_texts(ordered, texts, batch_size)
+            batches += _without_repeated_texts(generator.permutation(rows), texts, batch_size)
         order = np.random.default_rng([seed, epoch]).permutation(len(batches))
         useful = [batches[i] for i in order if len(batches[i]) > 1 or texts[batches[i][0], 2] >= 0]
         planned.append(useful or batches[:1])
@@ -118,12 +109,6 @@ def _groups(examples: pl.DataFrame) -> list[Rows]:
     ).with_row_index("row")
     parts = numbered.partition_by("dataset", "has_negative", maintain_order=True)
     return [part["row"].cast(pl.Int64).to_numpy() for part in parts]
-
-
-def _by_length(rows: Rows, lengths: npt.NDArray[np.integer], batch_size: int) -> Rows:
-    size = _BATCHES_SORTED_TOGETHER * batch_size
-    chunks = [rows[start : start + size] for start in range(0, len(rows), size)]
-    return np.concatenate([chunk[np.argsort(lengths[chunk], kind="stable")] for chunk in chunks])
 
 
 def _without_repeated_texts(rows: Rows, texts: Rows, batch_size: int) -> list[Rows]:

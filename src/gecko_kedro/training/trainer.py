@@ -45,6 +45,7 @@ HISTORY_SCHEMA = pl.Schema(
 )
 
 _LOGGED_POINTS = 200
+_ROWS_PER_PASS_ON_CPU = 16
 # Where and how fast it runs does not make it another run.
 _NOT_IN_DIGEST = {"threads", "checkpoint_steps"}
 
@@ -216,7 +217,7 @@ def _arguments(
     half = settings.precision == "bf16" or (
         settings.precision == "auto" and fast_bf16(str(model.device))
     )
-    on_cpu = model.device.type == "cpu"
+    on_cpu = _on_cpu(model)
     steps = len(plan.batches)
     return SentenceTransformerTrainingArguments(
         output_dir=str(folder),
@@ -244,13 +245,18 @@ def _loss(model: "SentenceTransformer", settings: TrainSettings, loss: Loss) -> 
     from gecko_kedro.training.losses.gecko import GeckoLoss
     from gecko_kedro.training.losses.in_batch import InBatchLoss
 
+    tau, rows = settings.temperature, _ROWS_PER_PASS_ON_CPU if _on_cpu(model) else None
     inner: nn.Module = (
-        InBatchLoss(model, temperature=settings.temperature)
+        InBatchLoss(model, temperature=tau, rows_per_pass=rows)
         if loss == "in_batch"
-        else GeckoLoss(model, temperature=settings.temperature, same_tower=settings.same_tower)
+        else GeckoLoss(model, temperature=tau, same_tower=settings.same_tower, rows_per_pass=rows)
     )
     dims = {model.get_embedding_dimension() or 0, *settings.matryoshka_dims}
     return MatryoshkaLoss(model, inner, sorted(dims, reverse=True)) if len(dims) > 1 else inner
+
+
+def _on_cpu(model: "SentenceTransformer") -> bool:
+    return model.device.type == "cpu"
 
 
 def _history(log: list[dict[str, float]], plan: BatchPlan) -> pl.DataFrame:

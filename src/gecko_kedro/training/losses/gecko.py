@@ -1,5 +1,6 @@
 """The fine-tuning loss: own hard negative and same-tower negatives (Gecko's equation 3)."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from gecko_kedro.training.losses.in_batch import GECKO_CITATION
 from gecko_kedro.training.losses.masks import same_text
+from gecko_kedro.training.passes import embed_by_length
 
 
 class GeckoLoss(MultipleNegativesRankingLoss):
@@ -28,9 +30,26 @@ class GeckoLoss(MultipleNegativesRankingLoss):
     ``masks.same_text``) both terms j of rows that share a text with row i are left out.
     """
 
-    def __init__(self, model: SentenceTransformer, *, temperature: float, same_tower: bool) -> None:
+    def __init__(
+        self,
+        model: SentenceTransformer,
+        *,
+        temperature: float,
+        same_tower: bool,
+        rows_per_pass: int | None = None,
+    ) -> None:
         super().__init__(model, scale=1 / temperature)
         self.same_tower = same_tower
+        self.rows_per_pass = rows_per_pass  # see passes.embed_by_length
+
+    def forward(
+        self, sentence_features: Iterable[dict[str, Tensor]], labels: Tensor | None = None
+    ) -> Tensor:
+        """Embed the columns, then ``compute_loss_from_embeddings``."""
+        embeddings = embed_by_length(
+            self.model, list(sentence_features), rows_per_pass=self.rows_per_pass
+        )
+        return self.compute_loss_from_embeddings(embeddings, labels)
 
     def compute_loss_from_embeddings(
         self, embeddings: list[Tensor], labels: Tensor | None = None

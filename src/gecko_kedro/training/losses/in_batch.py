@@ -1,5 +1,6 @@
 """The pre-finetuning loss: in-batch softmax from query to passage (Gecko's equation 2)."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -8,6 +9,7 @@ from sentence_transformers.sentence_transformer.losses import MultipleNegativesR
 from torch import Tensor
 
 from gecko_kedro.training.losses.masks import same_text
+from gecko_kedro.training.passes import embed_by_length
 
 
 class InBatchLoss(MultipleNegativesRankingLoss):
@@ -20,8 +22,20 @@ class InBatchLoss(MultipleNegativesRankingLoss):
     share a text with row i are left out.
     """
 
-    def __init__(self, model: SentenceTransformer, *, temperature: float) -> None:
+    def __init__(
+        self, model: SentenceTransformer, *, temperature: float, rows_per_pass: int | None = None
+    ) -> None:
         super().__init__(model, scale=1 / temperature)
+        self.rows_per_pass = rows_per_pass  # see passes.embed_by_length
+
+    def forward(
+        self, sentence_features: Iterable[dict[str, Tensor]], labels: Tensor | None = None
+    ) -> Tensor:
+        """Embed the columns, then ``compute_loss_from_embeddings``."""
+        embeddings = embed_by_length(
+            self.model, list(sentence_features)[:2], rows_per_pass=self.rows_per_pass
+        )
+        return self.compute_loss_from_embeddings(embeddings, labels)
 
     def compute_loss_from_embeddings(
         self, embeddings: list[Tensor], labels: Tensor | None = None
