@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "bytes.h"
 #include "dispatch.h"
 #include "parallel.h"
 #include "sampling.h"
@@ -49,24 +50,46 @@ std::function<void(double)> reporter(const py::object& progress) {
   };
 }
 
+BytePassages pack(const py::array& passages, const std::string& level, int threads) {
+  const Kernels& kernels = kernels_named(level);
+  const Matrix matrix = borrow(passages);
+  require(kernels.quantise != nullptr, "this level has no int8 pass");
+  require(matrix.columns <= kMaxByteDimension, "the dimension is too large for the int8 pass");
+  BytePassages packed(kernels, matrix.columns);
+  const py::object no_progress = py::none();
+  const py::gil_scoped_release no_gil;
+  packed.assign_all(matrix, threads > 0 ? threads : available_cpus(), reporter(no_progress));
+  return packed;
+}
+
 py::tuple py_search(const py::array& queries, const Array<float>& query_norms,
                     const py::array& passages, const Array<float>& passage_norms, int64_t k,
                     const Array<int64_t>& exclude_offsets, const Array<int64_t>& exclude_ids,
-                    const std::string& level, int threads, const py::object& progress) {
+                    const std::string& level, bool bytes, const BytePassages* packed, int threads,
+                    const py::object& progress) {
+  const Kernels& kernels = kernels_named(level);
   const SearchInput input{borrow(queries),
                           borrow(passages),
                           query_norms.data(),
                           passage_norms.data(),
                           exclude_offsets.data(),
                           exclude_ids.data(),
-                          k};
+                          k,
+                          bytes ? FirstPass::kInt8 : FirstPass::kFloat32,
+                          packed};
   require(k >= 0, "k must not be negative");
   require(input.queries.columns == input.passages.columns, "dimensions must be the same");
   require(query_norms.size() == input.queries.rows, "one norm per query is needed");
   require(passage_norms.size() == input.passages.rows, "one norm per passage is needed");
   require(exclude_offsets.size() == input.queries.rows + 1, "one id list per query is needed");
   require(exclude_offsets.at(input.queries.rows) == exclude_ids.size(), "offsets must fit the ids");
-  const Kernels& kernels = kernels_named(level);
+  require(!bytes || kernels.scan_bytes != nullptr, "this level has no int8 pass");
+  require(!bytes || input.queries.columns <= kMaxByteDimension,
+          "the dimension is too large for the int8 pass");
+  require(packed == nullptr ||
+              (&packed->kernels() == &kernels && packed->rows() == input.passages.rows &&
+               packed->columns() == input.passages.columns),
+          "packed passages must be the passages, packed at this level");
   Array<float> scores({input.queries.rows, k});
   Array<int64_t> ids({input.queries.rows, k});
   float* score_data = scores.mutable_data();
@@ -111,6 +134,14 @@ Array<int64_t> py_sample_negatives(const Array<int64_t>& candidates, const Array
   return chosen;
 }
 
+std::vector<std::string> byte_level_names() {
+  std::vector<std::string> names;
+  for (const Kernels* kernels : available_kernels()) {
+    if (kernels->scan_bytes != nullptr) names.emplace_back(kernels->name);
+  }
+  return names;
+}
+
 std::vector<std::string> level_names() {
   std::vector<std::string> names;
   for (const Kernels* kernels : available_kernels()) names.emplace_back(kernels->name);
@@ -123,6 +154,10 @@ std::vector<std::string> level_names() {
 PYBIND11_MODULE(_core, module) {
   module.doc() = "Exact top-k search and negative sampling; use gecko_kedro.retrieval instead.";
   module.def("available_levels", &gecko::level_names, "Names of the instruction sets, best first.");
+  module.def("byte_levels", &gecko::byte_level_names, "Those levels that have an int8 pass.");
+  py::class_<gecko::BytePassages>(module, "BytePassages")
+      .def_property_readonly("nbytes", &gecko::BytePassages::bytes);
+  module.def("pack", &gecko::pack);
   module.def("search", &gecko::py_search);
   module.def("sample_negatives", &gecko::py_sample_negatives);
 }

@@ -14,9 +14,11 @@ std::vector<const Kernels*> detect() {
   __builtin_cpu_init();  // the builtins also ask whether the operating system keeps the registers
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
                     __builtin_cpu_supports("f16c");
-  add(kAvx512Kernels, avx2 && __builtin_cpu_supports("avx512f") &&
-                          __builtin_cpu_supports("avx512bw") &&
-                          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"));
+  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") &&
+                      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+                      __builtin_cpu_supports("avx512vl");
+  add(kAvx512VnniKernels, avx512 && __builtin_cpu_supports("avx512vnni"));
+  add(kAvx512Kernels, avx512);
   add(kAvx2Kernels, avx2);
 #endif
   add(kNeonKernels, true);  // part of every AArch64

@@ -1,12 +1,6 @@
 // The driver of a search: cuts it into tasks (a block of queries x a range of passages), and in
-// each task leads tiles of passages past panels of queries.
-//
-// Exactness. A kernel's float32 score s of a pair satisfies |s - q.p| <= g |q| |p| + t, where
-// g = m u / (1 - m u) with u = 2^-24 and m = d roundings of the dot product (in any order: Higham,
-// Accuracy and Stability, eq. 3.5) + 16 for bounds, thresholds and the final rounding of scores,
-// and t pays for products that underflow. So s -+ (g |q| |p| + t) are a lower and an upper bound;
-// what can be among the k best by its upper bound is kept and rescored in double. docs/retrieval.md
-// has the full argument.
+// each task leads tiles of passages past panels of queries. A first pass gives bounds of scores;
+// what can be among the k best by its upper bound is kept and rescored in double.
 
 #include "search.h"
 
@@ -15,8 +9,8 @@
 #include <numeric>
 #include <vector>
 
-#include "aligned.h"
 #include "candidates.h"
+#include "first_pass.h"
 #include "parallel.h"
 
 namespace gecko {
@@ -32,27 +26,15 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 size_t index(int64_t i) { return static_cast<size_t>(i); }
 
-// The error bound of a float32 score is relative * |q| * |p| + absolute.
-struct ErrorBound {
-  float relative, absolute;
-};
-
-ErrorBound error_bound(int64_t d) {
-  const double roundings = static_cast<double>(d + 16) * 0x1p-24;
-  const double relative = roundings < 0.5 ? roundings / (1 - roundings) : 1e30;
-  return {static_cast<float>(relative * (1 + 0x1p-20)), static_cast<float>(d + 16) * 0x1p-125F};
-}
-
 // How a search is cut: query_blocks x ranges tasks.
 struct Plan {
   int64_t block_queries, query_blocks, range_rows, ranges;
 };
 
-Plan make_plan(const SearchInput& input, const Kernels& kernels, int threads) {
+Plan make_plan(const SearchInput& input, const Kernels& kernels, int64_t query_bytes, int threads) {
   const int64_t q = input.queries.rows, n = input.passages.rows, panel = kernels.panel_queries;
-  const int64_t row_bytes = std::max<int64_t>(1, input.queries.columns) * int64_t{sizeof(float)};
-  const int64_t fitting =
-      std::clamp(kPanelBytes / row_bytes / panel * panel, panel, kMaxBlockQueries);
+  const int64_t fitting = std::clamp(
+      kPanelBytes / std::max<int64_t>(1, query_bytes) / panel * panel, panel, kMaxBlockQueries);
   const int64_t wanted_tasks = threads > 1 ? threads * kTasksPerThread : 1;
   const int64_t shared = divide_up(divide_up(q, wanted_tasks), panel) * panel;
   Plan plan{};
@@ -64,93 +46,6 @@ Plan make_plan(const SearchInput& input, const Kernels& kernels, int threads) {
   plan.ranges = divide_up(n, plan.range_rows);
   return plan;
 }
-
-// The queries of one task, packed in panels, with what they have found so far.
-class QueryBlock {
- public:
-  QueryBlock(const SearchInput& input, const Kernels& kernels) : input_(input), kernels_(kernels) {}
-
-  void load(int64_t first, int64_t count) {
-    first_ = first;
-    count_ = count;
-    const int64_t width = kernels_.panel_queries, d = input_.queries.columns;
-    panels_ = divide_up(count, width);
-    values_.assign(index(panels_ * width * d), 0.0F);
-    limits_.assign(index(panels_ * width), kInfinity);
-    norms_.assign(index(panels_ * width), 0.0F);
-    scratch_.resize(index(d));
-    candidates_.resize(std::max(candidates_.size(), index(count)));
-    for (int64_t j = 0; j < count; ++j) {
-      const float* row = read_row(input_.queries, first + j, kernels_, scratch_.data());
-      float* column = values_.data() + j / width * width * d + j % width;
-      for (int64_t i = 0; i < d; ++i) column[i * width] = row[i];
-      limits_[index(j)] = -kInfinity;
-      norms_[index(j)] = input_.query_norms[first + j];
-      candidates_[index(j)].reset(input_.k);
-    }
-  }
-
-  int64_t first() const { return first_; }
-  int64_t count() const { return count_; }
-  int64_t panels() const { return panels_; }
-
-  QueryPanel panel(int64_t p) const {
-    const int64_t at = p * kernels_.panel_queries;
-    return {values_.data() + at * input_.queries.columns, limits_.data() + at, norms_.data() + at};
-  }
-
-  bool excludes(int64_t j, int64_t id) const {
-    const int64_t* begin = input_.exclude_ids + input_.exclude_offsets[first_ + j];
-    const int64_t* end = input_.exclude_ids + input_.exclude_offsets[first_ + j + 1];
-    return begin != end && std::binary_search(begin, end, id);
-  }
-
-  void add(int64_t j, int64_t id, float score, const ErrorBound& bound, const Rescore& rescore) {
-    if (excludes(j, id)) return;
-    const float error =
-        bound.relative * norms_[index(j)] * input_.passage_norms[id] + bound.absolute;
-    Candidates& candidates = candidates_[index(j)];
-    if (candidates.add(score - error, score + error, id, rescore)) {
-      limits_[index(j)] = candidates.limit() - bound.absolute;
-    }
-  }
-
-  std::vector<Scored> finish(int64_t j, const Rescore& rescore) {
-    return candidates_[index(j)].finish(rescore);
-  }
-
- private:
-  const SearchInput& input_;
-  const Kernels& kernels_;
-  int64_t first_ = 0, count_ = 0, panels_ = 0;
-  AlignedVector<float> values_, limits_, norms_;
-  std::vector<float> scratch_;
-  std::vector<Candidates> candidates_;
-};
-
-// Rows of passages as the kernels want them: pointers to floats.
-class TileReader {
- public:
-  TileReader(const Matrix& passages, const Kernels& kernels)
-      : passages_(passages),
-        kernels_(kernels),
-        scratch_(passages.rows_are_plain() ? 0 : index(kernels.tile_rows * passages.columns)) {}
-
-  // Rows [first, first + count) and, up to tile_rows, the last of them again.
-  const float* const* read(int64_t first, int64_t count) {
-    for (int64_t r = 0; r < kernels_.tile_rows; ++r) {
-      float* scratch = scratch_.empty() ? nullptr : scratch_.data() + r * passages_.columns;
-      rows_[r] = r < count ? read_row(passages_, first + r, kernels_, scratch) : rows_[count - 1];
-    }
-    return rows_;
-  }
-
- private:
-  const Matrix& passages_;
-  const Kernels& kernels_;
-  std::vector<float> scratch_;
-  const float* rows_[kMaxTileRows] = {};
-};
 
 // Visits chunks 0 to n - 1 each once, far apart from one another: passages that lie in the order of
 // their clusters would else raise a query's limit step by step, and fill its buffer at each step.
@@ -166,19 +61,24 @@ class StridedOrder {
 };
 
 // One thread's part in a search.
+template <class Pass>
 class Worker {
  public:
   Worker(const SearchInput& input, const Kernels& kernels, Control& control)
       : input_(input),
         kernels_(kernels),
         control_(control),
-        bound_(error_bound(input.queries.columns)),
-        queries_(input, kernels),
-        tiles_(input.passages, kernels),
+        pass_(input, kernels),
         query_scratch_(index(input.queries.columns)),
         passage_scratch_(index(input.queries.columns)) {}
 
-  void load(int64_t first_query, int64_t count) { queries_.load(first_query, count); }
+  void load(int64_t first_query, int64_t count) {
+    first_query_ = first_query;
+    count_ = count;
+    pass_.load_queries(first_query, count);
+    candidates_.resize(std::max(candidates_.size(), index(count)));
+    for (int64_t j = 0; j < count; ++j) candidates_[index(j)].reset(input_.k);
+  }
 
   // Leads passages [begin, end) past the loaded queries. Returns early if the search is stopped.
   void scan(int64_t begin, int64_t end) {
@@ -191,35 +91,47 @@ class Worker {
       for (int64_t row = first; row < last; row += kernels_.tile_rows) {
         scan_tile(row, std::min<int64_t>(kernels_.tile_rows, last - row));
       }
-      control_.done += (last - first) * queries_.count();
+      control_.done += (last - first) * count_;
     }
   }
 
   std::vector<Scored> finish(int64_t j) {
-    return queries_.finish(j, [&](int64_t id) { return exact_score(j, id); });
+    return candidates_[index(j)].finish([&](int64_t id) { return exact_score(j, id); });
   }
 
  private:
   void scan_tile(int64_t first, int64_t count) {
-    const float* const* rows = tiles_.read(first, count);
-    const float* norms = input_.passage_norms + first;
-    const float reach = bound_.relative * *std::max_element(norms, norms + count);
-    for (int64_t p = 0; p < queries_.panels(); ++p) {
-      const QueryPanel panel = queries_.panel(p);
-      const int hits = kernels_.scan_tile(rows, &panel, input_.queries.columns, reach, &hits_);
+    const int64_t width = kernels_.panel_queries, panels = divide_up(count_, width);
+    pass_.load_tile(first, count);
+    for (int64_t p = 0; p < panels; ++p) {
+      const int hits = pass_.scan(p, &hits_);
       for (int h = 0; h < hits; ++h) {
-        const int64_t row = hits_.places[h] / kernels_.panel_queries;
-        if (row >= count) break;  // repetitions of the last row, at the end of a range
-        const int64_t j = p * kernels_.panel_queries + hits_.places[h] % kernels_.panel_queries;
-        queries_.add(j, first + row, hits_.scores[h], bound_,
-                     [&](int64_t id) { return exact_score(j, id); });
+        const int64_t row = hits_.places[h] / width;
+        if (row >= count) break;  // filling behind the last row of a range
+        add(p * width + hits_.places[h] % width, first, row, hits_.scores[h]);
       }
     }
   }
 
+  void add(int64_t j, int64_t first, int64_t row, float score) {
+    if (excludes(j, first + row)) return;
+    const Bounds bounds = pass_.bounds(j, row, score);
+    Candidates& candidates = candidates_[index(j)];
+    if (candidates.add(bounds.lower, bounds.upper, first + row,
+                       [&](int64_t id) { return exact_score(j, id); })) {
+      pass_.set_limit(j, candidates.limit());
+    }
+  }
+
+  bool excludes(int64_t j, int64_t id) const {
+    const int64_t* begin = input_.exclude_ids + input_.exclude_offsets[first_query_ + j];
+    const int64_t* end = input_.exclude_ids + input_.exclude_offsets[first_query_ + j + 1];
+    return begin != end && std::binary_search(begin, end, id);
+  }
+
   float exact_score(int64_t j, int64_t id) {
     const float* query =
-        read_row(input_.queries, queries_.first() + j, kernels_, query_scratch_.data());
+        read_row(input_.queries, first_query_ + j, kernels_, query_scratch_.data());
     const float* passage = read_row(input_.passages, id, kernels_, passage_scratch_.data());
     const double exact = kernels_.exact_dot(query, passage, input_.queries.columns);
     return static_cast<float>(exact) + 0.0F;  // + 0 turns -0 to 0
@@ -228,10 +140,10 @@ class Worker {
   const SearchInput& input_;
   const Kernels& kernels_;
   Control& control_;
-  const ErrorBound bound_;
-  QueryBlock queries_;
-  TileReader tiles_;
-  Hits hits_;
+  Pass pass_;
+  int64_t first_query_ = 0, count_ = 0;
+  Hits hits_ = {};
+  std::vector<Candidates> candidates_;
   std::vector<float> query_scratch_, passage_scratch_;
 };
 
@@ -282,21 +194,14 @@ class Results {
   std::vector<std::vector<Scored>> parts_;
 };
 
-}  // namespace
-
-void search(const SearchInput& input, const Kernels& kernels, int threads, float* scores,
-            int64_t* ids, const std::function<void(double share)>& report) {
+template <class Pass>
+void run_search(const SearchInput& input, const Kernels& kernels, int threads, float* scores,
+                int64_t* ids, const std::function<void(double share)>& report) {
   const int64_t q = input.queries.rows, n = input.passages.rows;
-  if (q == 0 || input.k == 0) return;
-  if (n == 0) {
-    std::fill_n(scores, q * input.k, -kInfinity);
-    std::fill_n(ids, q * input.k, int64_t{-1});
-    return;
-  }
-  const Plan plan = make_plan(input, kernels, threads);
+  const Plan plan = make_plan(input, kernels, Pass::query_bytes(input), threads);
   Results results(input, plan, scores, ids);
   Control control;
-  std::vector<Worker> workers;
+  std::vector<Worker<Pass>> workers;
   workers.reserve(index(threads));
   for (int i = 0; i < threads; ++i) workers.emplace_back(input, kernels, control);
 
@@ -305,7 +210,7 @@ void search(const SearchInput& input, const Kernels& kernels, int threads, float
     const int64_t first = i % plan.query_blocks * plan.block_queries;
     const int64_t count = std::min(plan.block_queries, q - first);
     const int64_t range = i / plan.query_blocks;
-    Worker& self = workers[index(worker)];
+    Worker<Pass>& self = workers[index(worker)];
     self.load(first, count);
     self.scan(range * plan.range_rows, std::min(n, (range + 1) * plan.range_rows));
     for (int64_t j = 0; j < count && !control.stop; ++j) {
@@ -316,6 +221,21 @@ void search(const SearchInput& input, const Kernels& kernels, int threads, float
   run_tasks(plan.query_blocks * plan.ranges, threads, control, task,
             [&] { report(static_cast<double>(control.done) / total); });
   results.merge();
+}
+
+}  // namespace
+
+void search(const SearchInput& input, const Kernels& kernels, int threads, float* scores,
+            int64_t* ids, const std::function<void(double share)>& report) {
+  if (input.queries.rows == 0 || input.k == 0) return;
+  if (input.passages.rows == 0) {
+    std::fill_n(scores, input.queries.rows * input.k, -kInfinity);
+    std::fill_n(ids, input.queries.rows * input.k, int64_t{-1});
+  } else if (input.first_pass == FirstPass::kInt8) {
+    run_search<BytePass>(input, kernels, threads, scores, ids, report);
+  } else {
+    run_search<FloatPass>(input, kernels, threads, scores, ids, report);
+  }
 }
 
 }  // namespace gecko

@@ -10,6 +10,12 @@
 
 namespace gecko {
 
+class BytePassages;
+
+// The number type of the first pass. It never changes a result, only what has to be rescored.
+// kInt8 needs Kernels::scan_bytes and at most kMaxByteDimension columns.
+enum class FirstPass { kFloat32, kInt8 };
+
 // A search. All pointers are borrowed for the length of the call.
 struct SearchInput {
   Matrix queries;                  // (q, d)
@@ -19,6 +25,8 @@ struct SearchInput {
   const int64_t* exclude_offsets;  // (q + 1): CSR, from 0, never falling
   const int64_t* exclude_ids;      // sorted ascending within each query
   int64_t k;                       // at least 0
+  FirstPass first_pass;
+  const BytePassages* packed;  // null, or these passages, packed by the kernels of this search
 };
 
 // Writes the k best passages of each query: scores (q, k) and ids (q, k), higher score first, then

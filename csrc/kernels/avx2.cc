@@ -55,7 +55,8 @@ void widen_half(const uint16_t* half, float* out, int64_t n) {
   for (; i < n; ++i) out[i] = _cvtsh_ss(half[i]);
 }
 
-constexpr Kernels kTable = {"avx2", 6, 16, scan_tile<Avx2, 6, 2>, exact_dot, widen_half};
+constexpr Kernels kTable = {"avx2",  6,       16,        scan_tile<Avx2, 6, 2>,
+                            nullptr, nullptr, exact_dot, widen_half};
 
 }  // namespace
 

@@ -21,6 +21,42 @@ struct Scalar {
   }
 };
 
+// One lane holds one sum; a "byte" register is the four bytes of one query.
+struct ScalarBytes : Scalar {
+  using Int = int32_t;
+  static Reg multiply(Reg a, Reg b) { return a * b; }
+  static Int broadcast_int(int32_t x) { return x; }
+  static Int load_bytes(const uint8_t* p) {
+    Int four;
+    memcpy(&four, p, sizeof four);
+    return four;
+  }
+  static Reg to_float(Int a) { return static_cast<float>(a); }
+  static void add_products(Int& sum, Int query, Int word) {
+    uint8_t left[4];
+    int8_t right[4];
+    memcpy(left, &query, sizeof left);
+    memcpy(right, &word, sizeof right);
+    for (int i = 0; i < 4; ++i) sum += left[i] * right[i];
+  }
+};
+
+Quantised quantise(const float* row, int64_t d, int8_t* bytes) {
+  float largest = 0, residuals = 0, all = 0;
+  int32_t sum = 0, squares = 0;
+  for (int64_t i = 0; i < d; ++i) largest = fmaxf(largest, fabsf(row[i]));
+  const float scale = byte_scale(largest), inverse = 1.0F / scale;
+  for (int64_t i = 0; i < d; ++i) {
+    const float steps = row[i] * inverse, byte = nearbyintf(steps);
+    bytes[i] = static_cast<int8_t>(byte);
+    residuals += (steps - byte) * (steps - byte);
+    all += steps * steps;
+    squares += bytes[i] * bytes[i];
+    sum += bytes[i];
+  }
+  return finish_quantised(scale, residuals, all, squares, sum, d);
+}
+
 double exact_dot(const float* a, const float* b, int64_t d) {
   double lanes[32] = {};
   int64_t i = 0;
@@ -52,7 +88,9 @@ void widen_half(const uint16_t* half, float* out, int64_t n) {
   for (int64_t i = 0; i < n; ++i) out[i] = widen(half[i]);
 }
 
-constexpr Kernels kTable = {"scalar", 4, 4, scan_tile<Scalar, 4, 4>, exact_dot, widen_half};
+constexpr Kernels kTable = {
+    "scalar", 4,         4,         scan_tile<Scalar, 4, 4>, scan_bytes<ScalarBytes, 4, 4>,
+    quantise, exact_dot, widen_half};
 
 }  // namespace
 

@@ -3,12 +3,45 @@
 //
 // V has: Reg, kLanes, zero(), load(p), broadcast(x), fma(a, b, c) = a * b + c, max(a, b),
 // subtract_product(c, a, b) = c - a * b, reaches(a, bar) -> bit mask of lanes with a >= bar, and
-// append(scores, places, mask, reg, first_place): writes the lanes of mask, compacted.
+// append(scores, places, mask, reg, first_place): writes the lanes of mask, compacted. For the pass
+// over bytes also: Int, multiply(a, b), broadcast_int(x), load_bytes(p), to_float(int) and
+// add_products(sum, unsigned bytes, signed bytes): adds four products to each 32-bit lane.
+
+#include <math.h>
 
 #include "kernels/kernels.h"
 
 namespace gecko {
 namespace {
+
+// Writes what reaches its bar, in ascending order of place; gives the number.
+template <class V, int kRows, int kVectors>
+inline int report_hits(typename V::Reg (&scores)[kRows][kVectors],
+                       const typename V::Reg (&bars)[kVectors], Hits* hits) {
+  unsigned any = 0;
+#pragma GCC unroll 4
+  for (int v = 0; v < kVectors; ++v) {
+    typename V::Reg best = scores[0][v];
+#pragma GCC unroll 16
+    for (int r = 1; r < kRows; ++r) best = V::max(best, scores[r][v]);
+    any |= V::reaches(best, bars[v]);
+  }
+  if (any == 0) return 0;  // almost every tile, once the limits have risen
+
+  int count = 0;
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) {
+      const unsigned mask = V::reaches(scores[r][v], bars[v]);
+      if (mask == 0) continue;
+      V::append(hits->scores + count, hits->places + count, mask, scores[r][v],
+                (r * kVectors + v) * V::kLanes);
+      count += __builtin_popcount(mask);
+    }
+  }
+  return count;
+}
 
 template <class V, int kRows, int kVectors>
 int scan_tile(const float* const* rows, const QueryPanel* panel, int64_t d, float reach,
@@ -36,31 +69,65 @@ int scan_tile(const float* const* rows, const QueryPanel* panel, int64_t d, floa
   }
 
   typename V::Reg bars[kVectors];
-  unsigned any = 0;
 #pragma GCC unroll 4
   for (int v = 0; v < kVectors; ++v) {
     bars[v] = V::subtract_product(V::load(panel->limits + v * V::kLanes), V::broadcast(reach),
                                   V::load(panel->norms + v * V::kLanes));
-    typename V::Reg best = sums[0][v];
-#pragma GCC unroll 16
-    for (int r = 1; r < kRows; ++r) best = V::max(best, sums[r][v]);
-    any |= V::reaches(best, bars[v]);
   }
-  if (any == 0) return 0;  // almost every tile, once the limits have risen
+  return report_hits<V, kRows, kVectors>(sums, bars, hits);
+}
 
-  int count = 0;
+template <class V, int kRows, int kVectors>
+int scan_bytes(const ByteTile* tile, const BytePanel* panel, int64_t groups, Hits* hits) {
+  typename V::Int sums[kRows][kVectors];
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) {
-      const unsigned mask = V::reaches(sums[r][v], bars[v]);
-      if (mask == 0) continue;
-      V::append(hits->scores + count, hits->places + count, mask, sums[r][v],
-                r * kPanel + v * V::kLanes);
-      count += __builtin_popcount(mask);
+    for (int v = 0; v < kVectors; ++v) sums[r][v] = V::broadcast_int(tile->offsets[r]);
+  }
+  const int32_t* words = tile->words;
+  const uint8_t* values = panel->values;
+  for (int64_t i = 0; i < groups; ++i, words += kRows, values += 4 * kVectors * V::kLanes) {
+    typename V::Int query[kVectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) query[v] = V::load_bytes(values + 4 * v * V::kLanes);
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+      const typename V::Int word = V::broadcast_int(words[r]);
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) V::add_products(sums[r][v], query[v], word);
     }
   }
-  return count;
+
+  typename V::Reg scores[kRows][kVectors], bars[kVectors];
+#pragma GCC unroll 4
+  for (int v = 0; v < kVectors; ++v) {
+    bars[v] =
+        V::subtract_product(V::load(panel->limits + v * V::kLanes),
+                            V::load(panel->norms + v * V::kLanes), V::broadcast(tile->residual));
+    bars[v] = V::subtract_product(bars[v], V::load(panel->residuals + v * V::kLanes),
+                                  V::broadcast(tile->norm));
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+      scores[r][v] = V::multiply(V::to_float(sums[r][v]), V::broadcast(tile->scales[r]));
+    }
+  }
+  return report_hits<V, kRows, kVectors>(scores, bars, hits);
+}
+
+// The step of a row with this largest magnitude. A row of next to nothing gets bytes of 0.
+inline float byte_scale(float largest) { return largest > 1e-30F ? largest / 127.0F : 1.0F; }
+
+// Makes norms of sums of squares that were taken in units of `scale`, where nothing underflows: of
+// x / scale - byte, of x / scale, and of the bytes. Norms are rounded up: a sum of d squares is off
+// by at most d * 2^-24 of itself, and x / scale by 2^-22 of itself. The last term of the residual
+// is the norm of a row whose bytes are 0.
+inline Quantised finish_quantised(float scale, float residuals, float all, int64_t squares,
+                                  int32_t sum, int64_t d) {
+  const float up = 1.0F + static_cast<float>(d + 8) * 0x1p-23F;
+  const float residual = sqrtf(residuals) * up + sqrtf(all) * up * 0x1p-21F;
+  return {scale, residual * scale * up + sqrtf(static_cast<float>(d)) * 1e-30F,
+          sqrtf(static_cast<float>(squares)) * scale * up, sum};
 }
 
 // The last up to 31 components of exact_dot, and its sum over lanes, for levels without masks.

@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "bytes.h"
 #include "candidates.h"
 #include "check.h"
 #include "dispatch.h"
@@ -53,7 +54,8 @@ struct Found {
 using Lists = std::vector<std::vector<int64_t>>;
 
 Found run(const Data& queries, const Data& passages, int64_t k, const Lists& excluded,
-          const Kernels& kernels, int threads) {
+          const Kernels& kernels, int threads, FirstPass pass = FirstPass::kFloat32,
+          const BytePassages* packed = nullptr) {
   std::vector<int64_t> offsets = {0}, ids;
   for (const auto& list : excluded) {
     ids.insert(ids.end(), list.begin(), list.end());
@@ -62,7 +64,7 @@ Found run(const Data& queries, const Data& passages, int64_t k, const Lists& exc
   const auto size = static_cast<size_t>(queries.rows * k);
   Found found{std::vector<float>(size), std::vector<int64_t>(size)};
   search({queries.matrix(), passages.matrix(), queries.norms.data(), passages.norms.data(),
-          offsets.data(), ids.data(), k},
+          offsets.data(), ids.data(), k, pass, packed},
          kernels, threads, found.scores.data(), found.ids.data(), [](double) {});
   return found;
 }
@@ -98,10 +100,42 @@ void every_level_equals_a_full_sort() {
           const Data queries(q, d, 1), passages(n, d, 2);
           const Lists excluded(static_cast<size_t>(q), {0, 3, 4});
           for (const int64_t k : {0, 1, 20}) {
-            CHECK(run(queries, passages, k, excluded, *kernels, 2) ==
-                  oracle(queries, passages, k, excluded));
+            const Found expected = oracle(queries, passages, k, excluded);
+            CHECK(run(queries, passages, k, excluded, *kernels, 2) == expected);
+            if (kernels->scan_bytes == nullptr) continue;
+            BytePassages packed(*kernels, d);
+            packed.assign_all(passages.matrix(), 2, [](double) {});
+            const auto bytes = FirstPass::kInt8;
+            CHECK(run(queries, passages, k, excluded, *kernels, 2, bytes, &packed) == expected);
+            CHECK(run(queries, passages, k, excluded, *kernels, 1, bytes) == expected);
           }
         }
+      }
+    }
+  }
+}
+
+void quantised_rows_are_as_close_as_they_say() {
+  for (const Kernels* kernels : available_kernels()) {
+    if (kernels->quantise == nullptr) continue;
+    for (const int64_t d : {1, 15, 16, 17, 100}) {
+      Data data(20, d, 11);
+      for (size_t i = 0; i < data.values.size(); ++i) {
+        data.values[i] *= std::pow(10.0F, static_cast<float>(i / static_cast<size_t>(d)) * 3 - 36);
+      }
+      std::vector<int8_t> bytes(static_cast<size_t>(d));
+      for (int64_t row = 0; row < data.rows; ++row) {
+        const Quantised quantised = kernels->quantise(data.row(row), d, bytes.data());
+        double residual = 0, norm = 0;
+        for (int64_t i = 0; i < d; ++i) {
+          const double rounded =
+              static_cast<double>(quantised.scale) * bytes[static_cast<size_t>(i)];
+          residual += std::pow(data.row(row)[i] - rounded, 2.0);
+          norm += std::pow(rounded, 2.0);
+        }
+        CHECK(std::sqrt(residual) <= static_cast<double>(quantised.residual));
+        CHECK(std::sqrt(norm) <= static_cast<double>(quantised.norm));
+        CHECK(std::sqrt(norm) * 1.001 + 1e-28 >= static_cast<double>(quantised.norm));
       }
     }
   }
@@ -164,7 +198,7 @@ void a_report_that_throws_ends_the_search() {
   bool thrown = false;
   try {
     search({queries.matrix(), passages.matrix(), queries.norms.data(), passages.norms.data(),
-            offsets, nullptr, 1},
+            offsets, nullptr, 1, FirstPass::kFloat32, nullptr},
            *kScalarKernels, 1, &score, &id, [](double) { throw std::runtime_error("enough"); });
   } catch (const std::runtime_error&) {
     thrown = true;
@@ -177,6 +211,7 @@ void a_report_that_throws_ends_the_search() {
 
 int main() {
   RUN(gecko::every_level_equals_a_full_sort);
+  RUN(gecko::quantised_rows_are_as_close_as_they_say);
   RUN(gecko::equal_passages_come_in_the_order_of_their_ids);
   RUN(gecko::the_number_of_threads_changes_nothing);
   RUN(gecko::exact_dot_has_the_same_bits_at_every_level);

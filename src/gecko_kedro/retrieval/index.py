@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ from numpy.typing import NDArray
 from gecko_kedro.errors import InputError
 from gecko_kedro.retrieval import fallback
 from gecko_kedro.retrieval.exclusions import Exclusions
-from gecko_kedro.retrieval.levels import extension, simd_level
+from gecko_kedro.retrieval.levels import PORTABLE, extension, has_bytes, simd_level
 from gecko_kedro.retrieval.vectors import as_matrix, measure_norms
 
+_LARGEST_BYTE_DIMENSION = 65536  # beyond it, sums of products of bytes leave 32 bits
 ReportProgress = Callable[[float], bool | None]
 
 
@@ -36,22 +38,27 @@ class Index:
 
     vectors: (n, d) float16, float32 or float64 (rounded to float32), in any memory layout, also a
     read-only memory map; kept by reference, so it must not change while the index lives.
-    dtype: number type of the first pass, ``"auto"`` or ``"float32"``. It never changes a result.
+    dtype: number type of the first pass, which never changes a result: ``"float32"`` reads the
+    vectors as they are; ``"int8"`` packs them at first into a quarter of float32's memory (a memory
+    map is not packed but quantised as it is read, at each search); ``"auto"`` takes int8 where the
+    machine has instructions for it, else float32.
 
     Raises InputError for another shape or type, and for NaN, infinity or a norm above 1e18, with
     the row number.
     """
 
     def __init__(self, vectors: Any, *, dtype: str = "auto") -> None:
-        if dtype not in ("auto", "float32"):
+        if dtype not in ("auto", "float32", "int8"):
             raise InputError(
                 "retrieval.Index, dtype",
-                expected="'auto' or 'float32'",
+                expected="'auto', 'float32' or 'int8'",
                 got=dtype,
                 fix="Leave it out: 'auto' takes the fastest type that this machine has.",
             )
         self.vectors = as_matrix(vectors, "retrieval.Index, vectors")
         self._norms = measure_norms(self.vectors, "retrieval.Index, vectors")
+        self._dtype = dtype
+        self._packed: dict[str, Any] = {}
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -110,9 +117,30 @@ class Index:
         else:
             found = core.search(
                 rows, norms, self.vectors, self._norms, k, excluded.offsets, excluded.ids,
-                level, threads or 0, poll,
+                level, self._in_bytes(level), self._pack(core, level, threads), threads or 0, poll,
             )  # fmt: skip
         return SearchResult(*found)
+
+    def _in_bytes(self, level: str) -> bool:
+        """Whether the first pass runs in int8; refuses ``dtype="int8"`` where there is none."""
+        possible = has_bytes(level) and self.dimension <= _LARGEST_BYTE_DIMENSION
+        if self._dtype == "int8" and not possible:
+            raise InputError(
+                "retrieval.Index, dtype",
+                expected=f"'float32' or 'auto' at level {level} and dimension {self.dimension}",
+                got=self._dtype,
+                fix="Leave dtype out: 'auto' takes the fastest type that this machine has.",
+            )
+        # The portable level has the pass for the sake of its tests: it is no faster there.
+        return possible and (self._dtype == "int8" or level != PORTABLE)
+
+    def _pack(self, core: ModuleType, level: str, threads: int | None) -> Any:
+        """The passages quantised for ``level``, made once; None for a memory map or in float32."""
+        if not self._in_bytes(level) or isinstance(self.vectors, np.memmap):
+            return None
+        if level not in self._packed:
+            self._packed = {level: core.pack(self.vectors, level, threads or 0)}
+        return self._packed[level]
 
 
 def _cancellable(progress: ReportProgress) -> Callable[[float], None]:

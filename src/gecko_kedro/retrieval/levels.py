@@ -11,6 +11,7 @@ from gecko_kedro.errors import InputError
 logger = logging.getLogger(__name__)
 VARIABLE = "GECKO_SIMD"
 NUMPY = "numpy"
+PORTABLE = "scalar"
 
 
 def available_levels() -> tuple[str, ...]:
@@ -39,6 +40,12 @@ def simd_level() -> str:
 def extension(level: str) -> ModuleType | None:
     """The compiled module, or None where NumPy serves ``level``."""
     return None if level == NUMPY else _load()
+
+
+def has_bytes(level: str) -> bool:
+    """Whether ``level`` has a first pass in int8."""
+    core = extension(level)
+    return core is not None and level in core.byte_levels()
 
 
 @cache
