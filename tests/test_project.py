@@ -78,6 +78,16 @@ def test_entries_write_into_the_folder_of_their_layer(entries: dict[str, dict[st
             assert place.startswith(f"${{globals:data}}/{layer}/"), name
 
 
+def test_data_flow_from_layer_to_layer_in_one_direction(
+    pipelines: dict[str, Pipeline], entries: dict[str, dict[str, Any]]
+) -> None:
+    layer = {name: entry["metadata"]["kedro-viz"]["layer"] for name, entry in entries.items()}
+    for node in pipelines["__default__"].nodes:
+        read = [layer[name] for name in node.inputs if name in layer]
+        for name in node.outputs:
+            assert layer[name] >= max(read), f"{node.name} -> {name}"
+
+
 def test_the_catalog_can_be_built() -> None:
     bootstrap_project(PROJECT)
     configure_project("gecko_kedro")

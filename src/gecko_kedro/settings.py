@@ -1,7 +1,5 @@
 """Kedro's settings: hooks, and a config loader that lets the catalog read parameters."""
 
-from pathlib import Path
-
 from gecko_kedro.config import ParameterAwareConfigLoader
 from gecko_kedro.hooks import GuardHooks, LedgerHooks, SummaryHooks, TrackingHooks
 
@@ -18,4 +16,3 @@ CONFIG_LOADER_ARGS = {
     "merge_strategy": {"parameters": "soft"},  # an override of one key keeps its neighbours
     "config_patterns": {"mlflow": ["mlflow*"]},
 }
-CONF_SOURCE = "conf" if Path("conf/base").is_dir() else str(Path(__file__).parent / "conf")

@@ -46,7 +46,7 @@ class Project:
 
 def _environment() -> dict[str, str]:
     quiet = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
-    return {**os.environ, **quiet, "KEDRO_DISABLE_TELEMETRY": "1", "MLFLOW_TRACKING_URI": ""}
+    return {**os.environ, **quiet, "KEDRO_DISABLE_TELEMETRY": "1"}
 
 
 def new_project(root: Path) -> Project:
@@ -54,7 +54,7 @@ def new_project(root: Path) -> Project:
     root.mkdir(parents=True, exist_ok=True)
     shutil.copytree(PROJECT / "conf", root / "conf", dirs_exist_ok=True)
     shutil.copy(PROJECT / "pyproject.toml", root)
-    (root / "src").symlink_to(PROJECT / "src")
+    (root / "src").mkdir()  # Kedro wants it inside the project; the package is installed
     return Project(root)
 
 

@@ -64,7 +64,7 @@ def kill_when(process: subprocess.Popen[str], sign: Sign, data: Path) -> bool:
     while process.poll() is None and time.monotonic() < deadline:
         if sign(data):
             process.send_signal(signal.SIGKILL)
-            process.wait()
+            process.communicate()
             return True
         time.sleep(0.002)
     return False

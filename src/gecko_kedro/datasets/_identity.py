@@ -7,13 +7,16 @@ from typing import Any
 _HASHED_BYTES = 64 * 1024 * 1024  # larger files are told apart by size and time
 
 
-def source_identity(source: str, how: Any) -> str:
+def source_identity(source: str | None, how: Any) -> str:
     """A hash of what lies at ``source`` and of ``how`` it is read.
 
     A file of at most 64 MB counts by its content, so that a copy or a fresh checkout is the same;
     a larger one by size and time of change; a folder by the names, sizes and times of its files.
-    What is not on this machine (a Hub id, a missing file) counts by its name.
+    What is not on this machine (a Hub id, a missing file) counts by its name, and no source as one
+    that never changes.
     """
+    if not source:
+        return hashlib.sha256(b"no source").hexdigest()
     path = Path(source).expanduser()
     digest = hashlib.sha256(repr(how).encode())
     if path.is_dir():

@@ -56,7 +56,7 @@ class QueryLogDataset(AbstractDataset[NoReturn, QueryLogResult]):
 
     def fingerprint(self) -> str:
         """Identity of what would be read: the file's content or time, and how it is read."""
-        return source_identity(self._source or "", sorted(self._columns.items()))
+        return source_identity(self._source, sorted(self._columns.items()))
 
     def _exists(self) -> bool:
         return self._source is None or Path(self._source).expanduser().is_file()

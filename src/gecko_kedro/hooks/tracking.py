@@ -1,7 +1,9 @@
 """One MLflow run for each ``kedro run``. Metrics are JSON files first and MLflow entries second."""
 
 import logging
+import os
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -75,6 +77,13 @@ class TrackingHooks:
         """Log what the catalog marks for MLflow, and the node's cost so far."""
         if self._client is None:
             return
+        try:
+            self._log_dataset(dataset_name, data, node)
+        except Exception as error:  # a tracking server that is gone must not cost the run
+            logger.warning("MLflow failed, this run is no longer tracked: %r", error)
+            self._client = None
+
+    def _log_dataset(self, dataset_name: str, data: Any, node: Node) -> None:
         cost = read_ledger(self._catalog.get(LEDGER).path)["nodes"][node.name]
         self._log_metrics(f"cost.{node.name}", cost)
         dataset = self._catalog.get(dataset_name)
@@ -99,10 +108,8 @@ class TrackingHooks:
         self._end("FAILED")
 
     def _experiment(self, mlflow: Any) -> str:
-        import os
-
         uri = self._settings["tracking_uri"].replace("{project}", str(self._root))
-        mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI", uri))
+        mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI") or uri)
         name = self._settings["experiment"]
         existing = mlflow.get_experiment_by_name(name)
         if existing is not None:
@@ -112,11 +119,15 @@ class TrackingHooks:
         return str(mlflow.create_experiment(name, artifact_location=location))
 
     def _on_event(self, name: str, step: int, values: Mapping[str, float]) -> None:
-        self._log_metrics(name, values, step)
+        if self._client is None:
+            return
+        try:
+            self._log_metrics(name, values, step)
+        except Exception as error:  # as above
+            logger.warning("MLflow failed, this run is no longer tracked: %r", error)
+            self._client = None
 
     def _log_metrics(self, prefix: str, values: Mapping[str, Any], step: int = 0) -> None:
-        import time
-
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)

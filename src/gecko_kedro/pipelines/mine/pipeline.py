@@ -20,7 +20,7 @@ def create_pipeline() -> Pipeline:
                 nodes.train_seed_retriever,
                 inputs=[
                     "seed_examples",
-                    "checkpoints",
+                    "seed_retriever_checkpoints",
                     "params:encoder",
                     "params:mine",
                 ],
