@@ -1,8 +1,11 @@
 """What can be set about a training stage."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+# How it runs, not what comes out: no part of a fingerprint.
+_EXECUTION: dict[str, Any] = {"execution_only": True}
 
 
 class TrainSettings(BaseModel):
@@ -28,11 +31,17 @@ class TrainSettings(BaseModel):
     threads: int | None = Field(
         ge=1,
         description="CPU threads; null for torch's own choice",
-        json_schema_extra={"execution_only": True},
+        json_schema_extra=_EXECUTION,
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         description="auto: bf16 autocast where the device computes it in hardware"
     )
     checkpoint_steps: int = Field(
-        ge=1, description="steps between checkpoints", json_schema_extra={"execution_only": True}
+        ge=1, description="steps between checkpoints", json_schema_extra=_EXECUTION
     )
+
+    def that_shape_the_result(self) -> dict[str, Any]:
+        """The settings as JSON values, without those that only say how it runs."""
+        fields = TrainSettings.model_fields.items()
+        execution = {name for name, field in fields if field.json_schema_extra == _EXECUTION}
+        return self.model_dump(mode="json", exclude=execution)

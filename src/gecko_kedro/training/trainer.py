@@ -46,8 +46,6 @@ HISTORY_SCHEMA = pl.Schema(
 
 _LOGGED_POINTS = 200
 _ROWS_PER_PASS_ON_CPU = 16
-# Where and how fast it runs does not make it another run.
-_NOT_IN_DIGEST = {"threads", "checkpoint_steps"}
 
 
 @dataclass(frozen=True)
@@ -288,10 +286,8 @@ def _digest_of_run(
     data_digest: str,
     templates: Templates,
 ) -> str:
-    kept = settings.model_dump(mode="json", exclude=_NOT_IN_DIGEST)
-    digest = hashlib.sha256(
-        json.dumps([kept, loss, data_digest, templates.model_dump()], sort_keys=True).encode()
-    )
+    shaping = [settings.that_shape_the_result(), loss, data_digest, templates.model_dump()]
+    digest = hashlib.sha256(json.dumps(shaping, sort_keys=True).encode())
     for name, weights in model.state_dict().items():
         digest.update(name.encode())
         digest.update(weights.detach().cpu().numpy().tobytes())
