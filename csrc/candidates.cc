@@ -9,67 +9,66 @@ namespace gecko {
 void Candidates::reset(int64_t k) {
   k_ = k;
   capacity_ = 3 * k + 16;  // 2 to 4 times k are within 5 % of each other
-  size_ = rescored_ = 0;
+  rescored_ = 0;
   limit_ = -std::numeric_limits<float>::infinity();
-  lower_.resize(static_cast<size_t>(capacity_));
-  upper_.resize(static_cast<size_t>(capacity_));
-  ids_.resize(static_cast<size_t>(capacity_));
+  entries_.clear();
+  entries_.reserve(static_cast<size_t>(capacity_));
 }
 
-bool Candidates::add(float lower, float upper, int64_t id, const Rescore& rescore) {
-  if (upper < limit_) return false;
-  const auto at = static_cast<size_t>(size_++);
-  lower_[at] = lower;
-  upper_[at] = upper;
-  ids_[at] = id;
-  if (size_ < capacity_) return false;
-  tidy(rescore);
-  return true;
+void Candidates::tidy(Scratch& scratch, const Rescore& rescore) {
+  drop_hopeless(scratch);
+  if (static_cast<int64_t>(entries_.size()) > capacity_ - capacity_ / 4) {
+    rescore_all(scratch, rescore);
+  }
 }
 
-void Candidates::tidy(const Rescore& rescore) {
-  scratch_.assign(lower_.begin(), lower_.begin() + size_);
-  const auto kth = scratch_.begin() + (k_ - 1);
-  std::nth_element(scratch_.begin(), kth, scratch_.end(), std::greater<>());
+void Candidates::drop_hopeless(Scratch& scratch) {
+  scratch.scores.clear();
+  for (const Entry& entry : entries_) scratch.scores.push_back(entry.lower);
+  const auto kth = scratch.scores.begin() + (k_ - 1);
+  std::nth_element(scratch.scores.begin(), kth, scratch.scores.end(), std::greater<>());
   limit_ = std::max(limit_, *kth);
 
-  size_t kept = 0;
-  int64_t rescored = 0;
-  for (size_t i = 0; i < static_cast<size_t>(size_); ++i) {
-    if (upper_[i] < limit_) continue;
-    if (static_cast<int64_t>(i) < rescored_) ++rescored;
-    lower_[kept] = lower_[i];
-    upper_[kept] = upper_[i];
-    ids_[kept++] = ids_[i];
+  size_t kept = 0, rescored = 0;
+  for (size_t i = 0; i < entries_.size(); ++i) {
+    if (entries_[i].upper < limit_) continue;
+    if (i < rescored_) ++rescored;
+    entries_[kept++] = entries_[i];
   }
-  size_ = static_cast<int64_t>(kept);
+  entries_.resize(kept);
   rescored_ = rescored;
-  if (size_ > capacity_ - capacity_ / 4) rescore_all(rescore);
 }
 
-void Candidates::rescore_all(const Rescore& rescore) {
-  ranked_.clear();
-  for (int64_t i = 0; i < size_; ++i) {
-    const auto at = static_cast<size_t>(i);
-    ranked_.push_back({i < rescored_ ? lower_[at] : rescore(ids_[at]), ids_[at]});
+void Candidates::rescore_all(Scratch& scratch, const Rescore& rescore) {
+  const size_t fresh = entries_.size() - rescored_;
+  scratch.ids.clear();
+  for (size_t i = rescored_; i < entries_.size(); ++i) scratch.ids.push_back(entries_[i].id);
+  scratch.scores.resize(fresh);
+  rescore(scratch.ids.data(), static_cast<int64_t>(fresh), scratch.scores.data());
+
+  auto& ranked = scratch.ranked;
+  ranked.clear();
+  for (size_t i = 0; i < entries_.size(); ++i) {
+    const bool known = i < rescored_;
+    ranked.push_back({known ? entries_[i].lower : scratch.scores[i - rescored_], entries_[i].id});
   }
-  std::sort(ranked_.begin(), ranked_.end(), ranks_before);
-  if (static_cast<int64_t>(ranked_.size()) >= k_) {
-    ranked_.resize(static_cast<size_t>(k_));
-    limit_ = std::max(limit_, ranked_.back().score);
-  }
-  size_ = rescored_ = static_cast<int64_t>(ranked_.size());
-  for (size_t i = 0; i < ranked_.size(); ++i) {
-    lower_[i] = upper_[i] = ranked_[i].score;
-    ids_[i] = ranked_[i].id;
-  }
+  const size_t kept = std::min(ranked.size(), static_cast<size_t>(k_));
+  const auto end = ranked.begin() + static_cast<std::ptrdiff_t>(kept);
+  std::partial_sort(ranked.begin(), end, ranked.end(), ranks_before);
+  ranked.erase(end, ranked.end());
+  if (static_cast<int64_t>(kept) == k_) limit_ = std::max(limit_, ranked.back().score);
+
+  entries_.clear();
+  for (const Scored& one : ranked) entries_.push_back({one.score, one.score, one.id});
+  rescored_ = kept;
 }
 
-std::vector<Scored> Candidates::finish(const Rescore& rescore) {
-  if (size_ > k_) tidy(rescore);
-  rescore_all(rescore);
-  size_ = rescored_ = 0;
-  return ranked_;
+const std::vector<Scored>& Candidates::finish(Scratch& scratch, const Rescore& rescore) {
+  if (static_cast<int64_t>(entries_.size()) > k_) drop_hopeless(scratch);
+  rescore_all(scratch, rescore);
+  entries_.clear();
+  rescored_ = 0;
+  return scratch.ranked;
 }
 
 }  // namespace gecko

@@ -18,8 +18,15 @@ inline bool ranks_before(const Scored& a, const Scored& b) {
   return a.score != b.score ? a.score > b.score : a.id < b.id;
 }
 
-// Gives the exact score of a passage with the query that owns the candidates.
-using Rescore = std::function<float(int64_t id)>;
+// Writes the exact scores of `n` passages with the query that owns the candidates.
+using Rescore = std::function<void(const int64_t* ids, int64_t n, float* scores)>;
+
+// Working memory for tidying up, shared by the candidates of one thread.
+struct Scratch {
+  std::vector<float> scores;
+  std::vector<int64_t> ids;
+  std::vector<Scored> ranked;
+};
 
 // A buffer of fixed size. A candidate has a lower and an upper bound of its exact score; one that
 // was rescored has equal bounds. The buffer is only tidied up when it is full: then everything goes
@@ -27,30 +34,40 @@ using Rescore = std::function<float(int64_t id)>;
 // all are rescored and the k best stay, so the buffer never grows.
 class Candidates {
  public:
-  // Room for k results; `k` at least 1.
+  // Makes it empty, with room for k results; `k` at least 1.
   void reset(int64_t k);
 
-  // Adds a passage that was not added before. Returns true if limit() may have risen.
-  bool add(float lower, float upper, int64_t id, const Rescore& rescore);
+  // Adds a passage that was not added before. Returns true if the buffer is now full: then tidy()
+  // must be called before the next one is added.
+  bool add(float lower, float upper, int64_t id) {
+    if (upper < limit_) return false;
+    entries_.push_back({lower, upper, id});
+    return static_cast<int64_t>(entries_.size()) >= capacity_;
+  }
+
+  // Makes room. May raise limit(). To be called with at least k candidates.
+  void tidy(Scratch& scratch, const Rescore& rescore);
 
   // At least k candidates have an exact score of this or more; -infinity while fewer were added.
   float limit() const { return limit_; }
 
-  // Rescores all and gives the (at most k) best in the order of results; the buffer is then empty.
-  std::vector<Scored> finish(const Rescore& rescore);
+  // Rescores all and gives the (at most k) best in the order of results, valid until `scratch` is
+  // used again. The buffer is then empty.
+  const std::vector<Scored>& finish(Scratch& scratch, const Rescore& rescore);
 
  private:
-  void tidy(const Rescore& rescore);
-  void rescore_all(const Rescore& rescore);
+  struct Entry {
+    float lower, upper;
+    int64_t id;
+  };
+  void drop_hopeless(Scratch& scratch);
+  void rescore_all(Scratch& scratch, const Rescore& rescore);
 
   int64_t k_ = 0;
   int64_t capacity_ = 0;
-  int64_t size_ = 0;
-  int64_t rescored_ = 0;  // the first so many have equal bounds
+  size_t rescored_ = 0;  // the first so many entries have equal bounds
   float limit_ = 0;
-  std::vector<float> lower_, upper_, scratch_;
-  std::vector<int64_t> ids_;
-  std::vector<Scored> ranked_;
+  std::vector<Entry> entries_;
 };
 
 }  // namespace gecko

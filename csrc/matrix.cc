@@ -42,4 +42,12 @@ const float* read_row(const Matrix& matrix, int64_t i, const Kernels& kernels, f
   return scratch;
 }
 
+void prefetch_row(const Matrix& matrix, int64_t i) {
+  constexpr ptrdiff_t kLine = 64;
+  if (!matrix.rows_are_plain()) return;
+  const std::byte* row = matrix.data + i * matrix.row_stride;
+  const auto length = static_cast<ptrdiff_t>(matrix.columns) * ptrdiff_t{sizeof(float)};
+  for (ptrdiff_t at = 0; at < length; at += kLine) __builtin_prefetch(row + at);
+}
+
 }  // namespace gecko

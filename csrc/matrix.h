@@ -28,6 +28,9 @@ struct Matrix {
 // Row `i` as `columns` floats: in place for a plain matrix, else converted into `scratch`.
 const float* read_row(const Matrix& matrix, int64_t i, const Kernels& kernels, float* scratch);
 
+// Asks for row `i` to be brought into the cache.
+void prefetch_row(const Matrix& matrix, int64_t i);
+
 }  // namespace gecko
 
 #endif  // GECKO_MATRIX_H_

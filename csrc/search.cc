@@ -21,6 +21,7 @@ constexpr int64_t kMaxBlockQueries = 1024;
 constexpr int64_t kChunkTiles = 16;      // tiles that are visited in a row
 constexpr int64_t kMinRangeRows = 2048;  // a smaller range of passages is not worth a task
 constexpr int64_t kTasksPerThread = 4;   // so that threads end at about the same time
+constexpr int64_t kRowsAhead = 4;        // rows fetched ahead when survivors are rescored
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -95,8 +96,9 @@ class Worker {
     }
   }
 
-  std::vector<Scored> finish(int64_t j) {
-    return candidates_[index(j)].finish([&](int64_t id) { return exact_score(j, id); });
+  // The best of query j, valid until the next call.
+  const std::vector<Scored>& finish(int64_t j) {
+    return candidates_[index(j)].finish(scratch_, rescore(j));
   }
 
  private:
@@ -117,8 +119,8 @@ class Worker {
     if (excludes(j, first + row)) return;
     const Bounds bounds = pass_.bounds(j, row, score);
     Candidates& candidates = candidates_[index(j)];
-    if (candidates.add(bounds.lower, bounds.upper, first + row,
-                       [&](int64_t id) { return exact_score(j, id); })) {
+    if (candidates.add(bounds.lower, bounds.upper, first + row)) {
+      candidates.tidy(scratch_, rescore(j));
       pass_.set_limit(j, candidates.limit());
     }
   }
@@ -129,12 +131,20 @@ class Worker {
     return begin != end && std::binary_search(begin, end, id);
   }
 
-  float exact_score(int64_t j, int64_t id) {
-    const float* query =
-        read_row(input_.queries, first_query_ + j, kernels_, query_scratch_.data());
-    const float* passage = read_row(input_.passages, id, kernels_, passage_scratch_.data());
-    const double exact = kernels_.exact_dot(query, passage, input_.queries.columns);
-    return static_cast<float>(exact) + 0.0F;  // + 0 turns -0 to 0
+  // Survivors lie anywhere in memory: the rows ahead are fetched while one is scored.
+  Rescore rescore(int64_t j) {
+    return [this, j](const int64_t* ids, int64_t n, float* scores) {
+      const int64_t d = input_.queries.columns;
+      const float* query =
+          read_row(input_.queries, first_query_ + j, kernels_, query_scratch_.data());
+      for (int64_t i = 0; i < std::min(n, kRowsAhead); ++i) prefetch_row(input_.passages, ids[i]);
+      for (int64_t i = 0; i < n; ++i) {
+        if (i + kRowsAhead < n) prefetch_row(input_.passages, ids[i + kRowsAhead]);
+        const float* passage = read_row(input_.passages, ids[i], kernels_, passage_scratch_.data());
+        // + 0 turns -0 to 0
+        scores[i] = static_cast<float>(kernels_.exact_dot(query, passage, d)) + 0.0F;
+      }
+    };
   }
 
   const SearchInput& input_;
@@ -144,6 +154,7 @@ class Worker {
   int64_t first_query_ = 0, count_ = 0;
   Hits hits_ = {};
   std::vector<Candidates> candidates_;
+  Scratch scratch_;
   std::vector<float> query_scratch_, passage_scratch_;
 };
 
@@ -157,11 +168,11 @@ class Results {
     ranges_ = plan.ranges;
   }
 
-  void put(int64_t range, int64_t query, std::vector<Scored> found) {
+  void put(int64_t range, int64_t query, const std::vector<Scored>& found) {
     if (ranges_ == 1) {
       write(query, found);
     } else {
-      parts_[index(range * queries_ + query)] = std::move(found);
+      parts_[index(range * queries_ + query)] = found;
     }
   }
 

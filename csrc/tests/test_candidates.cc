@@ -8,20 +8,29 @@
 namespace gecko {
 namespace {
 
+Rescore rescore_from(const std::vector<float>& scores) {
+  return [&scores](const int64_t* ids, int64_t n, float* found) {
+    for (int64_t i = 0; i < n; ++i) found[i] = scores[static_cast<size_t>(ids[i])];
+  };
+}
+
 // Adds scores with bounds of +-error and compares what stays with a full sort.
 void compare_with_a_full_sort(const std::vector<float>& scores, int64_t k, float error) {
-  const Rescore rescore = [&](int64_t id) { return scores[static_cast<size_t>(id)]; };
+  const Rescore rescore = rescore_from(scores);
+  Scratch scratch;
   Candidates candidates;
   candidates.reset(k);
   std::vector<Scored> expected;
   for (size_t i = 0; i < scores.size(); ++i) {
     const auto id = static_cast<int64_t>(i);
-    candidates.add(scores[i] - error, scores[i] + error, id, rescore);
+    if (candidates.add(scores[i] - error, scores[i] + error, id)) {
+      candidates.tidy(scratch, rescore);
+    }
     expected.push_back({scores[i], id});
   }
   std::sort(expected.begin(), expected.end(), ranks_before);
   expected.resize(std::min(expected.size(), static_cast<size_t>(k)));
-  const std::vector<Scored> found = candidates.finish(rescore);
+  const std::vector<Scored> found = candidates.finish(scratch, rescore);
   CHECK(found.size() == expected.size());
   for (size_t i = 0; i < found.size(); ++i) {
     CHECK(found[i].id == expected[i].id);
@@ -50,11 +59,14 @@ void equal_scores_keep_the_lowest_ids() {
 
 void the_limit_is_reached_by_k_candidates() {
   const std::vector<float> scores = {3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9, 3, 2, 3, 8, 4};
-  const Rescore rescore = [&](int64_t id) { return scores[static_cast<size_t>(id)]; };
+  const Rescore rescore = rescore_from(scores);
+  Scratch scratch;
   Candidates candidates;
   candidates.reset(2);
   for (size_t i = 0; i < scores.size(); ++i) {
-    candidates.add(scores[i] - 0.25F, scores[i] + 0.25F, static_cast<int64_t>(i), rescore);
+    if (candidates.add(scores[i] - 0.25F, scores[i] + 0.25F, static_cast<int64_t>(i))) {
+      candidates.tidy(scratch, rescore);
+    }
     const auto better = std::count_if(scores.begin(), scores.begin() + static_cast<long>(i) + 1,
                                       [&](float score) { return score >= candidates.limit(); });
     CHECK(better >= std::min<long>(2, static_cast<long>(i) + 1));
