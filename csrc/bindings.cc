@@ -5,12 +5,14 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 
 #include "bytes.h"
 #include "dispatch.h"
 #include "parallel.h"
+#include "rows.h"
 #include "sampling.h"
 #include "search.h"
 
@@ -50,6 +52,8 @@ std::function<void(double)> reporter(const py::object& progress) {
   };
 }
 
+int thread_count(int threads) { return threads > 0 ? threads : available_cpus(); }
+
 BytePassages pack(const py::array& passages, const std::string& level, int threads) {
   const Kernels& kernels = kernels_named(level);
   const Matrix matrix = borrow(passages);
@@ -58,8 +62,42 @@ BytePassages pack(const py::array& passages, const std::string& level, int threa
   BytePassages packed(kernels, matrix.columns);
   const py::object no_progress = py::none();
   const py::gil_scoped_release no_gil;
-  packed.assign_all(matrix, threads > 0 ? threads : available_cpus(), reporter(no_progress));
+  packed.assign_all(matrix, thread_count(threads), reporter(no_progress));
   return packed;
+}
+
+Array<float> py_measure_norms(const py::array& rows, const std::string& level) {
+  const Matrix matrix = borrow(rows);
+  const Kernels& kernels = kernels_named(level);
+  Array<float> norms(matrix.rows);
+  float* out = norms.mutable_data();
+  const py::object no_progress = py::none();
+  {
+    const py::gil_scoped_release no_gil;
+    measure_norms(matrix, kernels, thread_count(0), out, reporter(no_progress));
+  }
+  return norms;
+}
+
+Array<float> py_score_pairs(const py::array& queries, const py::array& passages,
+                            const Array<int64_t>& ids, const std::string& level) {
+  const Matrix left = borrow(queries), right = borrow(passages);
+  require(left.columns == right.columns, "dimensions must be the same");
+  require(ids.ndim() == 2 && ids.shape(0) == left.rows, "one row of ids per query is needed");
+  const int64_t* first = ids.data();
+  require(std::all_of(first, first + ids.size(), [&](int64_t id) { return id < right.rows; }),
+          "ids must be rows of the passages");
+  const Kernels& kernels = kernels_named(level);
+  Array<float> scores({ids.shape(0), ids.shape(1)});
+  float* out = scores.mutable_data();
+  const py::object no_progress = py::none();
+  {
+    const int64_t per_query = ids.shape(1);
+    const py::gil_scoped_release no_gil;
+    score_pairs(left, right, first, per_query, kernels, thread_count(0), out,
+                reporter(no_progress));
+  }
+  return scores;
 }
 
 py::tuple py_search(const py::array& queries, const Array<float>& query_norms,
@@ -96,8 +134,7 @@ py::tuple py_search(const py::array& queries, const Array<float>& query_norms,
   int64_t* id_data = ids.mutable_data();
   {
     const py::gil_scoped_release no_gil;
-    search(input, kernels, threads > 0 ? threads : available_cpus(), score_data, id_data,
-           reporter(progress));
+    search(input, kernels, thread_count(threads), score_data, id_data, reporter(progress));
   }
   return py::make_tuple(scores, ids);
 }
@@ -158,6 +195,8 @@ PYBIND11_MODULE(_core, module) {
   py::class_<gecko::BytePassages>(module, "BytePassages")
       .def_property_readonly("nbytes", &gecko::BytePassages::bytes);
   module.def("pack", &gecko::pack);
+  module.def("measure_norms", &gecko::py_measure_norms);
+  module.def("score_pairs", &gecko::py_score_pairs);
   module.def("search", &gecko::py_search);
   module.def("sample_negatives", &gecko::py_sample_negatives);
 }

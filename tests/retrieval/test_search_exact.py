@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from gecko_kedro.retrieval import Exclusions, Index
-from gecko_kedro.retrieval.levels import VARIABLE
+from gecko_kedro.retrieval.levels import VARIABLE, has_bytes
 from tests.retrieval.oracle import assert_is_exact
 
 WIDTHS = (0, 1, 2, 7, 11, 12, 13, 15, 16, 17, 31, 32, 33, 63, 65)
@@ -122,3 +122,25 @@ def test_exclusions_in_csr_form_may_be_unsorted(level):
     exclude = Exclusions(np.array([0, 3, 3]), np.array([4, 0, 2]))
     found = Index(passages).search(np.ones((2, 6), dtype=np.float32), 6, exclude=exclude)
     assert found.ids.tolist() == [[1, 3, 5, -1, -1, -1], [0, 1, 2, 3, 4, 5]]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_number_type_of_the_first_pass_changes_no_bit(level, shape, tmp_path: Path):
+    passages, queries = make_vectors(shape, 1500, 50, 8), make_vectors("gaussian", 45, 50, 9)
+    expected = forced("numpy", lambda: Index(passages).search(queries, 15))
+    np.save(tmp_path / "passages.npy", passages)
+    mapped = np.load(tmp_path / "passages.npy", mmap_mode="r")  # quantised as it is read
+    for dtype in ("auto", "float32", "int8") if has_bytes(level) else ("auto", "float32"):
+        for vectors in (passages, mapped, np.asfortranarray(passages)):
+            found = Index(vectors, dtype=dtype).search(queries, 15, threads=2)
+            assert (found.ids == expected.ids).all()
+            assert (found.scores == expected.scores).all()
+
+
+def test_given_pairs_score_as_in_a_search(level):
+    passages, queries = make_vectors("gaussian", 300, 37, 1), make_vectors("gaussian", 11, 37, 2)
+    index = Index(passages)
+    found = index.search(queries, 6)
+    assert (index.score_pairs(queries, found.ids) == found.scores).all()
+    assert (index.score_pairs(queries, np.full((11, 2), -1)) == -np.inf).all()
+    assert index.score_pairs(queries, np.empty((11, 0))).shape == (11, 0)

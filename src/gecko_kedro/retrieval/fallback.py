@@ -41,6 +41,17 @@ def exact_scores(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArr
     return lanes[:, 0].astype(np.float32) + np.float32(0)  # + 0 turns -0 to 0
 
 
+def score_pairs(queries: NDArray[Any], passages: NDArray[Any], ids: Ids) -> NDArray[np.float32]:
+    """See ``Index.score_pairs``; arguments are checked there."""
+    scores = np.full(ids.shape, -np.inf, dtype=np.float32)
+    rows, columns = np.nonzero(ids >= 0)
+    for at in range(0, len(rows), _PAIRS_AT_ONCE):
+        row, column = rows[at : at + _PAIRS_AT_ONCE], columns[at : at + _PAIRS_AT_ONCE]
+        left, right = queries[row].astype(np.float32), passages[ids[row, column]].astype(np.float32)
+        scores[row, column] = exact_scores(left, right)
+    return scores
+
+
 def slack(dimension: int) -> float:
     """Bound on the relative error of a float32 inner product, whatever the order of summation.
 

@@ -58,6 +58,7 @@ class Index:
         self.vectors = as_matrix(vectors, "retrieval.Index, vectors")
         self._norms = measure_norms(self.vectors, "retrieval.Index, vectors")
         self._dtype = dtype
+        self._mapped = isinstance(vectors, np.memmap)
         self._packed: dict[str, Any] = {}
 
     def __len__(self) -> int:
@@ -67,6 +68,29 @@ class Index:
     def dimension(self) -> int:
         """Number of components of a vector."""
         return int(self.vectors.shape[1])
+
+    def score_pairs(self, queries: Any, ids: Any) -> NDArray[np.float32]:
+        """Scores of each query with given passages -> (q, m), the same bits as in ``search``.
+
+        queries: (q, d). ids: (q, m) row numbers of the index; -1 scores -inf.
+        Raises InputError for shapes or ids that do not fit, NaN and infinity.
+        """
+        where = "retrieval.Index.score_pairs"
+        rows = self._checked_queries(queries, where)
+        wanted = np.ascontiguousarray(ids, dtype=np.int64)
+        if wanted.ndim != 2 or len(wanted) != len(rows) or np.any(wanted >= len(self)):
+            raise InputError(
+                f"{where}, ids",
+                expected=f"{len(rows)} rows of ids below {len(self)}",
+                got=f"shape {wanted.shape}, largest {wanted.max(initial=-1)}",
+                fix="Give one row of ids for each query, -1 where there is none.",
+            )
+        level = simd_level()
+        core = extension(level)
+        if core is None:
+            return fallback.score_pairs(rows, self.vectors, wanted)
+        scores: NDArray[np.float32] = core.score_pairs(rows, self.vectors, wanted, level)
+        return scores
 
     def search(
         self,
@@ -89,14 +113,7 @@ class Index:
         Raises InputError for a wrong shape, NaN or infinity (with the row number), or ``k`` < 0.
         """
         where = "retrieval.Index.search"
-        rows = as_matrix(queries, f"{where}, queries")
-        if rows.shape[1] != self.dimension:
-            raise InputError(
-                f"{where}, queries",
-                expected=f"{self.dimension} columns like the index",
-                got=rows.shape,
-                fix="Encode queries and passages with one model and one dimension.",
-            )
+        rows = self._checked_queries(queries, where)
         if k < 0 or (threads is not None and threads < 1):
             raise InputError(
                 where,
@@ -109,6 +126,7 @@ class Index:
         poll = None if progress is None else _cancellable(progress)
         level = simd_level()
         core = extension(level)
+        in_bytes = self._in_bytes(level, len(rows))
         if core is None:
             found = fallback.search(
                 rows, self.vectors, query_norms=norms, passage_norms=self._norms,
@@ -117,11 +135,23 @@ class Index:
         else:
             found = core.search(
                 rows, norms, self.vectors, self._norms, k, excluded.offsets, excluded.ids,
-                level, self._in_bytes(level), self._pack(core, level, threads), threads or 0, poll,
+                level, in_bytes, self._pack(core, level, threads) if in_bytes else None,
+                threads or 0, poll,
             )  # fmt: skip
         return SearchResult(*found)
 
-    def _in_bytes(self, level: str) -> bool:
+    def _checked_queries(self, queries: Any, where: str) -> NDArray[Any]:
+        rows = as_matrix(queries, f"{where}, queries")
+        if rows.shape[1] != self.dimension:
+            raise InputError(
+                f"{where}, queries",
+                expected=f"{self.dimension} columns like the index",
+                got=rows.shape,
+                fix="Encode queries and passages with one model and one dimension.",
+            )
+        return rows
+
+    def _in_bytes(self, level: str, n_queries: int) -> bool:
         """Whether the first pass runs in int8; refuses ``dtype="int8"`` where there is none."""
         possible = has_bytes(level) and self.dimension <= _LARGEST_BYTE_DIMENSION
         if self._dtype == "int8" and not possible:
@@ -131,12 +161,15 @@ class Index:
                 got=self._dtype,
                 fix="Leave dtype out: 'auto' takes the fastest type that this machine has.",
             )
-        # The portable level has the pass for the sake of its tests: it is no faster there.
-        return possible and (self._dtype == "int8" or level != PORTABLE)
+        if self._dtype != "auto":
+            return self._dtype == "int8"
+        # The portable level has the pass for its tests only, and quantising a memory map at each
+        # search costs as much as scoring it against some 50 queries.
+        return possible and level != PORTABLE and not (self._mapped and n_queries < 64)
 
     def _pack(self, core: ModuleType, level: str, threads: int | None) -> Any:
-        """The passages quantised for ``level``, made once; None for a memory map or in float32."""
-        if not self._in_bytes(level) or isinstance(self.vectors, np.memmap):
+        """The passages quantised for ``level``, made once; None for a memory map."""
+        if self._mapped:
             return None
         if level not in self._packed:
             self._packed = {level: core.pack(self.vectors, level, threads or 0)}
