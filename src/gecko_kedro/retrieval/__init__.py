@@ -1,15 +1,24 @@
-"""Exact top-k search and negative sampling: the Python face of csrc."""
+"""Exact top-k search and negative sampling, the Python face of csrc, and the other routes."""
 
+from gecko_kedro.retrieval.approximate import ApproximateIndex
 from gecko_kedro.retrieval.exclusions import Exclusions
 from gecko_kedro.retrieval.index import Index, SearchCancelled, SearchResult
 from gecko_kedro.retrieval.levels import simd_level
+from gecko_kedro.retrieval.lexical import LexicalIndex
+from gecko_kedro.retrieval.mining import MinedNegatives, mine_negatives
+from gecko_kedro.retrieval.ranking import fuse_results
 from gecko_kedro.retrieval.sampling import sample_negatives
 
 __all__ = [
+    "ApproximateIndex",
     "Exclusions",
     "Index",
+    "LexicalIndex",
+    "MinedNegatives",
     "SearchCancelled",
     "SearchResult",
+    "fuse_results",
+    "mine_negatives",
     "sample_negatives",
     "simd_level",
 ]

@@ -1,0 +1,97 @@
+"""mine_negatives against the filters written out one by one."""
+
+import numpy as np
+import pytest
+
+from gecko_kedro.errors import InputError
+from gecko_kedro.retrieval import Index, mine_negatives
+
+
+def unit(n, d, seed):
+    rows = np.random.default_rng(seed).normal(size=(n, d)).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+PASSAGES, QUERIES = unit(400, 12, 1), unit(30, 12, 2)
+POSITIVES = [[row, 2 * row + 100] for row in range(30)]
+
+
+def mine(**changes):
+    options = {"k": 40, "n_negatives": 5, "strategy": "random", "seed": 3} | changes
+    return mine_negatives(Index(PASSAGES), QUERIES, options.pop("positives", POSITIVES), **options)
+
+
+@pytest.mark.parametrize("strategy", ["top", "random", "last"])
+def test_what_is_drawn_passes_every_filter(level, strategy):
+    mined = mine(
+        strategy=strategy, rank_window=(2, 30), absolute_margin=-0.6, relative_margin=-2.0,
+        max_score=0.7, min_score=0.2, exclude=[[7, 8, 9]] * 30,
+    )  # fmt: skip
+    truth = QUERIES.astype(np.float64) @ PASSAGES.T.astype(np.float64)
+    for row in range(30):
+        positive = truth[row, POSITIVES[row]].min()
+        hidden = {7, 8, 9, *POSITIVES[row]}
+        ranked = [i for i in np.argsort(-truth[row]) if i not in hidden][2:30]
+        allowed = [
+            i for i in ranked
+            if 0.2 <= truth[row, i] <= 0.7 and truth[row, i] <= positive + 0.6
+            and truth[row, i] <= positive * 3
+        ]  # fmt: skip
+        chosen = [i for i in mined.ids[row] if i >= 0]
+        assert len(chosen) == min(5, len(allowed))
+        assert set(chosen) <= set(allowed)
+        if strategy == "top":
+            assert chosen == allowed[:5]
+        if strategy == "last":
+            assert chosen == allowed[::-1][:5]
+        assert np.allclose(mined.scores[row, : len(chosen)], truth[row, chosen], atol=1e-6)
+        assert (row in mined.unfilled) == (len(allowed) < 5)
+    assert sum(mined.counts.values()) == 30 * 40
+
+
+def test_a_refusal_counts_for_its_first_reason():
+    mined = mine(rank_window=(1, 11), max_score=-1.0, min_score=1.0)
+    assert mined.counts == {
+        "outside_rank_window": 30 * 30,
+        "above_max_score": 30 * 10,
+        "below_min_score": 0,
+        "eligible": 0,
+    }
+    assert (mined.ids == -1).all()
+    assert (mined.scores == -np.inf).all()
+    assert mined.unfilled.tolist() == list(range(30))
+
+
+def test_a_query_without_positives_passes_the_margins():
+    mined = mine(positives=[[]] * 30, absolute_margin=5.0, relative_margin=0.9)
+    assert mined.counts["eligible"] == 30 * 40
+    assert not mined.unfilled.size
+
+
+def test_draws_belong_to_query_ids():
+    first = mine(query_ids=np.arange(30) + 5)
+    assert (mine(query_ids=np.arange(30) + 5).ids == first.ids).all()
+    assert (mine(query_ids=np.arange(30)).ids != first.ids).any()
+
+
+def test_a_positive_that_is_not_in_the_index_is_refused():
+    with pytest.raises(InputError, match="400"):
+        mine(positives=[[400]] * 30)
+
+
+def test_the_filters_are_those_of_sentence_transformers():
+    """The masks of its ``mine_hard_negatives``, written out, on options that both have."""
+    margin, lowest = 0.3, -0.2
+    positives = [[row] for row in range(30)]
+    mined = mine(
+        positives=positives, relative_margin=margin, min_score=lowest, strategy="top", k=399
+    )
+    scores = QUERIES @ PASSAGES.T
+    for row in range(30):
+        kept = scores[row].copy()
+        positive = kept[row]
+        kept[row] = -np.inf
+        kept[kept > positive * (1 - margin)] = -np.inf
+        kept[kept < lowest] = -np.inf
+        expected = [i for i in np.argsort(-kept)[:5] if kept[i] > -np.inf]
+        assert [i for i in mined.ids[row] if i >= 0] == expected
