@@ -18,6 +18,7 @@ std::vector<const Kernels*> detect() {
                       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
                       __builtin_cpu_supports("avx512vl");
   add(kAvx512VnniKernels, avx512 && __builtin_cpu_supports("avx512vnni"));
+  add(kAvx2VnniKernels, avx2 && __builtin_cpu_supports("avxvnni"));
   add(kAvx512Kernels, avx512);
   add(kAvx2Kernels, avx2);
 #endif

@@ -89,6 +89,7 @@ struct Kernels {
 // Null where the build has no such level; whether the machine has it is for dispatch.h to say.
 extern const Kernels* const kScalarKernels;
 extern const Kernels* const kAvx2Kernels;
+extern const Kernels* const kAvx2VnniKernels;
 extern const Kernels* const kAvx512Kernels;
 extern const Kernels* const kAvx512VnniKernels;
 extern const Kernels* const kNeonKernels;

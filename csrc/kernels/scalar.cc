@@ -41,22 +41,6 @@ struct ScalarBytes : Scalar {
   }
 };
 
-Quantised quantise(const float* row, int64_t d, int8_t* bytes) {
-  float largest = 0, residuals = 0, all = 0;
-  int32_t sum = 0, squares = 0;
-  for (int64_t i = 0; i < d; ++i) largest = fmaxf(largest, fabsf(row[i]));
-  const float scale = byte_scale(largest), inverse = 1.0F / scale;
-  for (int64_t i = 0; i < d; ++i) {
-    const float steps = row[i] * inverse, byte = nearbyintf(steps);
-    bytes[i] = static_cast<int8_t>(byte);
-    residuals += (steps - byte) * (steps - byte);
-    all += steps * steps;
-    squares += bytes[i] * bytes[i];
-    sum += bytes[i];
-  }
-  return finish_quantised(scale, residuals, all, squares, sum, d);
-}
-
 double exact_dot(const float* a, const float* b, int64_t d) {
   double lanes[32] = {};
   int64_t i = 0;
@@ -89,8 +73,8 @@ void widen_half(const uint16_t* half, float* out, int64_t n) {
 }
 
 constexpr Kernels kTable = {
-    "scalar", 4,         4,         scan_tile<Scalar, 4, 4>, scan_bytes<ScalarBytes, 4, 4>,
-    quantise, exact_dot, widen_half};
+    "scalar",       4,         4,         scan_tile<Scalar, 4, 4>, scan_bytes<ScalarBytes, 4, 4>,
+    quantise_plain, exact_dot, widen_half};
 
 }  // namespace
 

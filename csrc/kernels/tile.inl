@@ -130,6 +130,23 @@ inline Quantised finish_quantised(float scale, float residuals, float all, int64
           sqrtf(static_cast<float>(squares)) * scale * up, sum};
 }
 
+// Kernels::quantise in plain C++.
+inline Quantised quantise_plain(const float* row, int64_t d, int8_t* bytes) {
+  float largest = 0, residuals = 0, all = 0;
+  int32_t sum = 0, squares = 0;
+  for (int64_t i = 0; i < d; ++i) largest = fmaxf(largest, fabsf(row[i]));
+  const float scale = byte_scale(largest), inverse = 1.0F / scale;
+  for (int64_t i = 0; i < d; ++i) {
+    const float steps = row[i] * inverse, byte = nearbyintf(steps);
+    bytes[i] = static_cast<int8_t>(byte);
+    residuals += (steps - byte) * (steps - byte);
+    all += steps * steps;
+    squares += bytes[i] * bytes[i];
+    sum += bytes[i];
+  }
+  return finish_quantised(scale, residuals, all, squares, sum, d);
+}
+
 // The last up to 31 components of exact_dot, and its sum over lanes, for levels without masks.
 inline double finish_exact_dot(double* lanes, const float* a, const float* b, int64_t n) {
   for (int64_t i = 0; i < n; ++i) lanes[i] += static_cast<double>(a[i]) * b[i];
