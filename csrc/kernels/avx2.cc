@@ -8,7 +8,7 @@
 namespace gecko {
 namespace {
 
-constexpr Kernels kTable = {"avx2",  6,       16,        scan_tile<Avx2, 6, 2>,
+constexpr Kernels kTable = {"avx2",  6,       16,        nullptr,   scan_tile<Avx2, 6, 2>,
                             nullptr, nullptr, exact_dot, widen_half};
 
 }  // namespace

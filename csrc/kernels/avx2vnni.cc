@@ -23,9 +23,15 @@ struct AvxVnni : Avx2 {
   }
 };
 
-constexpr Kernels kTable = {
-    "avx2-vnni",    6,         16,        scan_tile<AvxVnni, 6, 2>, scan_bytes<AvxVnni, 6, 2>,
-    quantise_plain, exact_dot, widen_half};
+constexpr Kernels kTable = {"avx2-vnni",
+                            6,
+                            16,
+                            nullptr,
+                            scan_tile<AvxVnni, 6, 2>,
+                            scan_bytes<AvxVnni, 6, 2>,
+                            quantise_plain,
+                            exact_dot,
+                            widen_half};
 
 }  // namespace
 

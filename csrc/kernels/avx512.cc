@@ -10,7 +10,9 @@
 namespace gecko {
 namespace {
 
-constexpr Kernels kTable = {"avx512", 12,      32,        scan_tile<Avx512, 12, 2>,
+constexpr Kernels kNarrow = {"avx512", 12,      16,        nullptr,   scan_tile<Avx512, 12, 1>,
+                             nullptr,  nullptr, exact_dot, widen_half};
+constexpr Kernels kTable = {"avx512", 12,      32,        &kNarrow,  scan_tile<Avx512, 12, 2>,
                             nullptr,  nullptr, exact_dot, widen_half};
 
 }  // namespace

@@ -50,8 +50,12 @@ Quantised quantise(const float* row, int64_t d, int8_t* bytes) {
                           _mm512_reduce_add_epi32(squares), _mm512_reduce_add_epi32(sum), d);
 }
 
-constexpr Kernels kTable = {"avx512-vnni",           12,       32,        scan_tile<Vnni, 12, 2>,
-                            scan_bytes<Vnni, 12, 2>, quantise, exact_dot, widen_half};
+constexpr Kernels kNarrow = {
+    "avx512-vnni",           12,       16,        nullptr,   scan_tile<Vnni, 12, 1>,
+    scan_bytes<Vnni, 12, 1>, quantise, exact_dot, widen_half};
+constexpr Kernels kTable = {
+    "avx512-vnni",           12,       32,        &kNarrow,  scan_tile<Vnni, 12, 2>,
+    scan_bytes<Vnni, 12, 2>, quantise, exact_dot, widen_half};
 
 }  // namespace
 

@@ -62,6 +62,10 @@ struct Kernels {
   int tile_rows;      // passages of one tile
   int panel_queries;  // queries of one panel
 
+  // The same with narrower panels, for searches with few queries; or null. Passages that were
+  // packed for one serve the other.
+  const Kernels* narrow;
+
   // Scores `tile_rows` passages of `d` floats each against one panel, in float32, and reports in
   // `hits` every pair with score >= limit - norm * reach, in ascending order of place. Returns
   // their number. rows[] may repeat a pointer; rows need no alignment beyond that of float.

@@ -72,9 +72,15 @@ void widen_half(const uint16_t* half, float* out, int64_t n) {
   for (int64_t i = 0; i < n; ++i) out[i] = widen(half[i]);
 }
 
-constexpr Kernels kTable = {
-    "scalar",       4,         4,         scan_tile<Scalar, 4, 4>, scan_bytes<ScalarBytes, 4, 4>,
-    quantise_plain, exact_dot, widen_half};
+constexpr Kernels kTable = {"scalar",
+                            4,
+                            4,
+                            nullptr,
+                            scan_tile<Scalar, 4, 4>,
+                            scan_bytes<ScalarBytes, 4, 4>,
+                            quantise_plain,
+                            exact_dot,
+                            widen_half};
 
 }  // namespace
 

@@ -37,7 +37,7 @@ def make_vectors(shape: str, n: int, d: int, seed: int) -> NDArray[np.float32]:
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     n=st.sampled_from((*WIDTHS, 500, 2500)),
@@ -46,13 +46,15 @@ def make_vectors(shape: str, n: int, d: int, seed: int) -> NDArray[np.float32]:
     k=st.sampled_from((0, 1, 2, 12, 20, 33, 3000)),
     shape=st.sampled_from(SHAPES),
     threads=st.sampled_from((1, 2)),
+    dtype=st.sampled_from(("auto", "float32", "int8")),
     seed=st.integers(0, 2**16),
 )
-def test_search_equals_brute_force_in_float64(*, level, n, q, d, k, shape, threads, seed):
+def test_search_equals_brute_force_in_float64(*, level, n, q, d, k, shape, threads, dtype, seed):
     passages = make_vectors(shape, n, d, seed)
     queries = make_vectors("gaussian" if shape == "unnormalised" else shape, q, d, seed + 1)
     excluded = [[(row * 7) % (n + 1), 0, -5, n + 9] if row % 3 else [] for row in range(q)]
-    found = Index(passages).search(queries, k, exclude=excluded, threads=threads)
+    index = Index(passages, dtype=dtype if has_bytes(level) else "auto")
+    found = index.search(queries, k, exclude=excluded, threads=threads)
     if shape != "unnormalised":
         assert_is_exact(found, queries, passages, k, excluded)
     reference = forced("numpy", lambda: Index(passages).search(queries, k, exclude=excluded))

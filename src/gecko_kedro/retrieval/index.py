@@ -14,6 +14,7 @@ from gecko_kedro.retrieval.exclusions import Exclusions
 from gecko_kedro.retrieval.levels import PORTABLE, extension, has_bytes, simd_level
 from gecko_kedro.retrieval.vectors import as_matrix, measure_norms
 
+_MANY_QUERIES = 64
 _LARGEST_BYTE_DIMENSION = 65536  # beyond it, sums of products of bytes leave 32 bits
 ReportProgress = Callable[[float], bool | None]
 
@@ -39,9 +40,9 @@ class Index:
     vectors: (n, d) float16, float32 or float64 (rounded to float32), in any memory layout, also a
     read-only memory map; kept by reference, so it must not change while the index lives.
     dtype: number type of the first pass, which never changes a result: ``"float32"`` reads the
-    vectors as they are; ``"int8"`` packs them at first into a quarter of float32's memory (a memory
-    map is not packed but quantised as it is read, at each search); ``"auto"`` takes int8 where the
-    machine has instructions for it, else float32.
+    vectors as they are; ``"int8"`` packs them at the first search into a quarter of float32's
+    memory (a memory map is not packed but quantised as it is read, at each search); ``"auto"``
+    takes int8 where the machine has instructions for it and enough is searched, else float32.
 
     Raises InputError for another shape or type, and for NaN, infinity or a norm above 1e18, with
     the row number.
@@ -59,6 +60,7 @@ class Index:
         self._norms = measure_norms(self.vectors, "retrieval.Index, vectors")
         self._dtype = dtype
         self._mapped = isinstance(vectors, np.memmap)
+        self._searches = 0
         self._packed: dict[str, Any] = {}
 
     def __len__(self) -> int:
@@ -126,6 +128,7 @@ class Index:
         poll = None if progress is None else _cancellable(progress)
         level = simd_level()
         core = extension(level)
+        self._searches += 1
         in_bytes = self._in_bytes(level, len(rows))
         if core is None:
             found = fallback.search(
@@ -163,9 +166,10 @@ class Index:
             )
         if self._dtype != "auto":
             return self._dtype == "int8"
-        # The portable level has the pass for its tests only, and quantising a memory map at each
-        # search costs as much as scoring it against some 50 queries.
-        return possible and level != PORTABLE and not (self._mapped and n_queries < 64)
+        # Packing costs about as much as three searches with few queries in float32, which read the
+        # vectors once whatever their number. A memory map is quantised anew each time.
+        pays = n_queries >= _MANY_QUERIES or (self._searches > 3 and not self._mapped)
+        return possible and pays and level != PORTABLE  # which has it for the sake of tests
 
     def _pack(self, core: ModuleType, level: str, threads: int | None) -> Any:
         """The passages quantised for ``level``, made once; None for a memory map."""
