@@ -1,6 +1,8 @@
 """What a search refuses, and how it ends early."""
 
 import logging
+import signal
+import subprocess
 import sys
 
 import numpy as np
@@ -102,3 +104,24 @@ def test_without_the_extension_numpy_serves_and_says_so_once(monkeypatch, caplog
         ]
     finally:
         levels._load.cache_clear()
+
+
+_ENDLESS = """
+import numpy as np
+from gecko_kedro.retrieval import Index
+vectors = np.ones((200_000, 256), dtype=np.float32)  # all equal: every pair must be rescored
+Index(vectors).search(vectors, 5, progress=lambda share: print("searching", flush=True))
+"""
+
+
+def test_ctrl_c_ends_a_search(level):
+    """The first report says that threads are at work; then the signal comes."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _ENDLESS], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "searching\n"
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "KeyboardInterrupt" in errors
