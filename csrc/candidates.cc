@@ -8,11 +8,10 @@ namespace gecko {
 
 void Candidates::reset(int64_t k) {
   k_ = k;
-  capacity_ = 3 * k + 16;  // 2 to 4 times k are within 5 % of each other
+  capacity_ = capacity(k);
   rescored_ = 0;
   limit_ = -std::numeric_limits<float>::infinity();
   entries_.clear();
-  entries_.reserve(static_cast<size_t>(capacity_));
 }
 
 void Candidates::tidy(Scratch& scratch, const Rescore& rescore) {

@@ -33,7 +33,15 @@ struct Scratch {
 // whose upper bound is below the k-th largest lower bound. If too much stays (many near-ties),
 // all are rescored and the k best stay, so the buffer never grows.
 class Candidates {
+  struct Entry {
+    float lower, upper;
+    int64_t id;
+  };
+
  public:
+  // The memory of a full buffer.
+  static int64_t bytes(int64_t k) { return capacity(k) * int64_t{sizeof(Entry)}; }
+
   // Makes it empty, with room for k results; `k` at least 1.
   void reset(int64_t k);
 
@@ -56,10 +64,8 @@ class Candidates {
   const std::vector<Scored>& finish(Scratch& scratch, const Rescore& rescore);
 
  private:
-  struct Entry {
-    float lower, upper;
-    int64_t id;
-  };
+  // 2 to 4 times k are within 5 % of each other in time.
+  static int64_t capacity(int64_t k) { return 3 * k + 16; }
   void drop_hopeless(Scratch& scratch);
   void rescore_all(Scratch& scratch, const Rescore& rescore);
 

@@ -16,7 +16,8 @@
 namespace gecko {
 namespace {
 
-constexpr int64_t kPanelBytes = 384 << 10;  // packed queries of a task: half of a small L2 cache
+constexpr int64_t kPanelBytes = 384 << 10;     // packed queries of a task: half of a small L2 cache
+constexpr int64_t kCandidateBytes = 64 << 20;  // the most that a task's candidates take
 constexpr int64_t kMaxBlockQueries = 1024;
 constexpr int64_t kChunkTiles = 16;      // tiles that are visited in a row
 constexpr int64_t kMinRangeRows = 2048;  // a smaller range of passages is not worth a task
@@ -34,8 +35,10 @@ struct Plan {
 
 Plan make_plan(const SearchInput& input, const Kernels& kernels, int64_t query_bytes, int threads) {
   const int64_t q = input.queries.rows, n = input.passages.rows, panel = kernels.panel_queries;
-  const int64_t fitting = std::clamp(
-      kPanelBytes / std::max<int64_t>(1, query_bytes) / panel * panel, panel, kMaxBlockQueries);
+  const int64_t packable = kPanelBytes / std::max<int64_t>(1, query_bytes);
+  const int64_t bufferable = kCandidateBytes / Candidates::bytes(input.k);
+  const int64_t most = std::min({packable, bufferable, kMaxBlockQueries});
+  const int64_t fitting = std::max<int64_t>(1, most / panel) * panel;
   const int64_t wanted_tasks = threads > 1 ? threads * kTasksPerThread : 1;
   const int64_t shared = divide_up(divide_up(q, wanted_tasks), panel) * panel;
   Plan plan{};
