@@ -98,7 +98,11 @@ class EncoderParams(Params):
     trust_remote_code: bool
 
     def load(
-        self, reference: str | None = None, *, for_training: bool = False
+        self,
+        reference: str | None = None,
+        *,
+        for_training: bool = False,
+        max_seq_length: int | None = None,
     ) -> "SentenceTransformer":
         """The encoder ``reference``, by default the base model, as these parameters say."""
         from gecko_kedro.encoder.loading import load_encoder
@@ -107,7 +111,7 @@ class EncoderParams(Params):
             reference or self.reference,
             device=self.device,
             dtype=self.dtype,
-            max_seq_length=self.max_seq_length,
+            max_seq_length=max_seq_length or self.max_seq_length,
             for_training=for_training,
             trust_remote_code=self.trust_remote_code,
         )
@@ -132,6 +136,7 @@ class MineParams(Params):
     seed_retriever: Literal["trained", "given"]
     train: TrainSettings
     n_candidates: Annotated[int, Field(ge=2)]
+    max_seq_length: Count
     embed_shard_size: Count
     threads: Limit = Field(json_schema_extra=EXECUTION)
 

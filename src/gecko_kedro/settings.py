@@ -1,7 +1,13 @@
 """Kedro's settings: hooks, and a config loader that lets the catalog read parameters."""
 
+import os
+
 from gecko_kedro.config import ParameterAwareConfigLoader
 from gecko_kedro.hooks import GuardHooks, LedgerHooks, SummaryHooks, TrackingHooks
+
+# Before torch is imported: waiting threads sleep instead of spinning. On cores that something else
+# uses too, spinning made a training step ten times as slow.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # Called from the last to the first: the guard comes before anything is written.
 HOOKS = (SummaryHooks(), TrackingHooks(), LedgerHooks(), GuardHooks())

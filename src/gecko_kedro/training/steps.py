@@ -17,7 +17,11 @@ from gecko_kedro import events
 from gecko_kedro.errors import InputError
 from gecko_kedro.progress import Progress
 from gecko_kedro.training.checkpoints import seal_checkpoint
+from gecko_kedro.training.cpu import give_back_free_memory
 from gecko_kedro.training.mixture import BatchPlan
+
+
+_STEPS_BETWEEN_TRIMS = 4
 
 
 class PlannedBatches(DefaultBatchSampler):
@@ -121,6 +125,8 @@ class _Watch(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if self.progress is not None:
             self.progress.advance()
+        if state.global_step % _STEPS_BETWEEN_TRIMS == 0:
+            give_back_free_memory()
 
     def on_log(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         logs: Mapping[str, float] = more["logs"]

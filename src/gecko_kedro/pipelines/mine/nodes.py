@@ -89,7 +89,7 @@ def _embed(
     missing = count_missing(rows, size=params.embed_shard_size, finished=finished)
     if missing == 0:
         return
-    model = encoder_params.load(reference)
+    model = encoder_params.load(reference, max_seq_length=params.max_seq_length)
     with Progress(name, total=missing, unit="text") as progress:
         for piece in missing_pieces(rows, size=params.embed_shard_size, finished=finished):
             vectors = encoder.encode_texts(
