@@ -2,15 +2,14 @@
 
 #include <algorithm>
 #include <functional>
-#include <limits>
 
 namespace gecko {
 
-void Candidates::reset(int64_t k) {
+void Candidates::reset(int64_t k, float limit) {
   k_ = k;
   capacity_ = capacity(k);
   rescored_ = 0;
-  limit_ = -std::numeric_limits<float>::infinity();
+  limit_ = limit;
   entries_.clear();
 }
 

@@ -42,8 +42,9 @@ class Candidates {
   // The memory of a full buffer.
   static int64_t bytes(int64_t k) { return capacity(k) * int64_t{sizeof(Entry)}; }
 
-  // Makes it empty, with room for k results; `k` at least 1.
-  void reset(int64_t k);
+  // Makes it empty, with room for k results; `k` at least 1. At least k passages, added here or
+  // not, must have an exact score of `limit` or more.
+  void reset(int64_t k, float limit);
 
   // Adds a passage that was not added before. Returns true if the buffer is now full: then tidy()
   // must be called before the next one is added.
@@ -56,7 +57,7 @@ class Candidates {
   // Makes room. May raise limit(). To be called with at least k candidates.
   void tidy(Scratch& scratch, const Rescore& rescore);
 
-  // At least k candidates have an exact score of this or more; -infinity while fewer were added.
+  // At least k passages have an exact score of this or more.
   float limit() const { return limit_; }
 
   // Rescores all and gives the (at most k) best in the order of results, valid until `scratch` is

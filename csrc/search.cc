@@ -5,6 +5,7 @@
 #include "search.h"
 
 #include <algorithm>
+#include <atomic>
 #include <limits>
 #include <numeric>
 #include <vector>
@@ -19,10 +20,11 @@ namespace {
 constexpr int64_t kPanelBytes = 384 << 10;     // packed queries of a task: half of a small L2 cache
 constexpr int64_t kCandidateBytes = 64 << 20;  // the most that a task's candidates take
 constexpr int64_t kMaxBlockQueries = 1024;
-constexpr int64_t kChunkTiles = 16;      // tiles that are visited in a row
-constexpr int64_t kMinRangeRows = 2048;  // a smaller range of passages is not worth a task
-constexpr int64_t kTasksPerThread = 4;   // so that threads end at about the same time
-constexpr int64_t kRowsAhead = 4;        // rows fetched ahead when survivors are rescored
+constexpr int64_t kChunkTiles = 16;        // tiles that are visited in a row
+constexpr int64_t kLongRangeRows = 65536;  // a range of passages whose limits rise soon enough
+constexpr int64_t kShortRangeRows = 2048;  // a smaller one is not worth a task
+constexpr int64_t kTasksPerThread = 4;     // so that threads end at about the same time
+constexpr int64_t kRowsAhead = 4;          // rows fetched ahead when survivors are rescored
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -39,13 +41,18 @@ Plan make_plan(const SearchInput& input, const Kernels& kernels, int64_t query_b
   const int64_t bufferable = kCandidateBytes / Candidates::bytes(input.k);
   const int64_t most = std::min({packable, bufferable, kMaxBlockQueries});
   const int64_t fitting = std::max<int64_t>(1, most / panel) * panel;
-  const int64_t wanted_tasks = threads > 1 ? threads * kTasksPerThread : 1;
-  const int64_t shared = divide_up(divide_up(q, wanted_tasks), panel) * panel;
+  const int64_t wanted = threads > 1 ? threads * kTasksPerThread : 1;
+  // Large blocks of queries read the passages less often, so long ranges are split first; then
+  // blocks, which costs little if passages are few; then, with few of both, short ranges.
+  int64_t blocks = divide_up(q, fitting);
+  int64_t ranges =
+      std::clamp<int64_t>(divide_up(wanted, blocks), 1, std::max<int64_t>(1, n / kLongRangeRows));
+  blocks = std::max(blocks, std::min(divide_up(wanted, ranges), divide_up(q, panel)));
   Plan plan{};
-  plan.block_queries = std::min(fitting, std::max(shared, std::min<int64_t>(fitting, 4 * panel)));
+  plan.block_queries = divide_up(divide_up(q, blocks), panel) * panel;
   plan.query_blocks = divide_up(q, plan.block_queries);
-  const int64_t ranges = std::clamp<int64_t>(divide_up(wanted_tasks, plan.query_blocks), 1,
-                                             std::max<int64_t>(1, n / kMinRangeRows));
+  ranges = std::clamp(divide_up(wanted, plan.query_blocks), ranges,
+                      std::max(ranges, n / kShortRangeRows));
   plan.range_rows = divide_up(divide_up(n, ranges), kernels.tile_rows) * kernels.tile_rows;
   plan.ranges = divide_up(n, plan.range_rows);
   return plan;
@@ -64,14 +71,34 @@ class StridedOrder {
   int64_t n_, step_;
 };
 
+// What is known of each query's k-th best score, over all ranges of passages and all threads.
+class SharedLimits {
+ public:
+  explicit SharedLimits(int64_t queries) : limits_(index(queries)) {
+    for (auto& limit : limits_) limit.store(-kInfinity, std::memory_order_relaxed);
+  }
+  float get(int64_t query) const { return limits_[index(query)].load(std::memory_order_relaxed); }
+
+  void raise(int64_t query, float limit) {
+    float known = get(query);
+    while (known < limit &&
+           !limits_[index(query)].compare_exchange_weak(known, limit, std::memory_order_relaxed)) {
+    }
+  }
+
+ private:
+  std::vector<std::atomic<float>> limits_;
+};
+
 // One thread's part in a search.
 template <class Pass>
 class Worker {
  public:
-  Worker(const SearchInput& input, const Kernels& kernels, Control& control)
+  Worker(const SearchInput& input, const Kernels& kernels, Control& control, SharedLimits& limits)
       : input_(input),
         kernels_(kernels),
         control_(control),
+        shared_limits_(limits),
         pass_(input, kernels),
         query_scratch_(index(input.queries.columns)),
         passage_scratch_(index(input.queries.columns)) {}
@@ -81,7 +108,11 @@ class Worker {
     count_ = count;
     pass_.load_queries(first_query, count);
     candidates_.resize(std::max(candidates_.size(), index(count)));
-    for (int64_t j = 0; j < count; ++j) candidates_[index(j)].reset(input_.k);
+    for (int64_t j = 0; j < count; ++j) {
+      const float limit = shared_limits_.get(first_query + j);
+      candidates_[index(j)].reset(input_.k, limit);
+      pass_.set_limit(j, limit);
+    }
   }
 
   // Leads passages [begin, end) past the loaded queries. Returns early if the search is stopped.
@@ -101,7 +132,9 @@ class Worker {
 
   // The best of query j, valid until the next call.
   const std::vector<Scored>& finish(int64_t j) {
-    return candidates_[index(j)].finish(scratch_, rescore(j));
+    const auto& found = candidates_[index(j)].finish(scratch_, rescore(j));
+    shared_limits_.raise(first_query_ + j, candidates_[index(j)].limit());
+    return found;
   }
 
  private:
@@ -153,6 +186,7 @@ class Worker {
   const SearchInput& input_;
   const Kernels& kernels_;
   Control& control_;
+  SharedLimits& shared_limits_;
   Pass pass_;
   int64_t first_query_ = 0, count_ = 0;
   Hits hits_ = {};
@@ -215,12 +249,14 @@ void run_search(const SearchInput& input, const Kernels& kernels, int threads, f
   const Plan plan = make_plan(input, kernels, Pass::query_bytes(input), threads);
   Results results(input, plan, scores, ids);
   Control control;
+  SharedLimits limits(q);
   std::vector<Worker<Pass>> workers;
   workers.reserve(index(threads));
-  for (int i = 0; i < threads; ++i) workers.emplace_back(input, kernels, control);
+  for (int i = 0; i < threads; ++i) workers.emplace_back(input, kernels, control, limits);
 
   const auto task = [&](int64_t i, int worker) {
-    // Neighbouring tasks share a range of passages: their reads meet in the cache.
+    // Neighbouring tasks share a range of passages, so that their reads meet in the cache, and the
+    // tasks of a block of queries come one after another: each begins with the limits of the last.
     const int64_t first = i % plan.query_blocks * plan.block_queries;
     const int64_t count = std::min(plan.block_queries, q - first);
     const int64_t range = i / plan.query_blocks;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <limits>
 #include <random>
 #include <vector>
 
@@ -19,7 +20,7 @@ void compare_with_a_full_sort(const std::vector<float>& scores, int64_t k, float
   const Rescore rescore = rescore_from(scores);
   Scratch scratch;
   Candidates candidates;
-  candidates.reset(k);
+  candidates.reset(k, -std::numeric_limits<float>::infinity());
   std::vector<Scored> expected;
   for (size_t i = 0; i < scores.size(); ++i) {
     const auto id = static_cast<int64_t>(i);
@@ -62,7 +63,7 @@ void the_limit_is_reached_by_k_candidates() {
   const Rescore rescore = rescore_from(scores);
   Scratch scratch;
   Candidates candidates;
-  candidates.reset(2);
+  candidates.reset(2, -std::numeric_limits<float>::infinity());
   for (size_t i = 0; i < scores.size(); ++i) {
     if (candidates.add(scores[i] - 0.25F, scores[i] + 0.25F, static_cast<int64_t>(i))) {
       candidates.tidy(scratch, rescore);
@@ -73,12 +74,28 @@ void the_limit_is_reached_by_k_candidates() {
   }
 }
 
+void what_cannot_reach_a_given_limit_is_refused() {
+  const std::vector<float> scores = {1, 5, 3, 4, 2};
+  const Rescore rescore = rescore_from(scores);
+  Scratch scratch;
+  Candidates candidates;
+  candidates.reset(4, 3.0F);  // 4 passages elsewhere score 3 or more
+  for (size_t i = 0; i < scores.size(); ++i) {
+    candidates.add(scores[i] - 0.5F, scores[i] + 0.5F, static_cast<int64_t>(i));
+  }
+  CHECK(candidates.limit() == 3.0F);
+  const std::vector<Scored>& found = candidates.finish(scratch, rescore);
+  CHECK(found.size() == 3);
+  CHECK(found[0].id == 1 && found[1].id == 3 && found[2].id == 2);
+}
+
 }  // namespace
 }  // namespace gecko
 
 int main() {
   RUN(gecko::the_best_stay_for_any_error_and_order);
   RUN(gecko::equal_scores_keep_the_lowest_ids);
+  RUN(gecko::what_cannot_reach_a_given_limit_is_refused);
   RUN(gecko::the_limit_is_reached_by_k_candidates);
   return gecko::failures();
 }
