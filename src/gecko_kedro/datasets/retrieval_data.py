@@ -47,7 +47,8 @@ class RetrievalDataDataset(AbstractDataset[NoReturn, CheckedData | None]):
 
     def fingerprint(self) -> str:
         """Identity of what would be read."""
-        return source_identity(self._source and str(self._source), (self._split, self._task_name))
+        source = None if self._source is None else str(self._source)
+        return source_identity(source, (self._split, self._task_name))
 
     def _exists(self) -> bool:
         return self._source is None or self._source.is_dir()

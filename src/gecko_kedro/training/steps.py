@@ -20,7 +20,6 @@ from gecko_kedro.training.checkpoints import seal_checkpoint
 from gecko_kedro.training.cpu import give_back_free_memory
 from gecko_kedro.training.mixture import BatchPlan
 
-
 _STEPS_BETWEEN_TRIMS = 4
 
 
