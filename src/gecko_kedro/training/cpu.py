@@ -82,8 +82,8 @@ def give_back_free_memory() -> None:
     """Return what glibc's allocator holds but does not use to the system; nothing elsewhere.
 
     Each step has tensors of other sizes, which leaves the heap full of holes: with MiniLM and
-    batch 64 it grew from 1.1 GB to 4.6 GB in 100 steps. Called every fourth step it stays below
-    3.1 GB and costs 7 % of the time.
+    batch 64 it grew to 4.6 GB in 100 steps. Called every fourth step it stayed below 3.1 GB, for
+    7 % of the time.
     """
     library = _libc()
     if library is not None:

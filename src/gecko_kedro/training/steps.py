@@ -20,7 +20,7 @@ from gecko_kedro.training.checkpoints import seal_checkpoint
 from gecko_kedro.training.cpu import give_back_free_memory
 from gecko_kedro.training.mixture import BatchPlan
 
-_STEPS_BETWEEN_TRIMS = 4
+_STEPS_BETWEEN_TRIMS = 2
 
 
 class PlannedBatches(DefaultBatchSampler):
@@ -136,3 +136,4 @@ class _Watch(TrainerCallback):
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if self.progress is not None:
             self.progress.__exit__()
+        give_back_free_memory()
