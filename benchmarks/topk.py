@@ -212,7 +212,7 @@ class Truth:
 
 def run(case: str, *, rounds: int, threads: int) -> dict[str, object]:
     """All numbers of one case, with the ratios in a flat object."""
-    from synthetic_vectors import make_vectors
+    from support.synthetic_vectors import make_vectors
 
     from gecko_kedro.retrieval import simd_level
 
