@@ -116,9 +116,7 @@ def test_bad_rows_are_counted_by_reason(empty_project: Project, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("options", ["size=300k", "size=300k,ro"], ids=["full", "read_only"])
-def test_a_disk_that_takes_nothing_is_told(
-    finished: Project, tmp_path: Path, options: str
-) -> None:
+def test_a_disk_that_takes_nothing_is_told(finished: Project, tmp_path: Path, options: str) -> None:
     """A real small file system, in a mount namespace of its own."""
     if shutil.which("unshare") is None:
         unavailable("no unshare(1): util-linux is needed to mount a small disk")

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import polars as pl
+
 from gecko_kedro.errors import InputError
 
 
@@ -22,7 +24,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError as error:
+    except (OSError, pl.exceptions.ComputeError) as error:  # polars wraps a full disk so
         raise InputError(
             str(path),
             expected="a folder with free space that can be written to",

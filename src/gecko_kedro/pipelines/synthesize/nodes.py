@@ -71,9 +71,12 @@ def pair_passages(
     return clean.rows, heldout.pairs, quarantine
 
 
-def sample_seeds(passages: pl.DataFrame, params: SynthesizeParams) -> pl.DataFrame:
-    """Draw the seed passages at random (section 3.1 of the paper)."""
-    seeds = corpus.cap(passages, limit=params.n_seeds, seed=params.seed)
+def sample_seeds(
+    passages: pl.DataFrame, queries_params: QueriesParams, params: SynthesizeParams
+) -> pl.DataFrame:
+    """Draw the seed passages at random; none where a query log replaces synthesis."""
+    replaced = queries_params.source is not None and queries_params.use == "replace"
+    seeds = corpus.cap(passages, limit=0 if replaced else params.n_seeds, seed=params.seed)
     logger.info("sample_seeds: %d of %d passages", seeds.height, passages.height)
     return seeds
 

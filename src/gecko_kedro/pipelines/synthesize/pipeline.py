@@ -28,7 +28,7 @@ def create_pipeline() -> Pipeline:
             ),
             step(
                 nodes.sample_seeds,
-                inputs=["passages", "params:synthesize"],
+                inputs=["passages", "params:queries", "params:synthesize"],
                 outputs="seed_passages",
             ),
             step(
