@@ -113,6 +113,7 @@ class _Watch(TrainerCallback):
         self.progress: Progress | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        give_back_free_memory()  # of whatever ran before in this process
         remaining = len(self.trainer.plan.batches) - state.global_step
         self.progress = Progress(self.trainer.name, total=remaining, unit="step")
 
