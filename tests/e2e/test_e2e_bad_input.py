@@ -103,8 +103,12 @@ def test_a_base_model_without_weights_is_told_before_training(
 def test_bad_rows_are_counted_by_reason(empty_project: Project, tmp_path: Path) -> None:
     corpus = write_corpus(tmp_path / "kitchen.jsonl", rows=40)
     lines = corpus.read_bytes().splitlines(keepends=True)
-    bad = [lines[0], b'{"id": "cut", "text": "never cl', b"\n", b'{"id": "x", "text": "\xff\xfe"}\n',
-           b'{"id": "n", "text": null}\n']  # fmt: skip
+    bad = [
+        lines[0],
+        b'{"id": "cut", "text": "never cl\n',
+        b'{"id": "x", "text": "\xff\xfe"}\n',
+        b'{"id": "n", "text": null}\n',
+    ]
     corpus.write_bytes(b"".join([*lines, *bad]))
     empty_project.run("--pipelines", "synthesize", *own(corpus))
     aside = pl.read_parquet(empty_project.data / "02_intermediate/passages_quarantine.parquet")
