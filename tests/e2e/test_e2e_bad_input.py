@@ -119,7 +119,7 @@ def test_bad_rows_are_counted_by_reason(empty_project: Project, tmp_path: Path) 
     assert reasons["null_text"] == 1
 
 
-@pytest.mark.parametrize("options", ["size=300k", "size=300k,ro"], ids=["full", "read_only"])
+@pytest.mark.parametrize("options", ["size=100k", "size=100k,ro"], ids=["full", "read_only"])
 def test_a_disk_that_takes_nothing_is_told(finished: Project, tmp_path: Path, options: str) -> None:
     """A real small file system, in a mount namespace of its own."""
     if shutil.which("unshare") is None:
