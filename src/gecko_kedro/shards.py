@@ -15,6 +15,10 @@ class Shard:
     table: pl.DataFrame
 
 
+# Kedro wants at least one chunk from a generator node, also when every shard was there already.
+NO_SHARD = Shard(-1, 0, pl.DataFrame())
+
+
 @dataclass(frozen=True)
 class Piece:
     """One piece of the input that is still to be worked on."""

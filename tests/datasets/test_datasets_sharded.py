@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kedro.io.core import DatasetError
 
 from gecko_kedro.datasets import FinishedShardsDataset, ShardedParquetDataset
-from gecko_kedro.shards import Shard, count_missing, missing_pieces
+from gecko_kedro.shards import NO_SHARD, Shard, count_missing, missing_pieces
 
 TABLE = pl.DataFrame({"number": range(10)})
 
@@ -60,6 +60,12 @@ def test_a_half_written_shard_does_not_count(tmp_path: Path) -> None:
     save_all(dataset, size=5, but=frozenset({1}))
     (tmp_path / ".shard-00001-of-00002.parquet.77.tmp").write_bytes(b"PAR1 and then a power cut")
     assert dataset.finished() == {0}
+
+
+def test_saving_no_shard_changes_nothing(tmp_path: Path) -> None:
+    save_all(shards_of(tmp_path), size=4, but=frozenset())
+    shards_of(tmp_path).save(NO_SHARD)
+    assert shards_of(tmp_path).load().equals(TABLE)
 
 
 def test_an_empty_table_is_one_empty_shard(tmp_path: Path) -> None:

@@ -38,6 +38,11 @@ def test_fret_rows_are_whole(finished: Project) -> None:
     assert fret["positive_is_seed"].mean() < 1.0
 
 
+def test_a_second_whole_run_uses_what_is_finished(project: Project) -> None:
+    output = project.run("--pipelines", "fret")
+    assert "0 from the store" not in output
+
+
 def test_a_second_run_of_what_is_missing_does_nothing(finished: Project) -> None:
     assert "Nothing to do" in finished.run("--only-missing-outputs")
 

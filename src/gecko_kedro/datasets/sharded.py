@@ -13,7 +13,7 @@ from kedro_datasets._typing import TablePreview
 from gecko_kedro.datasets._atomic import atomic_path
 from gecko_kedro.datasets.table import TableDataset
 from gecko_kedro.errors import InputError
-from gecko_kedro.shards import Shard
+from gecko_kedro.shards import NO_SHARD, Shard
 
 logger = logging.getLogger(__name__)
 _NAME = re.compile(r"shard-(\d{5})-of-(\d{5})\.parquet")
@@ -52,6 +52,8 @@ class ShardedParquetDataset(AbstractDataset[Shard, pl.DataFrame]):
         return frozenset(index for index, _ in self._shards())
 
     def save(self, data: Shard) -> None:
+        if data is NO_SHARD:
+            return
         if not self._is_current():
             self._start_afresh()
         name = f"shard-{data.index:05d}-of-{data.total:05d}.parquet"

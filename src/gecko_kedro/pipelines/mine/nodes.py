@@ -10,7 +10,7 @@ import polars as pl
 from gecko_kedro import encoder, fret, retrieval, training
 from gecko_kedro.params import Encoder, EncoderParams, MineParams
 from gecko_kedro.progress import Progress
-from gecko_kedro.shards import Shard, count_missing, missing_pieces
+from gecko_kedro.shards import NO_SHARD, Shard, count_missing, missing_pieces
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +87,8 @@ def _embed(
     params: MineParams,
 ) -> Iterator[Shard]:
     missing = count_missing(rows, size=params.embed_shard_size, finished=finished)
-    if missing == 0:
+    if missing == 0 and finished:
+        yield NO_SHARD
         return
     model = encoder_params.load(reference, max_seq_length=params.max_seq_length)
     with Progress(name, total=missing, unit="text") as progress:

@@ -10,7 +10,7 @@ import polars as pl
 from gecko_kedro import evaluation, fret
 from gecko_kedro.params import RelabelParams
 from gecko_kedro.progress import Progress
-from gecko_kedro.shards import Shard, count_missing, missing_pieces
+from gecko_kedro.shards import NO_SHARD, Shard, count_missing, missing_pieces
 from gecko_kedro.teacher import TeacherSettings, build_teacher, teacher_name
 
 logger = logging.getLogger(__name__)
@@ -29,6 +29,8 @@ def judge_candidates(
     """Query likelihood and relevance of each candidate by the teacher, shard by shard."""
     teacher = build_teacher(teacher_settings, texts=passages["text"], store=store)
     total = count_missing(queries, size=params.shard_size, finished=finished)
+    if total == 0 and finished:
+        yield NO_SHARD
     with Progress("judge_candidates", total=total, unit="query") as progress:
         for piece in missing_pieces(queries, size=params.shard_size, finished=finished):
             judgements = fret.score_candidates(

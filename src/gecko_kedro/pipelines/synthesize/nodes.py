@@ -10,7 +10,7 @@ import polars as pl
 from gecko_kedro import corpus, fret
 from gecko_kedro.params import CorpusParams, QueriesParams, SynthesizeParams
 from gecko_kedro.progress import Progress
-from gecko_kedro.shards import Shard, count_missing, missing_pieces
+from gecko_kedro.shards import NO_SHARD, Shard, count_missing, missing_pieces
 from gecko_kedro.teacher import TeacherSettings, build_teacher
 
 logger = logging.getLogger(__name__)
@@ -97,6 +97,8 @@ def synthesize_queries(
     """
     teacher = build_teacher(teacher_settings, texts=passages["text"], store=store)
     total = count_missing(seed_passages, size=params.shard_size, finished=finished)
+    if total == 0 and finished:
+        yield NO_SHARD, NO_SHARD
     with Progress("synthesize_queries", total=total, unit="passage") as progress:
         for piece in missing_pieces(seed_passages, size=params.shard_size, finished=finished):
             made = fret.synthesize_queries(
