@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,6 +75,3 @@ def project(finished: Project, tmp_path: Path) -> Project:
 def empty_project(tmp_path: Path) -> Project:
     """A project without data."""
     return new_project(tmp_path / "project")
-
-
-MakeProject = Callable[[Path], Project]

@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import polars as pl
-from kedro.io.core import AbstractDataset, DatasetError
+from kedro.io.core import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
 from gecko_kedro.datasets._atomic import atomic_path
@@ -105,6 +105,3 @@ def _short(value: Any, limit: int = 120) -> Any:
     if isinstance(value, str) and len(value) > limit:
         return value[:limit] + "..."
     return value if isinstance(value, str | int | float | bool | None) else str(value)[:limit]
-
-
-__all__ = ["DatasetError", "TableDataset"]
