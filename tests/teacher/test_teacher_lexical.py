@@ -206,3 +206,11 @@ def test_an_empty_corpus_is_refused() -> None:
 def test_wrong_settings_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"validation error"):
         LexicalSettings(**{**KNOBS, **wrong})
+
+
+@pytest.mark.parametrize(
+    ("n", "cut"),
+    [(0, ""), (1, "  one"), (2, "  one two"), (3, "  one two\nthree "), (9, "  one two\nthree ")],
+)
+def test_a_text_is_cut_after_so_many_words(n: int, cut: str) -> None:
+    assert TEACHER.truncate(["  one two\nthree "], n) == [cut]

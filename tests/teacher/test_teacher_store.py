@@ -27,6 +27,9 @@ class Counting:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
+    def truncate(self, texts: Sequence[str], max_tokens: int) -> list[str]:
+        return [text[:max_tokens] for text in texts]
+
     def generate(
         self, prompts: Sequence[Prompt], *, temperature: float, top_p: float, seed: int
     ) -> list[Generation]:
@@ -278,3 +281,16 @@ def test_killed_in_mid_write_nothing_that_was_committed_is_lost(
         assert connection.execute("SELECT count(*) FROM responses").fetchone()[0] % 5 == 0
     connection.close()
     teacher.close()
+
+
+def test_a_schema_of_the_reply_is_part_of_the_key(tmp_path: Path) -> None:
+    inner = Counting()
+    teacher = stored(tmp_path, inner)
+    plain, shaped = prompts("a")[0], Prompt("a", {"passage": "a"}, "1", {"type": "object"})
+    for prompt in (plain, shaped, plain, shaped):
+        teacher.generate([prompt], temperature=0.0, top_p=1.0, seed=0)
+    assert inner.asked == ["a", "a"]
+
+
+def test_texts_are_cut_by_the_teacher_behind(tmp_path: Path) -> None:
+    assert stored(tmp_path).truncate(["abcd", "ab"], 3) == ["abc", "ab"]

@@ -112,6 +112,10 @@ class LexicalTeacher:
         )  # fmt: skip
         return cls(collection, settings)
 
+    def truncate(self, texts: Sequence[str], max_tokens: int) -> list[str]:
+        """As ``Teacher.truncate``; the stand-in's tokens are words between blanks."""
+        return [_first_words(text, max_tokens) for text in texts]
+
     def generate(
         self, prompts: Sequence[Prompt], *, temperature: float, top_p: float, seed: int
     ) -> list[Generation]:
@@ -266,3 +270,8 @@ def _draw_order(shares: Mapping[str, float], rng: random.Random) -> list[str]:
     ranked = sorted((form for form, share in shares.items() if share > 0), key=lambda f: -shares[f])
     first = rng.choices(ranked, [shares[form] for form in ranked])[0]
     return [first, *(form for form in ranked if form != first)]
+
+
+def _first_words(text: str, n: int) -> str:
+    found = list(re.finditer(r"\S+", text))
+    return text if len(found) <= n else text[: found[n - 1].end() if n else 0]

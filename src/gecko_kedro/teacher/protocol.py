@@ -5,7 +5,7 @@ The calls are those of the paper (section 3): LLM(P_QG, p) -> (t, q), QL(q, p) a
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True)
@@ -14,13 +14,15 @@ class Prompt:
 
     ``text`` is everything that a language model reads. ``fields`` are the values that were put into
     it (``passage``, ``title``, ``query``), for a teacher that does not read language: it must never
-    parse ``text``. ``version`` names the template and its content; the response store keys on all
-    three.
+    parse ``text``. ``version`` names the template and its content. ``reply_schema`` is the JSON
+    schema of the wanted reply, for a backend that can constrain its decoding; None for plain text.
+    The response store keys on all four.
     """
 
     text: str
     fields: Mapping[str, str]
     version: str = ""
+    reply_schema: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,13 @@ class Teacher(Protocol):
     @property
     def identity(self) -> str:
         """Backend, model and revision: equal identities give interchangeable replies."""
+        ...
+
+    def truncate(self, texts: Sequence[str], max_tokens: int) -> list[str]:
+        """Each text cut to its first ``max_tokens`` tokens of the backend, at the end.
+
+        A text that is short enough comes back as it is, so that the cut ones can be counted.
+        """
         ...
 
     def generate(

@@ -1,6 +1,7 @@
 """A teacher in front of its store: it asks only for what is not there yet."""
 
 import hashlib
+import json
 import logging
 import math
 import time
@@ -20,10 +21,11 @@ Reply = TypeVar("Reply", Generation, Scored, ScoredLabels)
 class StoredTeacher:
     """The same protocol as the teacher that it wraps, with a memory.
 
-    A key is the SHA-256 of the teacher's identity, the kind of call, the prompt's version, text and
-    fields, the decoding parameters, and the continuation or the labels. Missing replies are asked
-    for ``batch_size`` at a time and committed batch by batch: a run that is killed repeats at most
-    one batch. The same call twice in a batch is paid for once. ``usage`` counts.
+    A key is the SHA-256 of the teacher's identity, the kind of call, the prompt's version, text,
+    fields and reply schema, the decoding parameters, and the continuation or the labels. Missing
+    replies are asked for ``batch_size`` at a time and committed batch by batch: a run that is
+    killed repeats at most one batch. The same call twice in a batch is paid for once. ``usage``
+    counts.
     """
 
     def __init__(self, teacher: Teacher, store: ResponseStore, *, batch_size: int) -> None:
@@ -36,6 +38,10 @@ class StoredTeacher:
     def identity(self) -> str:
         """That of the teacher behind."""
         return self._teacher.identity
+
+    def truncate(self, texts: Sequence[str], max_tokens: int) -> list[str]:
+        """As ``Teacher.truncate``; nothing is stored."""
+        return self._teacher.truncate(texts, max_tokens)
 
     def generate(
         self, prompts: Sequence[Prompt], *, temperature: float, top_p: float, seed: int
@@ -102,6 +108,8 @@ class StoredTeacher:
     def _key(self, kind: str, prompt: Prompt, *rest: str) -> bytes:
         fields = [part for item in sorted(prompt.fields.items()) for part in item]
         parts = [self.identity, kind, prompt.version, prompt.text, *fields, *rest]
+        if prompt.reply_schema is not None:
+            parts.append(json.dumps(prompt.reply_schema, sort_keys=True))
         # With its length before each part, no two lists of parts make the same bytes.
         joined = "".join([f"{len(part)}:{part}" for part in parts])
         return hashlib.sha256(joined.encode("utf-8", "surrogatepass")).digest()
