@@ -2,6 +2,8 @@
 
 #include <stdexcept>
 
+#include "amx_permission.h"
+
 namespace gecko {
 namespace {
 
@@ -17,6 +19,8 @@ std::vector<const Kernels*> detect() {
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") &&
                       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
                       __builtin_cpu_supports("avx512vl");
+  add(kAmxInt8Kernels, avx512 && amx_permission().int8);
+  add(kAmxBFloat16Kernels, avx512 && amx_permission().bfloat16);
   add(kAvx512VnniKernels, avx512 && __builtin_cpu_supports("avx512vnni"));
   add(kAvx2VnniKernels, avx2 && __builtin_cpu_supports("avxvnni"));
   add(kAvx512Kernels, avx512);

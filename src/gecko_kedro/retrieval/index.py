@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gecko_kedro.errors import InputError
 from gecko_kedro.retrieval import fallback
 from gecko_kedro.retrieval.exclusions import Exclusions
-from gecko_kedro.retrieval.levels import PORTABLE, extension, has_bytes, simd_level
+from gecko_kedro.retrieval.levels import PORTABLE, extension, level_for, packed_types, simd_level
 from gecko_kedro.retrieval.vectors import as_matrix, measure_norms
 
 _MANY_QUERIES = 64
@@ -23,11 +23,13 @@ ReportProgress = Callable[[float], bool | None]
 class SearchResult:
     """The best ``k`` passages of each query, best first; padded with -inf and -1.
 
-    scores: (q, k) float32; ids: (q, k) int64, row numbers of the index.
+    scores: (q, k) float32; ids: (q, k) int64, row numbers of the index. certified: whether these
+    are surely the best, as they always are unless the index has a statistical margin.
     """
 
     scores: NDArray[np.float32]
     ids: NDArray[np.int64]
+    certified: bool = True
 
 
 class SearchCancelled(RuntimeError):
@@ -41,27 +43,41 @@ class Index:
     read-only memory map; kept by reference, so it must not change while the index lives.
     dtype: number type of the first pass, which never changes a result: ``"float32"`` reads the
     vectors as they are; ``"int8"`` packs them at the first search into a quarter of float32's
-    memory (a memory map is not packed but quantised as it is read, at each search); ``"auto"``
-    takes int8 where the machine has instructions for it and enough is searched, else float32.
+    memory and ``"bfloat16"`` into half of it (a memory map is not packed but rounded as it is read,
+    at each search); ``"auto"`` takes int8, or else bfloat16, where the machine has instructions for
+    it and enough is searched, else float32.
+    margin: ``"certified"`` keeps every passage that can be among the best by a bound of the first
+    pass's error that always holds. ``"statistical"`` reckons with six standard deviations of that
+    error instead, as if the roundings of components were independent of the vectors: faster, and
+    not certified, since a passage may, very rarely, be missed (``SearchResult.certified`` is then
+    False). It makes no difference to a first pass in float32.
 
     Raises InputError for another shape or type, and for NaN, infinity or a norm above 1e18, with
     the row number.
     """
 
-    def __init__(self, vectors: Any, *, dtype: str = "auto") -> None:
-        if dtype not in ("auto", "float32", "int8"):
+    def __init__(self, vectors: Any, *, dtype: str = "auto", margin: str = "certified") -> None:
+        if dtype not in ("auto", "float32", "int8", "bfloat16"):
             raise InputError(
                 "retrieval.Index, dtype",
-                expected="'auto', 'float32' or 'int8'",
+                expected="'auto', 'float32', 'int8' or 'bfloat16'",
                 got=dtype,
                 fix="Leave it out: 'auto' takes the fastest type that this machine has.",
+            )
+        if margin not in ("certified", "statistical"):
+            raise InputError(
+                "retrieval.Index, margin",
+                expected="'certified' or 'statistical'",
+                got=margin,
+                fix="Leave it out for results that are exact on every input.",
             )
         self.vectors = as_matrix(vectors, "retrieval.Index, vectors")
         self._norms = measure_norms(self.vectors, "retrieval.Index, vectors")
         self._dtype = dtype
+        self._margin = margin
         self._mapped = isinstance(vectors, np.memmap)
         self._searches = 0
-        self._packed: dict[str, Any] = {}
+        self._packed: dict[tuple[str, str], Any] = {}
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -126,10 +142,11 @@ class Index:
         norms = measure_norms(rows, f"{where}, queries")
         excluded = Exclusions.checked(exclude, rows.shape[0])
         poll = None if progress is None else _cancellable(progress)
-        level = simd_level()
+        level = level_for(self._dtype)
         core = extension(level)
         self._searches += 1
-        in_bytes = self._in_bytes(level, len(rows))
+        first_pass = self._first_pass(level, len(rows))
+        certified = self._margin == "certified" or first_pass == "float32"
         if core is None:
             found = fallback.search(
                 rows, self.vectors, query_norms=norms, passage_norms=self._norms,
@@ -138,10 +155,10 @@ class Index:
         else:
             found = core.search(
                 rows, norms, self.vectors, self._norms, k, excluded.offsets, excluded.ids,
-                level, in_bytes, self._pack(core, level, threads) if in_bytes else None,
+                level, first_pass, self._pack(core, level, first_pass, threads), certified,
                 threads or 0, poll,
             )  # fmt: skip
-        return SearchResult(*found)
+        return SearchResult(*found, certified=certified)
 
     def _checked_queries(self, queries: Any, where: str) -> NDArray[Any]:
         rows = as_matrix(queries, f"{where}, queries")
@@ -154,30 +171,35 @@ class Index:
             )
         return rows
 
-    def _in_bytes(self, level: str, n_queries: int) -> bool:
-        """Whether the first pass runs in int8; refuses ``dtype="int8"`` where there is none."""
-        possible = has_bytes(level) and self.dimension <= _LARGEST_BYTE_DIMENSION
-        if self._dtype == "int8" and not possible:
+    def _first_pass(self, level: str, n_queries: int) -> str:
+        """The number type of the first pass; refuses a ``dtype`` that ``level`` does not have."""
+        types = packed_types(level)
+        if self.dimension > _LARGEST_BYTE_DIMENSION:
+            types = tuple(name for name in types if name != "int8")
+        if self._dtype not in ("auto", "float32", *types):
             raise InputError(
                 "retrieval.Index, dtype",
-                expected=f"'float32' or 'auto' at level {level} and dimension {self.dimension}",
+                expected=f"{', '.join(('float32', *types))} or auto at level {level} and dimension "
+                f"{self.dimension}",
                 got=self._dtype,
                 fix="Leave dtype out: 'auto' takes the fastest type that this machine has.",
             )
         if self._dtype != "auto":
-            return self._dtype == "int8"
+            return self._dtype
         # Packing costs about as much as three searches with few queries in float32, which read the
-        # vectors once whatever their number. A memory map is quantised anew each time.
+        # vectors once whatever their number. A memory map is rounded anew each time.
         pays = n_queries >= _MANY_QUERIES or (self._searches > 3 and not self._mapped)
-        return possible and pays and level != PORTABLE  # which has it for the sake of tests
+        possible = types and level != PORTABLE  # which has them for the sake of tests
+        return types[0] if possible and pays else "float32"
 
-    def _pack(self, core: ModuleType, level: str, threads: int | None) -> Any:
-        """The passages quantised for ``level``, made once; None for a memory map."""
-        if self._mapped:
+    def _pack(self, core: ModuleType, level: str, first_pass: str, threads: int | None) -> Any:
+        """The passages rounded for ``level``, made once; None for float32 and a memory map."""
+        if self._mapped or first_pass == "float32":
             return None
-        if level not in self._packed:
-            self._packed = {level: core.pack(self.vectors, level, threads or 0)}
-        return self._packed[level]
+        if (level, first_pass) not in self._packed:
+            packed = core.pack(self.vectors, level, first_pass, threads or 0)
+            self._packed = {(level, first_pass): packed}
+        return self._packed[level, first_pass]
 
 
 def _cancellable(progress: ReportProgress) -> Callable[[float], None]:
