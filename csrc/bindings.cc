@@ -6,11 +6,14 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <memory>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 
 #include "bytes.h"
 #include "dispatch.h"
+#include "mapping_guard.h"
 #include "parallel.h"
 #include "rows.h"
 #include "sampling.h"
@@ -62,7 +65,51 @@ BytePassages pack(const py::array& passages, const std::string& level, int threa
   BytePassages packed(kernels, matrix.columns);
   const py::object no_progress = py::none();
   const py::gil_scoped_release no_gil;
-  packed.assign_all(matrix, thread_count(threads), reporter(no_progress));
+  packed.extend(matrix, thread_count(threads), reporter(no_progress));
+  return packed;
+}
+
+void extend(BytePassages& packed, const py::array& passages, int threads) {
+  const Matrix matrix = borrow(passages);
+  require(matrix.columns == packed.columns() && matrix.rows >= packed.rows(),
+          "packed passages must be the first ones of the passages");
+  const py::object no_progress = py::none();
+  const py::gil_scoped_release no_gil;
+  packed.extend(matrix, thread_count(threads), reporter(no_progress));
+}
+
+// Views of what was packed, by name; they keep it alive.
+py::dict parts(const py::object& self) {
+  const auto& packed = self.cast<const BytePassages&>();
+  const BytePassages::Parts parts = packed.parts();
+  const auto view = [&](const auto* data, int64_t size) {
+    using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
+    return Array<T>({size}, data, self);
+  };
+  const int64_t rows = packed.padded_rows();
+  py::dict named;
+  named["words"] = view(parts.words, rows * packed.groups());
+  named["offsets"] = view(parts.offsets, rows);
+  named["scales"] = view(parts.scales, rows);
+  named["residuals"] = view(parts.residuals, rows);
+  named["norms"] = view(parts.norms, rows);
+  return named;
+}
+
+BytePassages adopt(int64_t rows, int64_t columns, const std::string& level,
+                   const Array<int32_t>& words, const Array<int32_t>& offsets,
+                   const Array<float>& scales, const Array<float>& residuals,
+                   const Array<float>& norms) {
+  const Kernels& kernels = kernels_named(level);
+  require(kernels.quantise != nullptr, "this level has no int8 pass");
+  require(columns >= 0 && columns <= kMaxByteDimension && rows >= 0, "no such shape");
+  BytePassages packed(kernels, columns);
+  const int64_t padded = packed.padded(rows);
+  require(words.size() == padded * packed.groups() && offsets.size() == padded &&
+              scales.size() == padded && residuals.size() == padded && norms.size() == padded,
+          "the parts must fit the shape");
+  require(reinterpret_cast<uintptr_t>(words.data()) % 64 == 0, "words must be aligned");
+  packed.adopt(rows, {words.data(), offsets.data(), scales.data(), residuals.data(), norms.data()});
   return packed;
 }
 
@@ -193,8 +240,17 @@ PYBIND11_MODULE(_core, module) {
   module.def("available_levels", &gecko::level_names, "Names of the instruction sets, best first.");
   module.def("byte_levels", &gecko::byte_level_names, "Those levels that have an int8 pass.");
   py::class_<gecko::BytePassages>(module, "BytePassages")
-      .def_property_readonly("nbytes", &gecko::BytePassages::bytes);
+      .def_property_readonly("nbytes", &gecko::BytePassages::bytes)
+      .def_property_readonly("rows", &gecko::BytePassages::rows)
+      .def("extend", &gecko::extend)
+      .def("parts", &gecko::parts);
   module.def("pack", &gecko::pack);
+  module.def("adopt", &gecko::adopt, py::keep_alive<0, 4>());  // the words stay where they are
+  py::class_<gecko::MappingGuard>(module, "MappingGuard")
+      .def(py::init([](uintptr_t begin, size_t size) {
+        return std::make_unique<gecko::MappingGuard>(reinterpret_cast<const void*>(begin), size);
+      }))
+      .def_property_readonly("tripped", &gecko::MappingGuard::tripped);
   module.def("measure_norms", &gecko::py_measure_norms);
   module.def("score_pairs", &gecko::py_score_pairs);
   module.def("search", &gecko::py_search);

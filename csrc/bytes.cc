@@ -14,34 +14,59 @@ size_t index(int64_t i) { return static_cast<size_t>(i); }
 
 }  // namespace
 
-void BytePassages::resize(int64_t rows) {
+int64_t BytePassages::padded(int64_t rows) const {
   const int64_t height = kernels_->tile_rows;
-  const int64_t padded = (rows + height - 1) / height * height;
+  return (rows + height - 1) / height * height;
+}
+
+void BytePassages::resize(int64_t rows) {
+  const size_t size = index(padded(rows));
+  if (borrowed_ != nullptr) {
+    words_.assign(borrowed_, borrowed_ + padded_rows() * groups());
+    borrowed_ = nullptr;
+  }
   rows_ = rows;
-  words_.assign(index(padded * groups()), 0);
-  offsets_.assign(index(padded), 0);
-  scales_.assign(index(padded), 0.0F);
-  residuals_.assign(index(padded), 0.0F);
-  norms_.assign(index(padded), 0.0F);
+  words_.resize(size * index(groups()), 0);
+  offsets_.resize(size, 0);
+  scales_.resize(size, 0.0F);
+  residuals_.resize(size, 0.0F);
+  norms_.resize(size, 0.0F);
 }
 
 void BytePassages::assign(const Matrix& matrix, int64_t first, int64_t count) {
+  resize(0);  // what is past the end of the last tile must be zeros
   resize(count);
   put(matrix, 0, first, count);
 }
 
-void BytePassages::assign_all(const Matrix& matrix, int threads,
-                              const std::function<void(double)>& report) {
+void BytePassages::extend(const Matrix& matrix, int threads,
+                          const std::function<void(double)>& report) {
+  const int64_t old = rows_, added = matrix.rows - old;
   resize(matrix.rows);
   const int64_t rows_per_task = kTilesPerTask * kernels_->tile_rows;
   Control control;
-  run_tasks((matrix.rows + rows_per_task - 1) / rows_per_task, threads, control,
+  run_tasks((added + rows_per_task - 1) / rows_per_task, threads, control,
             [&](int64_t task, int) {
-              const int64_t first = task * rows_per_task;
+              const int64_t first = old + task * rows_per_task;
               put(matrix, first, first, std::min(rows_per_task, matrix.rows - first));
               control.done += rows_per_task;
             },
-            [&] { report(static_cast<double>(control.done) / static_cast<double>(matrix.rows)); });
+            [&] { report(static_cast<double>(control.done) / static_cast<double>(added + 1)); });
+}
+
+BytePassages::Parts BytePassages::parts() const {
+  return {words(), offsets_.data(), scales_.data(), residuals_.data(), norms_.data()};
+}
+
+void BytePassages::adopt(int64_t rows, const Parts& parts) {
+  const int64_t size = padded(rows);
+  rows_ = rows;
+  words_.clear();
+  borrowed_ = parts.words;
+  offsets_.assign(parts.offsets, parts.offsets + size);
+  scales_.assign(parts.scales, parts.scales + size);
+  residuals_.assign(parts.residuals, parts.residuals + size);
+  norms_.assign(parts.norms, parts.norms + size);
 }
 
 void BytePassages::put(const Matrix& matrix, int64_t first, int64_t source, int64_t count) {
@@ -64,7 +89,7 @@ void BytePassages::put(const Matrix& matrix, int64_t first, int64_t source, int6
 }
 
 int64_t BytePassages::bytes() const {
-  return static_cast<int64_t>(words_.size() * sizeof(int32_t) +
+  return static_cast<int64_t>(index(padded_rows() * groups()) * sizeof(int32_t) +
                               offsets_.size() * (sizeof(int32_t) + 3 * sizeof(float)));
 }
 
@@ -72,7 +97,7 @@ ByteTile BytePassages::tile(int64_t row) const {
   const auto largest = [&](const std::vector<float>& values) {
     return *std::max_element(values.begin() + row, values.begin() + row + kernels_->tile_rows);
   };
-  return {words_.data() + row * groups(), offsets_.data() + row, scales_.data() + row,
+  return {words() + row * groups(), offsets_.data() + row, scales_.data() + row,
           largest(residuals_), largest(norms_)};
 }
 

@@ -21,13 +21,29 @@ class BytePassages {
   // Quantises rows [first, first + count) as the rows from 0. Keeps memory of earlier calls.
   void assign(const Matrix& matrix, int64_t first, int64_t count);
 
-  // Quantises the whole matrix in parallel; `report` as in search().
-  void assign_all(const Matrix& matrix, int threads, const std::function<void(double)>& report);
+  // Quantises in parallel those rows of the matrix that follow the rows packed so far, which must
+  // be its first ones; `report` as in search().
+  void extend(const Matrix& matrix, int threads, const std::function<void(double)>& report);
 
   const Kernels& kernels() const { return *kernels_; }
   int64_t rows() const { return rows_; }
   int64_t columns() const { return columns_; }
   int64_t bytes() const;
+
+  // All that was packed, for a file: what adopt() takes, at the same level.
+  struct Parts {
+    const int32_t* words;    // (padded rows / tile_rows, groups, tile_rows)
+    const int32_t* offsets;  // the rest: (padded rows)
+    const float *scales, *residuals, *norms;
+  };
+  Parts parts() const;
+  int64_t padded(int64_t rows) const;  // to whole tiles
+  int64_t padded_rows() const { return static_cast<int64_t>(norms_.size()); }
+  int64_t groups() const { return (columns_ + 3) / 4; }
+
+  // Takes over what parts() gave for `rows` rows. The words stay where they are, 64-byte aligned,
+  // and must outlive this; extend() would copy them.
+  void adopt(int64_t rows, const Parts& parts);
 
   // The tile that begins at `row`, a multiple of Kernels::tile_rows. Rows past the end are zeros.
   ByteTile tile(int64_t row) const;
@@ -37,12 +53,13 @@ class BytePassages {
  private:
   void resize(int64_t rows);
   void put(const Matrix& matrix, int64_t first, int64_t source, int64_t count);
-  int64_t groups() const { return (columns_ + 3) / 4; }
+  const int32_t* words() const { return borrowed_ != nullptr ? borrowed_ : words_.data(); }
 
   const Kernels* kernels_;
   int64_t columns_;
   int64_t rows_ = 0;
   AlignedVector<int32_t> words_;
+  const int32_t* borrowed_ = nullptr;  // instead of words_
   std::vector<int32_t> offsets_;
   std::vector<float> scales_, residuals_, norms_;
 };

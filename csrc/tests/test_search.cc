@@ -104,7 +104,7 @@ void every_level_equals_a_full_sort() {
             CHECK(run(queries, passages, k, excluded, *kernels, 2) == expected);
             if (kernels->scan_bytes == nullptr) continue;
             BytePassages packed(*kernels, d);
-            packed.assign_all(passages.matrix(), 2, [](double) {});
+            packed.extend(passages.matrix(), 2, [](double) {});
             const auto bytes = FirstPass::kInt8;
             CHECK(run(queries, passages, k, excluded, *kernels, 2, bytes, &packed) == expected);
             CHECK(run(queries, passages, k, excluded, *kernels, 1, bytes) == expected);
