@@ -31,18 +31,24 @@ void require(bool holds, const char* what) {
   if (!holds) throw std::invalid_argument(what);
 }
 
+// NumPy has no bfloat16: its bits come as uint16.
+Element element_of(const py::array& array) {
+  if (array.dtype().equal(py::dtype("float32"))) return Element::kFloat32;
+  if (array.dtype().equal(py::dtype("float16"))) return Element::kFloat16;
+  require(array.dtype().equal(py::dtype("uint16")),
+          "a matrix must be float32, float16 or, for the bits of bfloat16, uint16");
+  return Element::kBFloat16;
+}
+
 Matrix borrow(const py::array& array) {
   require(array.ndim() == 2, "a matrix must have two dimensions");
-  const bool single = array.dtype().equal(py::dtype("float32"));
-  require(single || array.dtype().equal(py::dtype("float16")),
-          "a matrix must be float32 or float16");
   Matrix matrix;
   matrix.data = static_cast<const std::byte*>(array.data());
   matrix.rows = array.shape(0);
   matrix.columns = array.shape(1);
   matrix.row_stride = array.strides(0);
   matrix.column_stride = array.strides(1);
-  matrix.element = single ? Element::kFloat32 : Element::kFloat16;
+  matrix.element = element_of(array);
   return matrix;
 }
 

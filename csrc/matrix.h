@@ -1,4 +1,5 @@
-// A borrowed matrix of float32 or float16 in any memory layout, read row by row as float32.
+// A borrowed matrix of float32, float16 or bfloat16 in any memory layout, read row by row as
+// float32; all numbers of the narrower types are numbers of float32.
 #ifndef GECKO_MATRIX_H_
 #define GECKO_MATRIX_H_
 
@@ -9,7 +10,9 @@
 
 namespace gecko {
 
-enum class Element { kFloat32, kFloat16 };
+enum class Element { kFloat32, kFloat16, kBFloat16 };
+
+inline ptrdiff_t size_of(Element element) { return element == Element::kFloat32 ? 4 : 2; }
 
 // Strides are in bytes and may be 0 or negative; elements may be misaligned. The memory is only
 // read, and must stay as it is while the matrix is in use.
