@@ -115,6 +115,33 @@ void every_level_equals_a_full_sort() {
   }
 }
 
+void packed_passages_that_grew_or_were_adopted_serve_like_new_ones() {
+  for (const Kernels* kernels : available_kernels()) {
+    if (kernels->scan_bytes == nullptr) continue;
+    const int64_t d = 33;
+    const Data queries(40, d, 1), passages(333, d, 2);
+    const Found expected = oracle(queries, passages, 9, Lists(40));
+    const auto found = [&](const BytePassages& packed) {
+      return run(queries, passages, 9, Lists(40), *kernels, 2, FirstPass::kInt8, &packed);
+    };
+    BytePassages grown(*kernels, d);
+    for (const int64_t rows : {1, 2, 12, 13, 333}) {
+      Matrix first = passages.matrix();
+      first.rows = rows;
+      grown.extend(first, 2, [](double) {});
+      CHECK(grown.rows() == rows);
+    }
+    CHECK(found(grown) == expected);
+    BytePassages adopted(*kernels, d);
+    adopted.adopt(grown.rows(), grown.parts());
+    CHECK(adopted.parts().words == grown.parts().words);  // no copy
+    CHECK(found(adopted) == expected);
+    adopted.extend(passages.matrix(), 1, [](double) {});  // nothing to add, but a copy
+    CHECK(adopted.parts().words != grown.parts().words);
+    CHECK(found(adopted) == expected);
+  }
+}
+
 void quantised_rows_are_as_close_as_they_say() {
   for (const Kernels* kernels : available_kernels()) {
     if (kernels->quantise == nullptr) continue;
@@ -211,6 +238,7 @@ void a_report_that_throws_ends_the_search() {
 
 int main() {
   RUN(gecko::every_level_equals_a_full_sort);
+  RUN(gecko::packed_passages_that_grew_or_were_adopted_serve_like_new_ones);
   RUN(gecko::quantised_rows_are_as_close_as_they_say);
   RUN(gecko::equal_passages_come_in_the_order_of_their_ids);
   RUN(gecko::the_number_of_threads_changes_nothing);

@@ -65,7 +65,7 @@ def test_a_loaded_index_whose_file_is_cut_is_refused(level, path: Path, tmp_path
     Index(np.load(path), dtype=dtype).save(tmp_path / "index.gecko")
     index = Index.load(tmp_path / "index.gecko", mmap=True, dtype=dtype)
     os.truncate(tmp_path / "index.gecko", 8192)
-    with pytest.raises(InputError, match="index.gecko"):
+    with pytest.raises(InputError, match=r"index\.gecko"):
         index.search(queries(3), 2)
 
 
