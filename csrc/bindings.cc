@@ -6,11 +6,14 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <memory>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 
 #include "amx_permission.h"
 #include "dispatch.h"
+#include "mapping_guard.h"
 #include "packed.h"
 #include "parallel.h"
 #include "rows.h"
@@ -76,17 +79,62 @@ void require_pass(const Kernels& kernels, FirstPass pass, int64_t columns) {
           "the dimension is too large for the int8 pass");
 }
 
-PackedPassages pack(const py::array& passages, const std::string& level,
-                    const std::string& first_pass, int threads) {
+// No passages yet, in the one packed type that the level has.
+PackedPassages empty_passages(const std::string& level, int64_t columns) {
   const Kernels& kernels = kernels_named(level);
-  const FirstPass pass = first_pass_named(first_pass);
+  const FirstPass pass = kernels.int8 != nullptr ? FirstPass::kInt8 : FirstPass::kBFloat16;
+  require_pass(kernels, pass, columns);
+  return PackedPassages(kernels, *packed_scan(kernels, pass), columns);
+}
+
+PackedPassages pack(const py::array& passages, const std::string& level, int threads) {
   const Matrix matrix = borrow(passages);
-  require(pass != FirstPass::kFloat32, "float32 is not packed");
-  require_pass(kernels, pass, matrix.columns);
-  PackedPassages packed(kernels, *packed_scan(kernels, pass), matrix.columns);
+  PackedPassages packed = empty_passages(level, matrix.columns);
   const py::object no_progress = py::none();
   const py::gil_scoped_release no_gil;
-  packed.assign_all(matrix, thread_count(threads), reporter(no_progress));
+  packed.extend(matrix, thread_count(threads), reporter(no_progress));
+  return packed;
+}
+
+void extend(PackedPassages& packed, const py::array& passages, int threads) {
+  const Matrix matrix = borrow(passages);
+  require(matrix.columns == packed.columns() && matrix.rows >= packed.rows(),
+          "packed passages must be the first ones of the passages");
+  const py::object no_progress = py::none();
+  const py::gil_scoped_release no_gil;
+  packed.extend(matrix, thread_count(threads), reporter(no_progress));
+}
+
+// Views of what was packed, by name; they keep it alive.
+py::dict parts(const py::object& self) {
+  const auto& packed = self.cast<const PackedPassages&>();
+  const PackedPassages::Parts parts = packed.parts();
+  const auto view = [&](const auto* data, int64_t size) {
+    using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
+    return Array<T>({size}, data, self);
+  };
+  const int64_t rows = packed.padded_rows();
+  py::dict named;
+  named["words"] = view(parts.words, rows * packed.words_per_row());
+  named["offsets"] = view(parts.offsets, rows);
+  named["scales"] = view(parts.scales, rows);
+  named["residuals"] = view(parts.residuals, rows);
+  named["norms"] = view(parts.norms, rows);
+  return named;
+}
+
+PackedPassages adopt(int64_t rows, int64_t columns, const std::string& level,
+                     const Array<int32_t>& words, const Array<int32_t>& offsets,
+                     const Array<float>& scales, const Array<float>& residuals,
+                     const Array<float>& norms) {
+  require(columns >= 0 && rows >= 0, "no such shape");
+  PackedPassages packed = empty_passages(level, columns);
+  const int64_t padded = packed.padded(rows);
+  require(words.size() == padded * packed.words_per_row() && offsets.size() == padded &&
+              scales.size() == padded && residuals.size() == padded && norms.size() == padded,
+          "the parts must fit the shape");
+  require(reinterpret_cast<uintptr_t>(words.data()) % 64 == 0, "words must be aligned");
+  packed.adopt(rows, {words.data(), offsets.data(), scales.data(), residuals.data(), norms.data()});
   return packed;
 }
 
@@ -225,8 +273,17 @@ PYBIND11_MODULE(_core, module) {
       "amx_refusal", [] { return gecko::amx_permission().refusal; },
       "Why a processor's AMX may not be used; empty if it may, and where there is none.");
   py::class_<gecko::PackedPassages>(module, "PackedPassages")
-      .def_property_readonly("nbytes", &gecko::PackedPassages::bytes);
+      .def_property_readonly("nbytes", &gecko::PackedPassages::bytes)
+      .def_property_readonly("rows", &gecko::PackedPassages::rows)
+      .def("extend", &gecko::extend)
+      .def("parts", &gecko::parts);
   module.def("pack", &gecko::pack);
+  module.def("adopt", &gecko::adopt, py::keep_alive<0, 4>());  // the words stay where they are
+  py::class_<gecko::MappingGuard>(module, "MappingGuard")
+      .def(py::init([](uintptr_t begin, size_t size) {
+        return std::make_unique<gecko::MappingGuard>(reinterpret_cast<const void*>(begin), size);
+      }))
+      .def_property_readonly("tripped", &gecko::MappingGuard::tripped);
   module.def("measure_norms", &gecko::py_measure_norms);
   module.def("score_pairs", &gecko::py_score_pairs);
   module.def("search", &gecko::py_search);

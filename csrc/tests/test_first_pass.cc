@@ -61,7 +61,7 @@ void for_each_packed_scan(Check check) {
 
 PackedPassages pack(const Data& passages, const Kernels& kernels, const PackedScan& scan) {
   PackedPassages packed(kernels, scan, passages.columns);
-  packed.assign_all(passages.matrix(), 2, [](double) {});
+  packed.extend(passages.matrix(), 2, [](double) {});
   return packed;
 }
 

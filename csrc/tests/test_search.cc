@@ -31,13 +31,43 @@ void every_level_equals_a_full_sort() {
               const PackedScan* scan = packed_scan(*kernels, pass);
               if (scan == nullptr) continue;
               PackedPassages packed(*kernels, *scan, d);
-              packed.assign_all(passages.matrix(), 2, [](double) {});
+              packed.extend(passages.matrix(), 2, [](double) {});
               CHECK(run(queries, passages, k, excluded, *kernels, 2, pass, &packed) == expected);
               CHECK(run(queries, passages, k, excluded, *kernels, 1, pass) == expected);
             }
           }
         }
       }
+    }
+  }
+}
+
+void packed_passages_that_grew_or_were_adopted_serve_like_new_ones() {
+  const int64_t d = 33;
+  const Data queries(40, d, 1), passages(333, d, 2);
+  const Found expected = oracle(queries, passages, 9, Lists(40));
+  for (const Kernels* kernels : levels_under_test()) {
+    for (const FirstPass pass : {FirstPass::kInt8, FirstPass::kBFloat16}) {
+      const PackedScan* scan = packed_scan(*kernels, pass);
+      if (scan == nullptr) continue;
+      const auto found = [&](const PackedPassages& packed) {
+        return run(queries, passages, 9, Lists(40), *kernels, 2, pass, &packed);
+      };
+      PackedPassages grown(*kernels, *scan, d);
+      for (const int64_t rows : {1, 2, 12, 13, 333}) {
+        Matrix first = passages.matrix();
+        first.rows = rows;
+        grown.extend(first, 2, [](double) {});
+        CHECK(grown.rows() == rows);
+      }
+      CHECK(found(grown) == expected);
+      PackedPassages adopted(*kernels, *scan, d);
+      adopted.adopt(grown.rows(), grown.parts());
+      CHECK(adopted.parts().words == grown.parts().words);  // no copy
+      CHECK(found(adopted) == expected);
+      adopted.extend(passages.matrix(), 1, [](double) {});  // nothing to add, but a copy
+      CHECK(adopted.parts().words != grown.parts().words);
+      CHECK(found(adopted) == expected);
     }
   }
 }
@@ -159,6 +189,7 @@ void a_report_that_throws_ends_the_search() {
 
 int main() {
   RUN(gecko::every_level_equals_a_full_sort);
+  RUN(gecko::packed_passages_that_grew_or_were_adopted_serve_like_new_ones);
   RUN(gecko::rounded_rows_are_as_close_as_they_say);
   RUN(gecko::equal_passages_come_in_the_order_of_their_ids);
   RUN(gecko::the_number_of_threads_changes_nothing);

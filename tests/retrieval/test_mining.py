@@ -1,7 +1,12 @@
 """mine_negatives against the filters written out one by one."""
 
+import warnings
+
 import numpy as np
 import pytest
+import torch
+from datasets import Dataset
+from sentence_transformers.util import dot_score, mine_hard_negatives, pairwise_dot_score
 
 from gecko_kedro.errors import InputError
 from gecko_kedro.retrieval import Index, mine_negatives
@@ -79,19 +84,63 @@ def test_a_positive_that_is_not_in_the_index_is_refused():
         mine(positives=[[400]] * 30)
 
 
-def test_the_filters_are_those_of_sentence_transformers():
-    """The masks of its ``mine_hard_negatives``, written out, on options that both have."""
-    margin, lowest = 0.3, -0.2
-    positives = [[row] for row in range(30)]
-    mined = mine(
-        positives=positives, relative_margin=margin, min_score=lowest, strategy="top", k=399
-    )
-    scores = QUERIES @ PASSAGES.T
+def test_a_relative_margin_lowers_the_limit_of_a_negative_positive_too():
+    passages = np.float32([[-0.5], [-0.45], [-0.55], [-0.7]])
+    mined = mine_negatives(
+        Index(passages), np.float32([[1.0]]), [[0]],
+        k=3, n_negatives=3, strategy="top", seed=0, relative_margin=0.2,
+    )  # fmt: skip
+    assert mined.ids.tolist() == [[3, -1, -1]]  # at most -0.6
+    assert mined.counts["within_relative_margin"] == 2
+
+
+class Encoder:
+    """What sentence_transformers asks of a model: here texts are numbers of rows."""
+
+    device = torch.device("cpu")
+
+    def encode_query(self, texts, **_):
+        return QUERIES[[int(text) for text in texts]]
+
+    def encode_document(self, texts, **_):
+        return PASSAGES[[int(text) for text in texts]]
+
+    similarity = staticmethod(dot_score)
+    similarity_pairwise = staticmethod(pairwise_dot_score)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"relative_margin": 0.3},
+        {"absolute_margin": 0.1, "min_score": -0.2},
+        {"max_score": 0.6, "min_score": 0.1, "relative_margin": -1.0},
+        {"absolute_margin": -0.2, "relative_margin": -0.4},
+    ],
+    ids=str,
+)
+def test_sentence_transformers_mines_the_same(level, options):
+    """Its ``mine_hard_negatives`` with the strategy "top", on the options that both have."""
+    n_negatives, pairs = 4, [(row, text) for row in range(30) for text in POSITIVES[row]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what it imports
+        theirs = mine_hard_negatives(
+            Dataset.from_dict(
+                {"query": [str(q) for q, _ in pairs], "positive": [str(p) for _, p in pairs]}
+            ),
+            Encoder(),
+            corpus=[str(row) for row in range(len(PASSAGES))],
+            range_min=0, range_max=100, num_negatives=n_negatives, sampling_strategy="top",
+            output_format="labeled-list", verbose=False, **options,
+        )  # fmt: skip
+    expected: dict[int, list[int]] = {}
+    for row in theirs:
+        texts, labels = row["positive"], row["labels"]
+        negatives = [int(t) for t, label in zip(texts, labels, strict=True) if not label]
+        expected[int(row["query"])] = negatives
+    mined = mine(strategy="top", n_negatives=n_negatives, k=100, **options)
+    assert expected
     for row in range(30):
-        kept = scores[row].copy()
-        positive = kept[row]
-        kept[row] = -np.inf
-        kept[kept > positive * (1 - margin)] = -np.inf
-        kept[kept < lowest] = -np.inf
-        expected = [i for i in np.argsort(-kept)[:5] if kept[i] > -np.inf]
-        assert [i for i in mined.ids[row] if i >= 0] == expected
+        ours = [i for i in mined.ids[row].tolist() if i >= 0]
+        assert ours == expected.get(row, [])

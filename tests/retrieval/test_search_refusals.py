@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -20,6 +21,25 @@ def test_a_number_that_cannot_be_scored_is_refused_with_its_row(bad):
         Index(vectors)
     with pytest.raises(InputError, match="queries, row 41234"):
         Index(np.zeros((3, 64), dtype=np.float32)).search(vectors, 1)
+
+
+@pytest.mark.parametrize("element", [np.float16, ml_dtypes.bfloat16, np.float32, np.float64])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_number_that_cannot_be_scored_is_refused_in_any_type(level, element, bad):
+    vectors = np.zeros((50, 33), dtype=element)
+    vectors[49, 32] = bad
+    with pytest.raises(InputError, match="vectors, row 49"):
+        Index(vectors)
+    with pytest.raises(InputError, match="queries, row 49"):
+        Index(np.zeros((3, 33), dtype=np.float32)).search(vectors, 1)
+
+
+@pytest.mark.parametrize("stored_as", ["float16", "bfloat16"])
+def test_stored_as_is_for_bits_of_bfloat16_alone(stored_as):
+    with pytest.raises(InputError, match="stored_as"):
+        Index(np.zeros((2, 2), dtype=np.float32), stored_as=stored_as)
+    with pytest.raises(InputError, match="uint16"):
+        Index(np.zeros((2, 2), dtype=np.uint16))
 
 
 @pytest.mark.parametrize(
@@ -43,14 +63,17 @@ def test_arguments_that_do_not_fit_are_refused():
         index.search(queries, 1, exclude=[[0]])
     with pytest.raises(InputError, match="dtype"):
         Index(queries, dtype="int4")
+    with pytest.raises(InputError, match="margin"):
+        Index(queries, margin="small")
     for ids in ([[0]], [[0], [3]], [0, 1]):
         with pytest.raises(InputError, match="2 rows of ids below 3"):
             index.score_pairs(queries, ids)
 
 
-def test_an_int8_pass_that_the_level_lacks_is_refused(level):
-    index = Index(np.ones((3, 4), dtype=np.float32), dtype="int8")
-    if levels.has_bytes(level):
+@pytest.mark.parametrize("dtype", ["int8", "bfloat16"])
+def test_a_first_pass_that_the_level_lacks_is_refused(level, dtype):
+    index = Index(np.ones((3, 4), dtype=np.float32), dtype=dtype)
+    if levels.packed_type(level) == dtype:
         assert index.search(np.ones((1, 4), dtype=np.float32), 1).ids.tolist() == [[0]]
         return
     with pytest.raises(InputError, match=f"at level {level}"):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gecko_kedro.retrieval.exclusions import Exclusions
-from gecko_kedro.retrieval.vectors import block
+from gecko_kedro.retrieval.vectors import block, widen
 
 Ids = NDArray[np.integer[Any]]
 LANES = 32
@@ -47,7 +47,7 @@ def score_pairs(queries: NDArray[Any], passages: NDArray[Any], ids: Ids) -> NDAr
     rows, columns = np.nonzero(ids >= 0)
     for at in range(0, len(rows), _PAIRS_AT_ONCE):
         row, column = rows[at : at + _PAIRS_AT_ONCE], columns[at : at + _PAIRS_AT_ONCE]
-        left, right = queries[row].astype(np.float32), passages[ids[row, column]].astype(np.float32)
+        left, right = widen(queries[row]), widen(passages[ids[row, column]])
         scores[row, column] = exact_scores(left, right)
     return scores
 

@@ -1,7 +1,10 @@
 """The index: exact inner-product top-k with one definition of score and order for every backend."""
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -11,9 +14,12 @@ from numpy.typing import NDArray
 from gecko_kedro.errors import InputError
 from gecko_kedro.retrieval import fallback
 from gecko_kedro.retrieval.exclusions import Exclusions
-from gecko_kedro.retrieval.levels import PORTABLE, extension, level_for, packed_types, simd_level
-from gecko_kedro.retrieval.vectors import as_matrix, measure_norms
+from gecko_kedro.retrieval.index_file import ROWS_AT_ONCE, Parts, read_index, write_index
+from gecko_kedro.retrieval.levels import PORTABLE, extension, level_for, packed_type, simd_level
+from gecko_kedro.retrieval.mapping import MappedFile
+from gecko_kedro.retrieval.vectors import GrowingRows, as_matrix, measure_norms, name_of_type
 
+logger = logging.getLogger(__name__)
 _MANY_QUERIES = 64
 _LARGEST_BYTE_DIMENSION = 65536  # beyond it, sums of products of bytes leave 32 bits
 ReportProgress = Callable[[float], bool | None]
@@ -39,24 +45,44 @@ class SearchCancelled(RuntimeError):
 class Index:
     """Passages ready to be searched by inner product, exactly.
 
-    vectors: (n, d) float16, float32 or float64 (rounded to float32), in any memory layout, also a
-    read-only memory map; kept by reference, so it must not change while the index lives.
+    vectors: (n, d) float16, bfloat16, float32 or float64 (rounded to float32): a NumPy array in any
+    memory layout, also a read-only memory map, an array of ml_dtypes, or a torch tensor (which is
+    copied if it is not on the CPU). Kept by reference, so it must not change while the index lives.
     dtype: number type of the first pass, which never changes a result: ``"float32"`` reads the
     vectors as they are; ``"int8"`` packs them at the first search into a quarter of float32's
     memory and ``"bfloat16"`` into half of it (a memory map is not packed but rounded as it is read,
-    at each search); ``"auto"`` takes int8, or else bfloat16, where the machine has instructions for
-    it and enough is searched, else float32.
+    at each search); ``"auto"`` takes int8 where the machine has instructions for it and enough is
+    searched, else float32.
     margin: ``"certified"`` keeps every passage that can be among the best by a bound of the first
     pass's error that always holds. ``"statistical"`` reckons with six standard deviations of that
     error instead, as if the roundings of components were independent of the vectors: faster, and
     not certified, since a passage may, very rarely, be missed (``SearchResult.certified`` is then
     False). It makes no difference to a first pass in float32.
+    stored_as: ``"bfloat16"`` where ``vectors``, such as a memory map, has dtype uint16 and holds
+    the bits of bfloat16, for which NumPy has no type.
 
     Raises InputError for another shape or type, and for NaN, infinity or a norm above 1e18, with
-    the row number.
+    the row number; every method raises it where the file of a memory map was cut short.
     """
 
-    def __init__(self, vectors: Any, *, dtype: str = "auto", margin: str = "certified") -> None:
+    def __init__(
+        self,
+        vectors: Any,
+        *,
+        dtype: str = "auto",
+        margin: str = "certified",
+        stored_as: str | None = None,
+    ) -> None:
+        where = "retrieval.Index, vectors"
+        matrix = as_matrix(vectors, where, stored_as=stored_as)
+        file = MappedFile.behind(matrix)
+        with nullcontext() if file is None else file.reading():
+            norms = measure_norms(matrix, where)
+        self._set(matrix, norms, dtype, margin)
+
+    def _set(
+        self, vectors: NDArray[Any], norms: NDArray[np.float32], dtype: str, margin: str
+    ) -> None:
         if dtype not in ("auto", "float32", "int8", "bfloat16"):
             raise InputError(
                 "retrieval.Index, dtype",
@@ -71,13 +97,98 @@ class Index:
                 got=margin,
                 fix="Leave it out for results that are exact on every input.",
             )
-        self.vectors = as_matrix(vectors, "retrieval.Index, vectors")
-        self._norms = measure_norms(self.vectors, "retrieval.Index, vectors")
-        self._dtype = dtype
         self._margin = margin
-        self._mapped = isinstance(vectors, np.memmap)
+        self.vectors, self._norms, self._dtype = vectors, norms, dtype
+        self._file = MappedFile.behind(vectors)
+        self._growing: tuple[GrowingRows, GrowingRows] | None = None
         self._searches = 0
-        self._packed: dict[tuple[str, str], Any] = {}
+        self._packed: dict[str, Any] = {}
+
+    @classmethod
+    def load(
+        cls,
+        path: Path | str,
+        *,
+        mmap: bool = False,
+        dtype: str = "auto",
+        margin: str = "certified",
+    ) -> "Index":
+        """The index that ``save`` wrote.
+
+        mmap: use vectors and packed passages from disk instead of reading them into memory; then
+        only the header is checked against its checksum, otherwise everything.
+        A packed form of another instruction set is left out, with a log line, and passages are
+        packed again when it pays.
+        Raises InputError for a file that is no index, of another format version, cut or damaged.
+        """
+        stored = read_index(Path(path), mmap=mmap)
+        index = cls.__new__(cls)
+        index._set(stored.vectors, stored.norms, dtype, margin)
+        level = level_for(dtype)
+        core = extension(level)
+        if core is not None and stored.level == level:
+            rows, columns = stored.vectors.shape
+            index._packed[level] = core.adopt(rows, columns, level, *stored.packed)
+        elif stored.level is not None:
+            logger.info("%s: packed for %s, not for %s: packing anew", path, stored.level, level)
+        return index
+
+    def save(self, path: Path | str) -> None:
+        """Write vectors, norms and, where the machine has instructions for it, the packed form.
+
+        The file (docs/retrieval.md) appears whole or not at all. Passages not yet packed are packed
+        block by block, so this also makes, of a memory map larger than memory, an index that
+        ``load(..., mmap=True)`` scans in a quarter of the reads.
+        Raises InputError where ``path`` cannot be written.
+        """
+        level = level_for(self._dtype)
+        core = extension(level)
+        blocks: Iterable[Parts] | None = None
+        if level in self._packed:
+            blocks = [self._packed[level].parts()]
+        elif core is not None and self._can_pack(level):
+            starts = range(0, len(self), ROWS_AT_ONCE)
+            rows = (self.vectors[start : start + ROWS_AT_ONCE] for start in starts)
+            blocks = (core.pack(some, level, 0).parts() for some in rows)
+        with self._reading():
+            write_index(
+                Path(path), vectors=self.vectors, norms=self._norms,
+                level=None if blocks is None else level, packed=blocks or (),
+            )  # fmt: skip
+
+    def add(self, vectors: Any, *, stored_as: str | None = None) -> NDArray[np.int64]:
+        """Take up more passages -> their ids (m,), which go on from ``len(self)``.
+
+        vectors: (m, d) of the number type of the index. Packed passages are extended, not packed
+        again. The first call copies the vectors, later ones seldom: room grows by half. Not while
+        another thread searches.
+        Raises InputError as the constructor does, and where the index reads a memory map.
+        """
+        where = "retrieval.Index.add"
+        rows = as_matrix(vectors, f"{where}, vectors", stored_as=stored_as)
+        if self._file is not None:
+            raise InputError(
+                where,
+                expected="an index in memory",
+                got="an index of a memory-mapped file",
+                fix="Append to the file and open it again, or load the index without mmap.",
+            )
+        kind = name_of_type(self.vectors)
+        if rows.shape[1] != self.dimension or name_of_type(rows) != kind:
+            raise InputError(
+                f"{where}, vectors",
+                expected=f"{self.dimension} columns of {kind}, like the index",
+                got=f"shape {rows.shape} of {name_of_type(rows)}",
+                fix="Convert the vectors first: rounding them here would go unseen.",
+            )
+        norms = measure_norms(rows, f"{where}, vectors")
+        first = len(self)
+        if self._growing is None:
+            self._growing = GrowingRows(self.vectors), GrowingRows(self._norms)
+        self.vectors, self._norms = self._growing[0].append(rows), self._growing[1].append(norms)
+        for packed in self._packed.values():
+            packed.extend(self.vectors, 0)
+        return np.arange(first, len(self))
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -105,10 +216,11 @@ class Index:
             )
         level = simd_level()
         core = extension(level)
-        if core is None:
-            return fallback.score_pairs(rows, self.vectors, wanted)
-        scores: NDArray[np.float32] = core.score_pairs(rows, self.vectors, wanted, level)
-        return scores
+        with self._reading():
+            if core is None:
+                return fallback.score_pairs(rows, self.vectors, wanted)
+            scores: NDArray[np.float32] = core.score_pairs(rows, self.vectors, wanted, level)
+            return scores
 
     def search(
         self,
@@ -142,23 +254,40 @@ class Index:
         norms = measure_norms(rows, f"{where}, queries")
         excluded = Exclusions.checked(exclude, rows.shape[0])
         poll = None if progress is None else _cancellable(progress)
+        if self._file is not None:
+            poll = self._file.checking(poll)
+        self._searches += 1
+        with self._reading():
+            return self._search(rows, norms, k, excluded=excluded, threads=threads, poll=poll)
+
+    def _search(
+        self,
+        rows: NDArray[Any],
+        norms: NDArray[np.float32],
+        k: int,
+        *,
+        excluded: Exclusions,
+        threads: int | None,
+        poll: Callable[[float], None] | None,
+    ) -> SearchResult:
         level = level_for(self._dtype)
         core = extension(level)
-        self._searches += 1
         first_pass = self._first_pass(level, len(rows))
-        certified = self._margin == "certified" or first_pass == "float32"
         if core is None:
-            found = fallback.search(
+            return SearchResult(*fallback.search(
                 rows, self.vectors, query_norms=norms, passage_norms=self._norms,
                 k=k, exclude=excluded, poll=poll,
-            )  # fmt: skip
-        else:
-            found = core.search(
-                rows, norms, self.vectors, self._norms, k, excluded.offsets, excluded.ids,
-                level, first_pass, self._pack(core, level, first_pass, threads), certified,
-                threads or 0, poll,
-            )  # fmt: skip
-        return SearchResult(*found, certified=certified)
+            ))  # fmt: skip
+        certified = self._margin == "certified" or first_pass == "float32"
+        packed = None if first_pass == "float32" else self._pack(core, level, threads)
+        scores, ids = core.search(
+            rows, norms, self.vectors, self._norms, k, excluded.offsets, excluded.ids,
+            level, first_pass, packed, certified, threads or 0, poll,
+        )  # fmt: skip
+        return SearchResult(scores, ids, certified)
+
+    def _reading(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._file is None else self._file.reading()
 
     def _checked_queries(self, queries: Any, where: str) -> NDArray[Any]:
         rows = as_matrix(queries, f"{where}, queries")
@@ -173,14 +302,11 @@ class Index:
 
     def _first_pass(self, level: str, n_queries: int) -> str:
         """The number type of the first pass; refuses a ``dtype`` that ``level`` does not have."""
-        types = packed_types(level)
-        if self.dimension > _LARGEST_BYTE_DIMENSION:
-            types = tuple(name for name in types if name != "int8")
-        if self._dtype not in ("auto", "float32", *types):
+        packed = packed_type(level) if self._can_pack(level) else None
+        if self._dtype not in ("auto", "float32", packed):
             raise InputError(
                 "retrieval.Index, dtype",
-                expected=f"{', '.join(('float32', *types))} or auto at level {level} and dimension "
-                f"{self.dimension}",
+                expected=f"'float32' or 'auto' at level {level} and dimension {self.dimension}",
                 got=self._dtype,
                 fix="Leave dtype out: 'auto' takes the fastest type that this machine has.",
             )
@@ -188,18 +314,22 @@ class Index:
             return self._dtype
         # Packing costs about as much as three searches with few queries in float32, which read the
         # vectors once whatever their number. A memory map is rounded anew each time.
-        pays = n_queries >= _MANY_QUERIES or (self._searches > 3 and not self._mapped)
-        possible = types and level != PORTABLE  # which has them for the sake of tests
-        return types[0] if possible and pays else "float32"
+        pays = n_queries >= _MANY_QUERIES or (self._searches > 3 and self._file is None)
+        return packed if packed and (pays or level in self._packed) else "float32"
 
-    def _pack(self, core: ModuleType, level: str, first_pass: str, threads: int | None) -> Any:
-        """The passages rounded for ``level``, made once; None for float32 and a memory map."""
-        if self._mapped or first_pass == "float32":
-            return None
-        if (level, first_pass) not in self._packed:
-            packed = core.pack(self.vectors, level, first_pass, threads or 0)
-            self._packed = {(level, first_pass): packed}
-        return self._packed[level, first_pass]
+    def _can_pack(self, level: str) -> bool:
+        """Whether packing for ``level`` is possible and, unless it was asked for, worth while."""
+        packed = packed_type(level)
+        if packed is None or (packed == "int8" and self.dimension > _LARGEST_BYTE_DIMENSION):
+            return False
+        # The portable level has int8 for the sake of tests.
+        return self._dtype == packed or (self._dtype == "auto" and level != PORTABLE)
+
+    def _pack(self, core: ModuleType, level: str, threads: int | None) -> Any:
+        """The passages rounded for ``level``, made once; None for a mere memory map."""
+        if level not in self._packed and self._file is None:
+            self._packed[level] = core.pack(self.vectors, level, threads or 0)
+        return self._packed.get(level)
 
 
 def _cancellable(progress: ReportProgress) -> Callable[[float], None]:

@@ -44,18 +44,19 @@ def level_for(dtype: str) -> str:
     ``amx-int8`` has none in bfloat16, ``amx-bf16`` has.
     """
     level = simd_level()
-    if dtype in packed_types(level) or os.environ.get(VARIABLE, "").strip():
+    wanted = dtype in ("int8", "bfloat16") and packed_type(level) != dtype
+    if not wanted or os.environ.get(VARIABLE, "").strip():
         return level
-    return next((other for other in available_levels() if dtype in packed_types(other)), level)
+    return next((other for other in available_levels() if packed_type(other) == dtype), level)
 
 
-def packed_types(level: str) -> tuple[str, ...]:
-    """The number types besides float32 in which ``level`` has a first pass, fastest first."""
+def packed_type(level: str) -> str | None:
+    """The number type, besides float32, in which ``level`` has a first pass, if it has one."""
     core = extension(level)
     if core is None:
-        return ()
+        return None
     types = {"int8": core.byte_levels(), "bfloat16": core.bfloat16_levels()}
-    return tuple(name for name, levels in types.items() if level in levels)
+    return next((name for name, levels in types.items() if level in levels), None)
 
 
 def extension(level: str) -> ModuleType | None:
@@ -65,7 +66,7 @@ def extension(level: str) -> ModuleType | None:
 
 def has_bytes(level: str) -> bool:
     """Whether ``level`` has a first pass in int8."""
-    return "int8" in packed_types(level)
+    return packed_type(level) == "int8"
 
 
 @cache

@@ -54,8 +54,8 @@ def mine_negatives(
     rank_window (first, end): ranks from 0 among the candidates, ``first`` included, ``end`` not.
     max_score, min_score: refuse a score above or below.
     absolute_margin: refuse a score above (lowest score of the query's positives) - margin.
-    relative_margin: refuse a score above (that) * (1 - margin); 0.05 keeps what has at most 95 %
-    (Moreira et al. 2024, NV-Retriever, "TopK-PercPos").
+    relative_margin: refuse a score above (that) - |that| * margin; 0.05 keeps what has at most 95 %
+    of a positive score (Moreira et al. 2024, NV-Retriever, "TopK-PercPos").
     strategy, seed, query_ids: see ``sample_negatives``; query_ids default to the rows' numbers.
 
     A query without positives passes both margins. Nothing fills up a row that comes out short.
@@ -140,5 +140,7 @@ def _refusals(
     if absolute_margin is not None:
         refused["within_absolute_margin"] = exact > positive[:, None] - absolute_margin
     if relative_margin is not None:
-        refused["within_relative_margin"] = exact > positive[:, None] * (1 - relative_margin)
+        known = np.where(np.isfinite(positive), positive, 0.0)
+        limit = positive - np.abs(known) * relative_margin
+        refused["within_relative_margin"] = exact > limit[:, None]
     return refused

@@ -1,5 +1,6 @@
 """Checks at the border: what comes in as vectors is a finite float matrix, or is refused."""
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -14,17 +15,83 @@ _BLOCK_BYTES = 8 << 20
 _ROUND_UP = np.float32(1 + 2.0**-22)
 
 
-def as_matrix(vectors: Any, where: str) -> NDArray[Any]:
-    """``vectors`` as a 2-D NumPy array, without a copy where it is one of float16 or float32."""
-    matrix = np.asarray(vectors)
-    if matrix.ndim != 2 or matrix.dtype.type not in _ACCEPTED or not matrix.dtype.isnative:
+def as_matrix(vectors: Any, where: str, *, stored_as: str | None = None) -> NDArray[Any]:
+    """``vectors`` as a 2-D NumPy array, without a copy where it is one of 16 or 32 bits.
+
+    NumPy has no bfloat16: those numbers (of a torch tensor, an array of ml_dtypes, or an array of
+    uint16 with ``stored_as="bfloat16"``) come back as their bits, uint16, which ``widen`` reads.
+    """
+    matrix, bits = _as_array(vectors)
+    if stored_as is not None:
+        if stored_as != "bfloat16" or (matrix.dtype != np.uint16):
+            raise InputError(
+                f"{where}, stored_as",
+                expected="'bfloat16' with a matrix of uint16",
+                got=f"{stored_as!r} with a matrix of {matrix.dtype}",
+                fix="Leave it out for other numbers than the bare bits of bfloat16.",
+            )
+        bits = True
+    accepted = bits or matrix.dtype.type in _ACCEPTED
+    if matrix.ndim != 2 or not accepted or not matrix.dtype.isnative:
         raise InputError(
             where,
-            expected="a matrix (rows, dimension) of float16, float32 or float64",
+            expected="a matrix (rows, dimension) of float16, bfloat16, float32 or float64",
             got=f"shape {matrix.shape} of {matrix.dtype}",
             fix="Give one row per text, converted with .astype('float32').",
         )
     return matrix.astype(np.float32) if matrix.dtype == np.float64 else matrix
+
+
+def _as_array(vectors: Any) -> tuple[NDArray[Any], bool]:
+    """Whatever holds numbers as an array, and whether these are the bits of bfloat16."""
+    if is_tensor(vectors):
+        import torch
+
+        tensor = vectors.detach().cpu()
+        if tensor.dtype == torch.bfloat16:
+            return tensor.view(torch.uint16).numpy(), True
+        return tensor.numpy(), False
+    array = np.asarray(vectors)
+    if array.dtype.name == "bfloat16":  # registered by ml_dtypes
+        return array.view(np.uint16), True
+    return array, False
+
+
+def is_tensor(vectors: Any) -> bool:
+    """Whether this is a tensor of torch, which need not be imported to know."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(vectors, torch.Tensor)
+
+
+def widen(numbers: NDArray[Any]) -> NDArray[np.float32]:
+    """Stored numbers of any kind as float32, exactly; no copy of what is float32 already."""
+    if numbers.dtype == np.uint16:
+        bits = numbers.astype(np.uint32) << 16
+        return bits.view(np.float32)
+    return numbers.astype(np.float32, copy=False)
+
+
+def name_of_type(matrix: NDArray[Any]) -> str:
+    """What the numbers of a matrix of ``as_matrix`` are called."""
+    return "bfloat16" if matrix.dtype == np.uint16 else str(matrix.dtype)
+
+
+class GrowingRows:
+    """Rows in one piece of memory, which grows by half when it is full."""
+
+    def __init__(self, rows: NDArray[Any]) -> None:
+        self._memory, self._used = rows, len(rows)
+
+    def append(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """All rows so far, the new ones last."""
+        first, self._used = self._used, self._used + len(rows)
+        if self._used > len(self._memory):
+            size = max(self._used, first + first // 2)
+            larger = np.empty((size, *rows.shape[1:]), dtype=rows.dtype)
+            larger[:first] = self._memory[:first]
+            self._memory = larger
+        self._memory[first : self._used] = rows
+        return self._memory[: self._used]
 
 
 def rows_in_block(dimension: int) -> int:
@@ -34,7 +101,7 @@ def rows_in_block(dimension: int) -> int:
 
 def block(matrix: NDArray[Any], start: int, stop: int) -> NDArray[np.float32]:
     """Rows ``start`` to ``stop`` as C-contiguous float32; a copy only where needed."""
-    return np.ascontiguousarray(matrix[start:stop], dtype=np.float32)
+    return np.ascontiguousarray(widen(matrix[start:stop]))
 
 
 def measure_norms(matrix: NDArray[Any], where: str) -> NDArray[np.float32]:
