@@ -30,10 +30,13 @@ class SearchResult:
     """The best ``k`` passages of each query, best first; padded with -inf and -1.
 
     scores: (q, k) float32; ids: (q, k) int64, row numbers of the index.
+    recall: share of the exact best that the route finds: 1 for an exact one, measured on a sample
+    by an approximate one, None where it was not measured.
     """
 
     scores: NDArray[np.float32]
     ids: NDArray[np.int64]
+    recall: float | None = None
 
 
 class SearchCancelled(RuntimeError):
@@ -173,7 +176,7 @@ class Index:
         Raises InputError for shapes or ids that do not fit, NaN and infinity.
         """
         where = "retrieval.Index.score_pairs"
-        rows = self._checked_queries(queries, where)
+        rows = self.checked_queries(queries, where)
         wanted = np.ascontiguousarray(ids, dtype=np.int64)
         if wanted.ndim != 2 or len(wanted) != len(rows) or np.any(wanted >= len(self)):
             raise InputError(
@@ -211,7 +214,7 @@ class Index:
         Raises InputError for a wrong shape, NaN or infinity (with the row number), or ``k`` < 0.
         """
         where = "retrieval.Index.search"
-        rows = self._checked_queries(queries, where)
+        rows = self.checked_queries(queries, where)
         if k < 0 or (threads is not None and threads < 1):
             raise InputError(
                 where,
@@ -221,14 +224,15 @@ class Index:
             )
         norms = measure_norms(rows, f"{where}, queries")
         excluded = Exclusions.checked(exclude, rows.shape[0])
-        poll = None if progress is None else _cancellable(progress)
+        poll = None if progress is None else cancellable(progress)
         if self._file is not None:
             poll = self._file.checking(poll)
         self._searches += 1
         with self._reading():
-            return SearchResult(
-                *self._search(rows, norms, k, excluded=excluded, threads=threads, poll=poll)
+            scores, ids = self._search(
+                rows, norms, k, excluded=excluded, threads=threads, poll=poll
             )
+        return SearchResult(scores, ids, recall=1.0)
 
     def _search(
         self,
@@ -258,7 +262,8 @@ class Index:
     def _reading(self) -> AbstractContextManager[None]:
         return nullcontext() if self._file is None else self._file.reading()
 
-    def _checked_queries(self, queries: Any, where: str) -> NDArray[Any]:
+    def checked_queries(self, queries: Any, where: str) -> NDArray[Any]:
+        """``queries`` as ``as_matrix`` gives them; InputError for another number of columns."""
         rows = as_matrix(queries, f"{where}, queries")
         if rows.shape[1] != self.dimension:
             raise InputError(
@@ -300,7 +305,9 @@ class Index:
         return self._packed.get(level)
 
 
-def _cancellable(progress: ReportProgress) -> Callable[[float], None]:
+def cancellable(progress: ReportProgress) -> Callable[[float], None]:
+    """``progress`` as a function that raises SearchCancelled instead of returning False."""
+
     def poll(share: float) -> None:
         if progress(share) is False:
             raise SearchCancelled(f"cancelled by the progress callback at {share:.0%}")
