@@ -30,12 +30,15 @@ class SearchResult:
     """The best ``k`` passages of each query, best first; padded with -inf and -1.
 
     scores: (q, k) float32; ids: (q, k) int64, row numbers of the index. certified: whether these
-    are surely the best, as they always are unless the index has a statistical margin.
+    are surely the best, as they always are of an exact route without a statistical margin.
+    recall: share of the exact best that the route finds: 1 for a certified one, measured on a
+    sample by an approximate one, None where it was not measured.
     """
 
     scores: NDArray[np.float32]
     ids: NDArray[np.int64]
     certified: bool = True
+    recall: float | None = None
 
 
 class SearchCancelled(RuntimeError):
@@ -205,7 +208,7 @@ class Index:
         Raises InputError for shapes or ids that do not fit, NaN and infinity.
         """
         where = "retrieval.Index.score_pairs"
-        rows = self._checked_queries(queries, where)
+        rows = self.checked_queries(queries, where)
         wanted = np.ascontiguousarray(ids, dtype=np.int64)
         if wanted.ndim != 2 or len(wanted) != len(rows) or np.any(wanted >= len(self)):
             raise InputError(
@@ -243,7 +246,7 @@ class Index:
         Raises InputError for a wrong shape, NaN or infinity (with the row number), or ``k`` < 0.
         """
         where = "retrieval.Index.search"
-        rows = self._checked_queries(queries, where)
+        rows = self.checked_queries(queries, where)
         if k < 0 or (threads is not None and threads < 1):
             raise InputError(
                 where,
@@ -253,7 +256,7 @@ class Index:
             )
         norms = measure_norms(rows, f"{where}, queries")
         excluded = Exclusions.checked(exclude, rows.shape[0])
-        poll = None if progress is None else _cancellable(progress)
+        poll = None if progress is None else cancellable(progress)
         if self._file is not None:
             poll = self._file.checking(poll)
         self._searches += 1
@@ -274,22 +277,24 @@ class Index:
         core = extension(level)
         first_pass = self._first_pass(level, len(rows))
         if core is None:
-            return SearchResult(*fallback.search(
+            scores, ids = fallback.search(
                 rows, self.vectors, query_norms=norms, passage_norms=self._norms,
                 k=k, exclude=excluded, poll=poll,
-            ))  # fmt: skip
+            )  # fmt: skip
+            return SearchResult(scores, ids, recall=1.0)
         certified = self._margin == "certified" or first_pass == "float32"
         packed = None if first_pass == "float32" else self._pack(core, level, threads)
         scores, ids = core.search(
             rows, norms, self.vectors, self._norms, k, excluded.offsets, excluded.ids,
             level, first_pass, packed, certified, threads or 0, poll,
         )  # fmt: skip
-        return SearchResult(scores, ids, certified)
+        return SearchResult(scores, ids, certified, recall=1.0 if certified else None)
 
     def _reading(self) -> AbstractContextManager[None]:
         return nullcontext() if self._file is None else self._file.reading()
 
-    def _checked_queries(self, queries: Any, where: str) -> NDArray[Any]:
+    def checked_queries(self, queries: Any, where: str) -> NDArray[Any]:
+        """``queries`` as ``as_matrix`` gives them; InputError for another number of columns."""
         rows = as_matrix(queries, f"{where}, queries")
         if rows.shape[1] != self.dimension:
             raise InputError(
@@ -332,7 +337,9 @@ class Index:
         return self._packed.get(level)
 
 
-def _cancellable(progress: ReportProgress) -> Callable[[float], None]:
+def cancellable(progress: ReportProgress) -> Callable[[float], None]:
+    """``progress`` as a function that raises SearchCancelled instead of returning False."""
+
     def poll(share: float) -> None:
         if progress(share) is False:
             raise SearchCancelled(f"cancelled by the progress callback at {share:.0%}")
