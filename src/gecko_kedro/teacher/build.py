@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gecko_kedro.teacher.lexical import NAME, LexicalTeacher
+from gecko_kedro.teacher.protocol import Teacher
 from gecko_kedro.teacher.settings import TeacherSettings
 from gecko_kedro.teacher.store import ResponseStore
 from gecko_kedro.teacher.stored import StoredTeacher
@@ -12,8 +13,10 @@ STORE_NAME = "responses.sqlite"
 
 
 def teacher_name(settings: TeacherSettings) -> str:
-    """What the teacher is called in cards and reports; ``settings.backend`` has one value yet."""
-    return NAME
+    """What the teacher is called in cards and reports."""
+    if settings.backend == "lexical":
+        return NAME
+    return f"{settings.model.name} ({settings.backend})"
 
 
 def build_teacher(
@@ -22,8 +25,21 @@ def build_teacher(
     """The teacher that ``settings`` names, its replies kept in the folder ``store``.
 
     ``texts`` are the passages of the corpus; only the lexical stand-in reads them, for its word
-    statistics (``settings.backend`` has no other value yet).
+    statistics.
     """
-    teacher = LexicalTeacher.fit(texts, settings=settings.lexical)
+    teacher = _backend(settings, texts)
     responses = ResponseStore(Path(store) / STORE_NAME)
     return StoredTeacher(teacher, responses, batch_size=settings.batch_size)
+
+
+def _backend(settings: TeacherSettings, texts: Iterable[str]) -> Teacher:
+    # A backend is imported when it is used: torch and vLLM cost seconds.
+    if settings.backend == "transformers":
+        from gecko_kedro.teacher.transformers_teacher import TransformersTeacher
+
+        return TransformersTeacher.load(settings.model, settings.transformers)
+    if settings.backend == "vllm":
+        from gecko_kedro.teacher.vllm_teacher import VllmTeacher
+
+        return VllmTeacher.load(settings.model, settings.vllm)
+    return LexicalTeacher.fit(texts, settings=settings.lexical)
