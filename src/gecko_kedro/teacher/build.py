@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gecko_kedro.teacher.lexical import NAME, LexicalTeacher
+from gecko_kedro.teacher.protocol import Teacher
 from gecko_kedro.teacher.settings import TeacherSettings
 from gecko_kedro.teacher.store import ResponseStore
 from gecko_kedro.teacher.stored import StoredTeacher
@@ -12,7 +13,10 @@ STORE_NAME = "responses.sqlite"
 
 
 def teacher_name(settings: TeacherSettings) -> str:
-    """What the teacher is called in cards and reports; ``settings.backend`` has one value yet."""
+    """What the teacher is called in cards and reports."""
+    if settings.backend == "http":
+        revision = settings.http.revision
+        return f"{settings.http.model} over HTTP" + (f", revision {revision}" if revision else "")
     return NAME
 
 
@@ -22,8 +26,20 @@ def build_teacher(
     """The teacher that ``settings`` names, its replies kept in the folder ``store``.
 
     ``texts`` are the passages of the corpus; only the lexical stand-in reads them, for its word
-    statistics (``settings.backend`` has no other value yet).
+    statistics.
     """
-    teacher = LexicalTeacher.fit(texts, settings=settings.lexical)
+    teacher: Teacher
+    if settings.backend == "http":
+        from gecko_kedro.teacher.http.teacher import HttpTeacher
+
+        teacher = HttpTeacher(settings.http)
+    else:
+        teacher = LexicalTeacher.fit(texts, settings=settings.lexical)
     responses = ResponseStore(Path(store) / STORE_NAME)
-    return StoredTeacher(teacher, responses, batch_size=settings.batch_size)
+    return StoredTeacher(
+        teacher,
+        responses,
+        batch_size=settings.batch_size,
+        prices=settings.prices,
+        budget=settings.budget,
+    )
