@@ -77,6 +77,8 @@ class Pool(Generic[R]):
     def _work(self, rows: int) -> None:
         try:
             asyncio.run(self._answer_all(rows))
+        except BaseExceptionGroup as group:
+            self._arrived.put(group.exceptions[0])
         except BaseException as error:
             self._arrived.put(error)
         self._arrived.put(None)

@@ -77,10 +77,11 @@ class HttpTeacher:
         self, prompts: Sequence[Prompt], *, temperature: float, top_p: float, seed: int
     ) -> list[Generation]:
         """As ``Teacher.generate``; a reply is as long as ``max_new_tokens`` at most."""
+        calls = self._calls
         return self._run(
             "generate",
             len(prompts),
-            lambda client, row: self._calls.generate(
+            lambda client, row: calls.generate(
                 client, prompts[row], temperature=temperature, top_p=top_p, seed=seed
             ),
             on_reply=self.on_reply,
@@ -90,7 +91,8 @@ class HttpTeacher:
         self, prefixes: Sequence[Prompt], continuations: Sequence[str]
     ) -> list[Scored]:
         """As ``Teacher.query_log_likelihood``; refused without prompt log-probabilities."""
-        if self._calls.abilities.likelihood is None:
+        calls = self._calls
+        if calls.abilities.likelihood is None:
             raise InputError(
                 f"teacher {self._settings.model!r}, query likelihood",
                 expected="a server that gives log-probabilities of the prompt (echo with logprobs, "
@@ -104,7 +106,7 @@ class HttpTeacher:
         return self._run(
             "query_log_likelihood",
             len(prefixes),
-            lambda client, row: self._calls.score(client, prefixes[row].text, continuations[row]),
+            lambda client, row: calls.score(client, prefixes[row].text, continuations[row]),
             on_reply=self.on_reply,
         )
 
@@ -116,8 +118,8 @@ class HttpTeacher:
         By the ids of labels that are one token each; else as continuations, a request a label; else
         among the answer's likely first tokens; else from the grade that it writes.
         """
-        way = self._calls.abilities.labels
-        if way == "top_logprobs" and scoring.share_a_beginning(labels):
+        calls = self._calls
+        if calls.abilities.labels == "top_logprobs" and scoring.share_a_beginning(labels):
             raise InputError(
                 f"teacher {self._settings.model!r}, labels",
                 expected="labels that differ in their first character, since this server gives "
@@ -129,7 +131,7 @@ class HttpTeacher:
         return self._run(
             "label_log_likelihood",
             len(prompts),
-            lambda client, row: self._calls.labels(client, prompts[row].text, labels),
+            lambda client, row: calls.labels(client, prompts[row].text, labels),
             on_reply=self.on_reply,
         )
 
