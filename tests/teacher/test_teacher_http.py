@@ -233,12 +233,15 @@ def test_the_key_is_sent_and_never_shown(
         assert server.headers[-1]["Authorization"] == "Bearer canary-4711"
 
 
-def test_a_key_that_is_not_there_is_a_clear_error(
+def test_a_key_that_is_not_there_is_a_clear_error_where_one_is_needed(
     server: ServerState, http_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("TEST_KEY", raising=False)
-    with pytest.raises(InputError, match="TEST_KEY"):
-        HttpTeacher(http_settings(server, api_key_env="TEST_KEY"))
+    teacher = HttpTeacher(http_settings(server, api_key_env="TEST_KEY"))
+    assert teacher.identity
+    server.key = "needed now"
+    with pytest.raises(InputError, match="There is no key: export TEST_KEY"):
+        teacher.generate(prompts(1), temperature=0.0, top_p=1.0, seed=0)
 
 
 def test_a_local_tokenizer_sends_ids(server: ServerState, http_settings: Settings) -> None:

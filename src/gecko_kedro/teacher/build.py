@@ -1,8 +1,9 @@
 """From settings to a teacher with a memory."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from gecko_kedro.teacher.check import Call, check_teacher
 from gecko_kedro.teacher.lexical import NAME, LexicalTeacher
 from gecko_kedro.teacher.protocol import Teacher
 from gecko_kedro.teacher.settings import TeacherSettings
@@ -21,12 +22,16 @@ def teacher_name(settings: TeacherSettings) -> str:
 
 
 def build_teacher(
-    settings: TeacherSettings, *, texts: Iterable[str], store: Path | str
+    settings: TeacherSettings,
+    *,
+    texts: Iterable[str],
+    store: Path | str,
+    calls: Sequence[Call] = (),
 ) -> StoredTeacher:
     """The teacher that ``settings`` names, its replies kept in the folder ``store``.
 
     ``texts`` are the passages of the corpus; only the lexical stand-in reads them, for its word
-    statistics.
+    statistics. Each of ``calls`` is tried at once with a tiny example (``check_teacher``).
     """
     teacher: Teacher
     if settings.backend == "http":
@@ -35,6 +40,8 @@ def build_teacher(
         teacher = HttpTeacher(settings.http)
     else:
         teacher = LexicalTeacher.fit(texts, settings=settings.lexical)
+    if settings.backend != "http" or settings.http.check_at_start:
+        check_teacher(teacher, calls)
     responses = ResponseStore(Path(store) / STORE_NAME)
     return StoredTeacher(
         teacher,

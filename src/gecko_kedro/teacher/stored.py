@@ -114,9 +114,11 @@ class StoredTeacher:
     def report(self, stage: str) -> None:
         """Log what ``stage`` used, and emit it as the event ``<stage>_teacher``.
 
-        ``..._cost`` is there where prices are.
+        ``..._cost`` is there where prices are. ``..._seconds_per_call``, ``spent_tokens`` and
+        ``spent_cost`` are of all runs so far, from the store.
         """
         metrics = self.usage.as_metrics()
+        all_runs = self._store.spent(self.identity) if metrics else Usage()
         for kind in ("generate", "query_log_likelihood", "label_log_likelihood"):
             record = self.usage.of(kind)
             if record.calls or record.hits:
@@ -127,6 +129,13 @@ class StoredTeacher:
                 )  # fmt: skip
                 cost = self._prices.cost(record)
                 metrics |= {} if cost is None else {f"{kind}_cost": cost}
+                paid = all_runs.of(kind)
+                metrics[f"{kind}_seconds_per_call"] = paid.seconds / max(paid.calls, 1)
+        if metrics:
+            spent = all_runs.total()
+            cost = self._prices.cost(spent)
+            metrics["spent_tokens"] = spent.prompt_tokens + spent.completion_tokens
+            metrics |= {} if cost is None else {"spent_cost": cost}
         emit(f"{stage}_teacher", 0, metrics)
 
     def close(self) -> None:

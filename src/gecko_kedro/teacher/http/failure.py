@@ -3,7 +3,6 @@
 import os
 from dataclasses import dataclass
 
-from gecko_kedro.errors import InputError
 from gecko_kedro.teacher.http.settings import HttpSettings
 
 _LONGEST_WORDS = 300
@@ -43,20 +42,12 @@ class Key:
 
     @classmethod
     def of(cls, settings: HttpSettings) -> "Key":
-        """The key in the environment variable that ``settings`` name."""
+        """The key in the environment variable that ``settings`` name; none where it is not set."""
         name = settings.api_key_env
-        if name is None:
-            return cls(None)
-        value = os.environ.get(name, "").strip()
-        if not value:
-            raise InputError(
-                f"environment variable {name}",
-                expected="the API key of the teacher (teacher.http.api_key_env)",
-                got="no value",
-                fix=f"Export {name}, or put `teacher: {{api_key: ...}}` in "
-                "conf/local/credentials.yml, or set api_key_env to null for a server without keys.",
-            )
-        return cls(value)
+        return cls(os.environ.get(name, "").strip() or None if name is not None else None)
+
+    def __bool__(self) -> bool:
+        return self._value is not None
 
     def headers(self, name: str) -> dict[str, str]:
         """The header that carries the key."""

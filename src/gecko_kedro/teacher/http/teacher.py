@@ -181,8 +181,12 @@ class HttpTeacher:
     def _explain(self, kind: str, row: int, failure: Failure) -> TeacherError:
         settings = self._settings
         if failure.status in {401, 403}:
-            name = settings.api_key_env
-            fix = f"Check the key in {name}." if name else "Set teacher.http.api_key_env."
+            name = settings.api_key_env or "(set teacher.http.api_key_env)"
+            fix = (
+                f"Check the key in the environment variable {name}." if self._key else
+                f"There is no key: export {name}, or put `teacher: {{api_key: ...}}` in "
+                "conf/local/credentials.yml."
+            )  # fmt: skip
         elif failure.status in {400, 404, 413, 422}:
             fix = "Check teacher.http.model and api, and the length of the prompt."
         elif failure.outage:
