@@ -4,7 +4,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, model_validator
 
+from gecko_kedro.teacher.budget import Budget, Prices
 from gecko_kedro.teacher.forms import FORMS
+from gecko_kedro.teacher.http.settings import HttpSettings
 
 # How it runs, not what comes out: no part of a fingerprint.
 _EXECUTION: dict[str, Any] = {"execution_only": True}
@@ -110,9 +112,22 @@ class TeacherSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    backend: Literal["lexical", "transformers", "vllm"]
-    batch_size: int = Field(ge=1, description="calls between two commits of the response store")
+    backend: Literal["lexical", "transformers", "vllm", "http"]
+    batch_size: int = Field(
+        ge=1,
+        description="calls between two commits of the response store; http commits each",
+        json_schema_extra=_EXECUTION,
+    )
+    budget: Budget
+    prices: Prices
     lexical: LexicalSettings
     model: ModelSettings
     transformers: TransformersSettings
     vllm: VllmSettings
+    http: HttpSettings
+
+    @model_validator(mode="after")
+    def _prices_are_known(self) -> "TeacherSettings":
+        if self.budget.max_cost is not None and self.prices.prompt is None:
+            raise ValueError("budget.max_cost needs prices.prompt and prices.completion")
+        return self
