@@ -76,10 +76,14 @@ def tiny_model(
 
 
 def save_tiny_llm(
-    folder: Path, architecture: Architecture = "llama", *, chat: bool = False, seed: int = 0
+    folder: Path,
+    architecture: Architecture = "llama",
+    *,
+    chat: bool = False,
+    positions: int = 1024,
+    seed: int = 0,
 ) -> Path:
     """Model and tokenizer as ``from_pretrained`` reads them."""
-    model = tiny_model(architecture, seed=seed)
-    model.save_pretrained(folder)
+    tiny_model(architecture, positions=positions, seed=seed).save_pretrained(folder)
     tiny_tokenizer(chat=chat).save_pretrained(folder)
     return folder

@@ -123,7 +123,13 @@ def test_a_reply_depends_on_its_own_prompt_and_the_seed_alone(pair: Pair) -> Non
 def test_temperature_zero_agrees_with_transformers(pair: Pair) -> None:
     found = pair.vllm.generate(QL_PROMPTS[:5], temperature=0, top_p=1, seed=0)
     expected = pair.reference.generate(QL_PROMPTS[:5], temperature=0, top_p=1, seed=0)
-    assert [reply.text for reply in found] == [reply.text for reply in expected]
+    # vLLM keeps back what may be the beginning of a character.
+    assert [reply.text.rstrip("\ufffd") for reply in found] == [
+        reply.text.rstrip("\ufffd") for reply in expected
+    ]
+    assert [reply.completion_tokens for reply in found] == [
+        reply.completion_tokens for reply in expected
+    ]
 
 
 def test_a_prompt_that_is_too_long_is_named_and_never_cut(pair: Pair) -> None:

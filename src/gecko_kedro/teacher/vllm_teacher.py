@@ -1,5 +1,6 @@
 """Any causal language model through vLLM, in this process: the backend for a GPU."""
 
+import gc
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
@@ -71,6 +72,7 @@ class VllmTeacher:
                 "teacher.backend: transformers.",
             ) from error
         source = local_folder(settings.name)
+        gc.collect()  # an engine that nobody uses any more still holds most of the GPU
         try:
             llm = vllm.LLM(**_engine_arguments(source, settings, execution))
         except (OSError, ValueError, KeyError, RuntimeError) as error:
