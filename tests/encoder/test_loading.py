@@ -10,7 +10,7 @@ import pytest
 import torch
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
 
-from gecko_kedro.encoder import precision
+from gecko_kedro import precision
 from gecko_kedro.encoder.encoding import encode_texts
 from gecko_kedro.encoder.loading import PACKAGED, load_encoder, resolve_reference
 from gecko_kedro.encoder.saving import save_encoder

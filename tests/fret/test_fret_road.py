@@ -13,21 +13,20 @@ from gecko_kedro import fret
 from gecko_kedro.fret.schemas import CANDIDATE, QUERY
 from gecko_kedro.teacher import LexicalSettings, StoredTeacher, TeacherSettings, build_teacher
 
+CONF = Path(__file__).resolve().parents[2] / "conf"
 PROMPTS = fret.Prompts.model_validate(
-    yaml.safe_load(
-        (Path(__file__).resolve().parents[2] / "conf" / "prompts" / "gecko.yml").read_text("utf-8")
-    )
+    yaml.safe_load((CONF / "prompts" / "gecko.yml").read_text("utf-8"))
 )
 RANKERS: list[fret.Ranker] = ["query_likelihood", "relevance"]
-SETTINGS = TeacherSettings(
-    backend="lexical",
-    batch_size=3,
-    lexical=LexicalSettings(
-        mu=200, title_weight=2, lead_words=25, lead_weight=3, coverage_share=0.4,
-        phrase_share=0.3, lead_share=0.3,
-        form_shares={"question": 3, "keywords": 2, "description": 2, "claim": 1},
-    ),
+PARAMETERS = yaml.safe_load((CONF / "base" / "parameters_teacher.yml").read_text("utf-8"))
+LEXICAL = LexicalSettings(
+    mu=200, title_weight=2, lead_words=25, lead_weight=3, coverage_share=0.4,
+    phrase_share=0.3, lead_share=0.3,
+    form_shares={"question": 3, "keywords": 2, "description": 2, "claim": 1},
 )  # fmt: skip
+SETTINGS = TeacherSettings.model_validate(PARAMETERS["teacher"]).model_copy(
+    update={"batch_size": 3, "lexical": LEXICAL}
+)
 TEXTS = [
     "The power method finds the dominant eigenvalue of a matrix by repeated multiplication.",
     "Yeast feeds on sugar and gives off carbon dioxide, which makes the dough of bread swell.",

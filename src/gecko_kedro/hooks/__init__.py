@@ -1,8 +1,13 @@
-"""Kedro hooks: the guard before a run, the ledger of its costs, and MLflow."""
+"""Kedro hooks: the guard before a run, a word with the teacher, the ledger of costs, MLflow."""
 
 from gecko_kedro.hooks.guard import GuardHooks
 from gecko_kedro.hooks.ledger import LedgerHooks
+from gecko_kedro.hooks.pilot import PilotHooks
+from gecko_kedro.hooks.remote import RemoteTeacherHooks
 from gecko_kedro.hooks.summary import SummaryHooks
 from gecko_kedro.hooks.tracking import TrackingHooks
 
-__all__ = ["GuardHooks", "LedgerHooks", "SummaryHooks", "TrackingHooks"]
+__all__ = [
+    "GuardHooks", "LedgerHooks", "PilotHooks", "RemoteTeacherHooks", "SummaryHooks",
+    "TrackingHooks",
+]  # fmt: skip

@@ -3,13 +3,19 @@
 from gecko_kedro.teacher.build import build_teacher, teacher_name
 from gecko_kedro.teacher.lexical import LexicalTeacher
 from gecko_kedro.teacher.protocol import Generation, Prompt, Scored, ScoredLabels, Teacher
-from gecko_kedro.teacher.settings import LexicalSettings, TeacherSettings
+from gecko_kedro.teacher.settings import (
+    LexicalSettings,
+    ModelSettings,
+    TeacherSettings,
+    TransformersSettings,
+    VllmSettings,
+)
 from gecko_kedro.teacher.store import ResponseStore
 from gecko_kedro.teacher.stored import StoredTeacher
 from gecko_kedro.teacher.usage import KindUsage, Usage
 
 __all__ = [
-    "Generation", "KindUsage", "LexicalSettings", "LexicalTeacher", "Prompt", "ResponseStore",
-    "Scored", "ScoredLabels", "StoredTeacher", "Teacher", "TeacherSettings", "Usage",
-    "build_teacher", "teacher_name",
+    "Generation", "KindUsage", "LexicalSettings", "LexicalTeacher", "ModelSettings", "Prompt",
+    "ResponseStore", "Scored", "ScoredLabels", "StoredTeacher", "Teacher", "TeacherSettings",
+    "TransformersSettings", "Usage", "VllmSettings", "build_teacher", "teacher_name",
 ]  # fmt: skip

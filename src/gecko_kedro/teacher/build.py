@@ -1,9 +1,11 @@
 """From settings to a teacher with a memory."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from gecko_kedro.teacher.check import Call, check_teacher
 from gecko_kedro.teacher.lexical import NAME, LexicalTeacher
+from gecko_kedro.teacher.protocol import Teacher
 from gecko_kedro.teacher.settings import TeacherSettings
 from gecko_kedro.teacher.store import ResponseStore
 from gecko_kedro.teacher.stored import StoredTeacher
@@ -12,18 +14,52 @@ STORE_NAME = "responses.sqlite"
 
 
 def teacher_name(settings: TeacherSettings) -> str:
-    """What the teacher is called in cards and reports; ``settings.backend`` has one value yet."""
-    return NAME
+    """What the teacher is called in cards and reports."""
+    if settings.backend == "lexical":
+        return NAME
+    if settings.backend == "http":
+        revision = settings.http.revision
+        return f"{settings.http.model} over HTTP" + (f", revision {revision}" if revision else "")
+    return f"{settings.model.name} ({settings.backend})"
 
 
 def build_teacher(
-    settings: TeacherSettings, *, texts: Iterable[str], store: Path | str
+    settings: TeacherSettings,
+    *,
+    texts: Iterable[str],
+    store: Path | str,
+    calls: Sequence[Call] = (),
 ) -> StoredTeacher:
     """The teacher that ``settings`` names, its replies kept in the folder ``store``.
 
     ``texts`` are the passages of the corpus; only the lexical stand-in reads them, for its word
-    statistics (``settings.backend`` has no other value yet).
+    statistics. Each of ``calls`` is tried at once with a tiny example (``check_teacher``).
     """
-    teacher = LexicalTeacher.fit(texts, settings=settings.lexical)
+    teacher = _backend(settings, texts)
+    if settings.backend != "http" or settings.http.check_at_start:
+        check_teacher(teacher, calls)
     responses = ResponseStore(Path(store) / STORE_NAME)
-    return StoredTeacher(teacher, responses, batch_size=settings.batch_size)
+    return StoredTeacher(
+        teacher,
+        responses,
+        batch_size=settings.batch_size,
+        prices=settings.prices,
+        budget=settings.budget,
+    )
+
+
+def _backend(settings: TeacherSettings, texts: Iterable[str]) -> Teacher:
+    # A backend is imported when it is used: torch and vLLM cost seconds.
+    if settings.backend == "http":
+        from gecko_kedro.teacher.http.teacher import HttpTeacher
+
+        return HttpTeacher(settings.http)
+    if settings.backend == "transformers":
+        from gecko_kedro.teacher.transformers_teacher import TransformersTeacher
+
+        return TransformersTeacher.load(settings.model, settings.transformers)
+    if settings.backend == "vllm":
+        from gecko_kedro.teacher.vllm_teacher import VllmTeacher
+
+        return VllmTeacher.load(settings.model, settings.vllm)
+    return LexicalTeacher.fit(texts, settings=settings.lexical)

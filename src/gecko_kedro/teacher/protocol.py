@@ -3,9 +3,11 @@
 The calls are those of the paper (section 3): LLM(P_QG, p) -> (t, q), QL(q, p) and RC(q, p).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
+
+from gecko_kedro.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -88,3 +90,20 @@ class Teacher(Protocol):
     ) -> list[ScoredLabels]:
         """log P(label | prompt) for each of ``labels``, which are ordered from worst to best."""
         ...
+
+
+OnReply = Callable[[int, Generation | Scored | ScoredLabels], None]
+
+
+@runtime_checkable
+class StreamingTeacher(Protocol):
+    """A teacher whose replies come one by one: ``on_reply(row, reply)`` is told each at once.
+
+    ``row`` counts within the batch. What it raises ends the batch, after the replies in flight.
+    """
+
+    on_reply: OnReply | None
+
+
+class TeacherError(InputError):
+    """The teacher failed at a prompt for good; everything that it answered before is stored."""

@@ -7,16 +7,38 @@ import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from gecko_kedro.errors import InputError
+from gecko_kedro.teacher.usage import KindUsage, Usage
 
-_SCHEMA = """
+_SCHEMA = (
+    """
 CREATE TABLE IF NOT EXISTS responses (
     key BLOB PRIMARY KEY,
     value TEXT NOT NULL,
     checksum INTEGER NOT NULL
 ) WITHOUT ROWID
+""",
+    """
+CREATE TABLE IF NOT EXISTS spent (
+    identity TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    calls INTEGER NOT NULL,
+    prompt_tokens INTEGER NOT NULL,
+    completion_tokens INTEGER NOT NULL,
+    seconds REAL NOT NULL,
+    PRIMARY KEY (identity, kind)
+) WITHOUT ROWID
+""",
+)
+_SPEND = """
+INSERT INTO spent VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (identity, kind) DO UPDATE SET
+    calls = calls + excluded.calls,
+    prompt_tokens = prompt_tokens + excluded.prompt_tokens,
+    completion_tokens = completion_tokens + excluded.completion_tokens,
+    seconds = seconds + excluded.seconds
 """
 _KEYS_PER_QUERY = 500  # SQLite allows 999 parameters in its older versions
 _SECONDS_TO_WAIT = 120.0
@@ -24,12 +46,21 @@ _CACHE_KB = 65_536
 _PAGES_A_CHECKPOINT = 10_000  # 40 MB
 
 
+class Spent(NamedTuple):
+    """What a batch of replies cost, and whose and of which kind of call they are."""
+
+    identity: str
+    kind: str
+    usage: KindUsage
+
+
 class ResponseStore:
     """A SQLite file (write-ahead log) from a 32-byte key to a JSON value.
 
     ``put`` is one transaction: after SIGKILL at any moment it is there as a whole or not at all,
     and nothing that was there before is lost. (After a power cut the last transactions may be.)
-    Several processes may read and write at once; the first value of a key stays.
+    Several processes may read and write at once; the first value of a key stays. A second table
+    sums up what was spent, in the same transactions.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -46,7 +77,8 @@ class ResponseStore:
                 # Keys are random: a small cache and frequent checkpoints would rewrite every page.
                 self._connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
                 self._connection.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_A_CHECKPOINT}")
-                self._connection.execute(_SCHEMA)
+                for statement in _SCHEMA:
+                    self._connection.execute(statement)
         except (sqlite3.Error, OSError) as error:
             raise self._unusable(error) from error
 
@@ -62,8 +94,11 @@ class ResponseStore:
                 found[key] = self._decoded(key, value, checksum)
         return found
 
-    def put(self, values: Mapping[bytes, object]) -> None:
-        """Write all ``values`` in one transaction; a key that is there keeps its value."""
+    def put(self, values: Mapping[bytes, object], *, spent: Spent | None = None) -> None:
+        """Write all ``values`` in one transaction; a key that is there keeps its value.
+
+        ``spent`` is what they cost. It counts also where a key was there: it was paid for twice.
+        """
         rows = []
         for key, value in sorted(values.items()):
             text = json.dumps(value, allow_nan=False)
@@ -73,8 +108,26 @@ class ResponseStore:
                 self._connection.executemany(
                     "INSERT OR IGNORE INTO responses (key, value, checksum) VALUES (?, ?, ?)", rows
                 )
+                if spent is not None:
+                    self._connection.execute(_SPEND, _spending(spent))
         except sqlite3.Error as error:
             raise self._unusable(error) from error
+
+    def spent(self, identity: str) -> Usage:
+        """All that was ever spent on this teacher."""
+        rows = self._execute(
+            "SELECT kind, calls, prompt_tokens, completion_tokens, seconds FROM spent "
+            "WHERE identity = ?", [identity],
+        )  # fmt: skip
+        total = Usage()
+        for kind, calls, prompt_tokens, completion_tokens, seconds in rows:
+            total.of(kind).add(
+                KindUsage(
+                    calls=calls, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens,
+                    seconds=seconds,
+                )
+            )  # fmt: skip
+        return total
 
     def __len__(self) -> int:
         return int(self._execute("SELECT count(*) FROM responses", [])[0][0])
@@ -116,6 +169,14 @@ class ResponseStore:
             fix="Check permissions and free space; if the file is damaged, move it away: "
             "the run then asks the teacher again.",
         )
+
+
+def _spending(spent: Spent) -> list[object]:
+    usage = spent.usage
+    return [
+        spent.identity, spent.kind, usage.calls, usage.prompt_tokens, usage.completion_tokens,
+        usage.seconds,
+    ]  # fmt: skip
 
 
 class _Transaction:

@@ -5,16 +5,27 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from gecko_kedro.errors import InputError
 from gecko_kedro.events import emit
-from gecko_kedro.teacher.protocol import Generation, Prompt, Scored, ScoredLabels, Teacher
-from gecko_kedro.teacher.store import ResponseStore
-from gecko_kedro.teacher.usage import Usage
+from gecko_kedro.progress import Progress
+from gecko_kedro.teacher.budget import Budget, Prices, refuse_over
+from gecko_kedro.teacher.protocol import (
+    Generation,
+    Prompt,
+    Scored,
+    ScoredLabels,
+    StreamingTeacher,
+    Teacher,
+)
+from gecko_kedro.teacher.store import ResponseStore, Spent
+from gecko_kedro.teacher.usage import KindUsage, Usage
 
 logger = logging.getLogger(__name__)
+NO_LIMIT = Budget(max_tokens_total=None, max_cost=None)
+NO_PRICES = Prices(prompt=None, completion=None)
 Reply = TypeVar("Reply", Generation, Scored, ScoredLabels)
 
 
@@ -23,15 +34,26 @@ class StoredTeacher:
 
     A key is the SHA-256 of the teacher's identity, the kind of call, the prompt's version, text,
     fields and reply schema, the decoding parameters, and the continuation or the labels. Missing
-    replies are asked for ``batch_size`` at a time and committed batch by batch: a run that is
-    killed repeats at most one batch. The same call twice in a batch is paid for once. ``usage``
-    counts.
+    replies are asked for ``batch_size`` at a time and committed batch by batch, or one by one as
+    they come from a ``StreamingTeacher``: a run that is killed repeats at most one batch, or the
+    calls in flight. The same call twice in a batch is paid for once. ``usage`` counts this object's
+    calls, the store those of all runs; ``budget`` limits the latter.
     """
 
-    def __init__(self, teacher: Teacher, store: ResponseStore, *, batch_size: int) -> None:
+    def __init__(
+        self,
+        teacher: Teacher,
+        store: ResponseStore,
+        *,
+        batch_size: int,
+        prices: Prices = NO_PRICES,
+        budget: Budget = NO_LIMIT,
+    ) -> None:
         self._teacher = teacher
         self._store = store
         self._batch_size = batch_size
+        self._prices, self._budget = prices, budget
+        self._spent = KindUsage()  # in all runs; read anew before each batch
         self.usage = Usage()
 
     @property
@@ -90,16 +112,31 @@ class StoredTeacher:
         return replies
 
     def report(self, stage: str) -> None:
-        """Log what ``stage`` used, and emit it as the event ``<stage>_teacher``."""
+        """Log what ``stage`` used, and emit it as the event ``<stage>_teacher``.
+
+        ``..._cost`` is there where prices are. ``..._seconds_per_call``, ``spent_tokens`` and
+        ``spent_cost`` are of all runs so far, from the store.
+        """
+        metrics = self.usage.as_metrics()
+        all_runs = self._store.spent(self.identity) if metrics else Usage()
         for kind in ("generate", "query_log_likelihood", "label_log_likelihood"):
             record = self.usage.of(kind)
             if record.calls or record.hits:
                 logger.info(
-                    "%s: %s: %d calls, %d from the store, %d + %d tokens, %.1f s (%s)",
+                    "%s: %s: %d calls, %d from the store, %d + %d tokens, %.1f s%s (%s)",
                     stage, kind, record.calls, record.hits, record.prompt_tokens,
-                    record.completion_tokens, record.seconds, self.identity,
+                    record.completion_tokens, record.seconds, self._cost(record), self.identity,
                 )  # fmt: skip
-        emit(f"{stage}_teacher", 0, self.usage.as_metrics())
+                cost = self._prices.cost(record)
+                metrics |= {} if cost is None else {f"{kind}_cost": cost}
+                paid = all_runs.of(kind)
+                metrics[f"{kind}_seconds_per_call"] = paid.seconds / max(paid.calls, 1)
+        if metrics:
+            spent = all_runs.total()
+            cost = self._prices.cost(spent)
+            metrics["spent_tokens"] = spent.prompt_tokens + spent.completion_tokens
+            metrics |= {} if cost is None else {"spent_cost": cost}
+        emit(f"{stage}_teacher", 0, metrics)
 
     def close(self) -> None:
         """Close the store."""
@@ -124,22 +161,85 @@ class StoredTeacher:
         stored = self._store.get(keys)
         replies = {key: _decode(value, reply_type, key) for key, value in stored.items()}
         missing = list({key: row for row, key in enumerate(keys) if key not in replies}.items())
-        record = self.usage.of(kind)
-        record.hits += len(keys) - len(missing)
-        for start in range(0, len(missing), self._batch_size):
-            batch = missing[start : start + self._batch_size]
-            started = time.perf_counter()
-            answers = ask([row for _, row in batch])
-            record.seconds += time.perf_counter() - started
-            if len(answers) != len(batch):
-                raise _bad_reply(self.identity, kind, f"{len(answers)} replies to {len(batch)}")
-            fresh = {key: answer for (key, _), answer in zip(batch, answers, strict=True)}
-            self._store.put({key: _encode(answer, self.identity) for key, answer in fresh.items()})
-            replies |= fresh
-            record.calls += len(batch)
-            record.prompt_tokens += sum(answer.prompt_tokens for answer in answers)
-            record.completion_tokens += sum(answer.completion_tokens for answer in answers)
+        self.usage.of(kind).add(_hits(keys, replies, repeated=len(keys) - len(missing)))
+        with Progress(kind, total=len(missing), unit="call") as progress:
+            for start in range(0, len(missing), self._batch_size):
+                self._spent = self._store.spent(self.identity).total()
+                refuse_over(self._budget, self._prices, self._spent)
+                batch = missing[start : start + self._batch_size]
+                replies |= self._pay(kind, batch, ask, progress)
         return [replies[key] for key in keys]
+
+    def _pay(
+        self,
+        kind: str,
+        batch: list[tuple[bytes, int]],
+        ask: Callable[[list[int]], list[Reply]],
+        progress: Progress,
+    ) -> dict[bytes, Reply]:
+        started = time.perf_counter()
+        kept = 0
+
+        def keep(answers: Mapping[int, Any]) -> None:
+            nonlocal started, kept
+            now = time.perf_counter()
+            usage = _paid(answers.values(), seconds=now - started)
+            started, kept = now, kept + len(answers)
+            self._store.put(
+                {batch[row][0]: _encode(reply, self.identity) for row, reply in answers.items()},
+                spent=Spent(self.identity, kind, usage),
+            )
+            self.usage.of(kind).add(usage)
+            self._spent.add(usage)
+            progress.advance(len(answers), note=self._note())
+
+        def keep_one(row: int, reply: Generation | Scored | ScoredLabels) -> None:
+            keep({row: reply})
+            if kept < len(batch):
+                refuse_over(self._budget, self._prices, self._spent)
+
+        rows = [row for _, row in batch]
+        if isinstance(self._teacher, StreamingTeacher):
+            self._teacher.on_reply = keep_one
+            try:
+                answers = ask(rows)
+            finally:
+                self._teacher.on_reply = None
+        else:
+            answers = ask(rows)
+            if len(answers) == len(batch):
+                keep(dict(enumerate(answers)))
+        if len(answers) != len(batch):
+            raise _bad_reply(self.identity, kind, f"{len(answers)} replies to {len(batch)}")
+        return {key: answer for (key, _), answer in zip(batch, answers, strict=True)}
+
+    def _note(self) -> str:
+        """What was spent in all runs, for the line of progress."""
+        spent = self._spent
+        tokens = spent.prompt_tokens + spent.completion_tokens
+        return f"{tokens} tokens so far{self._cost(spent)}"
+
+    def _cost(self, usage: KindUsage) -> str:
+        cost = self._prices.cost(usage)
+        return "" if cost is None else f", cost {cost:.4g}"
+
+
+def _hits(keys: Sequence[bytes], stored: Mapping[bytes, Any], *, repeated: int) -> KindUsage:
+    found = [stored[key] for key in keys if key in stored]
+    return KindUsage(
+        hits=repeated,
+        hit_prompt_tokens=sum(reply.prompt_tokens for reply in found),
+        hit_completion_tokens=sum(reply.completion_tokens for reply in found),
+    )
+
+
+def _paid(answers: Collection[Any], *, seconds: float) -> KindUsage:
+    return KindUsage(
+        calls=len(answers),
+        prompt_tokens=sum(reply.prompt_tokens for reply in answers),
+        completion_tokens=sum(reply.completion_tokens for reply in answers),
+        seconds=seconds,
+    )
 
 
 def _encode(reply: Generation | Scored | ScoredLabels, identity: str) -> list[object]:

@@ -1,13 +1,14 @@
 """What the teacher cost, by kind of call."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 
 
 @dataclass
 class KindUsage:
     """``calls`` were paid for, ``hits`` came from the store (or repeat a call of the same batch).
 
-    Tokens and seconds are of the paid calls; the unit of a token is the backend's.
+    Tokens and seconds are of the paid calls, ``hit_`` tokens of those from the store; the unit of a
+    token is the backend's.
     """
 
     calls: int = 0
@@ -15,6 +16,13 @@ class KindUsage:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     seconds: float = 0.0
+    hit_prompt_tokens: int = 0
+    hit_completion_tokens: int = 0
+
+    def add(self, other: "KindUsage") -> None:
+        """Add every count of ``other``."""
+        for one in fields(self):
+            setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
 
 
 @dataclass
@@ -31,6 +39,13 @@ class Usage:
         if not isinstance(record, KindUsage):
             raise KeyError(kind)
         return record
+
+    def total(self) -> KindUsage:
+        """The sum of the three."""
+        total = KindUsage()
+        for one in fields(self):
+            total.add(getattr(self, one.name))
+        return total
 
     def as_metrics(self) -> dict[str, float]:
         """``{"generate_calls": ..., ...}`` of the kinds that were used."""

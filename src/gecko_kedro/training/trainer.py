@@ -12,9 +12,9 @@ import polars as pl
 
 from gecko_kedro.encoder.formatting import GECKO, Templates, prompts_by_name
 from gecko_kedro.encoder.loading import limit_length, quiet_loading
-from gecko_kedro.encoder.precision import fast_bf16
 from gecko_kedro.encoder.record import add_stage
 from gecko_kedro.errors import InputError
+from gecko_kedro.precision import fast_bf16
 from gecko_kedro.training.checkpoints import last_whole_checkpoint, remove_checkpoints
 from gecko_kedro.training.cpu import trained_fast
 from gecko_kedro.training.examples import render_examples

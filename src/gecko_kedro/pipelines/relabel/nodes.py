@@ -27,8 +27,13 @@ def judge_candidates(
     params: RelabelParams,
 ) -> Iterator[Shard]:
     """Query likelihood and relevance of each candidate by the teacher, shard by shard."""
-    teacher = build_teacher(teacher_settings, texts=passages["text"], store=store)
     total = count_missing(queries, size=params.shard_size, finished=finished)
+    teacher = build_teacher(
+        teacher_settings,
+        texts=passages["text"],
+        store=store,
+        calls=fret.ranker_calls(params.rankers) if total else [],
+    )
     if total == 0 and finished:
         yield NO_SHARD
     with Progress("judge_candidates", total=total, unit="query") as progress:

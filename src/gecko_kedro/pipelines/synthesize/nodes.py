@@ -74,9 +74,14 @@ def pair_passages(
 def sample_seeds(
     passages: pl.DataFrame, queries_params: QueriesParams, params: SynthesizeParams
 ) -> pl.DataFrame:
-    """Draw the seed passages at random; none where a query log replaces synthesis."""
+    """Draw the seed passages at random; none where a query log replaces synthesis.
+
+    Those of a pilot are among those of the whole, so that its replies are paid for once.
+    """
     replaced = queries_params.source is not None and queries_params.use == "replace"
-    seeds = corpus.cap(passages, limit=0 if replaced else params.n_seeds, seed=params.seed)
+    whole = 0 if replaced else min(params.n_seeds, passages.height)
+    n_seeds = fret.pilot_size(whole, share=params.pilot)
+    seeds = corpus.cap(passages, limit=n_seeds, seed=params.seed)
     logger.info("sample_seeds: %d of %d passages", seeds.height, passages.height)
     return seeds
 
@@ -95,8 +100,13 @@ def synthesize_queries(
     The rejected replies of a shard come first, so that a shard of queries that is there has its
     rejected replies there too.
     """
-    teacher = build_teacher(teacher_settings, texts=passages["text"], store=store)
     total = count_missing(seed_passages, size=params.shard_size, finished=finished)
+    teacher = build_teacher(
+        teacher_settings,
+        texts=passages["text"],
+        store=store,
+        calls=["generate"] if total else [],
+    )
     if total == 0 and finished:
         yield NO_SHARD, NO_SHARD
     with Progress("synthesize_queries", total=total, unit="passage") as progress:

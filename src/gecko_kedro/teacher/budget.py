@@ -1,0 +1,65 @@
+"""Prices, and the limits at which a run stops."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from gecko_kedro.errors import InputError
+from gecko_kedro.teacher.usage import KindUsage
+
+_EXECUTION: dict[str, Any] = {"execution_only": True}  # no part of a fingerprint
+
+
+class Prices(BaseModel):
+    """Money per million tokens, in any currency; None where it is not known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prompt: float | None = Field(ge=0, json_schema_extra=_EXECUTION)
+    completion: float | None = Field(ge=0, json_schema_extra=_EXECUTION)
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> "Prices":
+        if (self.prompt is None) != (self.completion is None):
+            raise ValueError("prompt and completion: set both or none")
+        return self
+
+    def cost(self, usage: KindUsage) -> float | None:
+        """What ``usage`` cost; None without prices."""
+        if self.prompt is None or self.completion is None:
+            return None
+        paid = usage.prompt_tokens * self.prompt + usage.completion_tokens * self.completion
+        return paid / 1e6
+
+
+class Budget(BaseModel):
+    """What may be spent on one teacher and one response store, all runs together."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_tokens_total: int | None = Field(ge=1, json_schema_extra=_EXECUTION)
+    max_cost: float | None = Field(gt=0, json_schema_extra=_EXECUTION)
+
+
+class BudgetError(InputError):
+    """The budget is used up; what was paid for is stored."""
+
+
+def refuse_over(budget: Budget, prices: Prices, spent: KindUsage) -> None:
+    """Raise ``BudgetError`` once ``spent`` has reached a limit."""
+    tokens = spent.prompt_tokens + spent.completion_tokens
+    if budget.max_tokens_total is not None and tokens >= budget.max_tokens_total:
+        raise _used_up("max_tokens_total", f"{budget.max_tokens_total} tokens", f"{tokens} tokens")
+    cost = prices.cost(spent)
+    if budget.max_cost is not None and cost is not None and cost >= budget.max_cost:
+        raise _used_up("max_cost", f"{budget.max_cost:g}", f"{cost:.4g}")
+
+
+def _used_up(name: str, limit: str, spent: str) -> BudgetError:
+    return BudgetError(
+        f"teacher.budget.{name}",
+        expected=f"less than {limit}",
+        got=f"no budget left: {spent} spent in all runs so far",
+        fix="Raise it and run again: every reply that was paid for is stored, and the run goes on "
+        "from there.",
+    )

@@ -1,0 +1,79 @@
+"""How each call is made of a server, and the body of each request."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from gecko_kedro.teacher.http.settings import HttpSettings
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """How each call is made. Replies that come another way may differ: part of the identity.
+
+    ``likelihood``: of a continuation, None where the server gives no prompt log-probabilities.
+    ``labels``: by the ids of their tokens, as continuations, among the answer's likely tokens, or
+    by the grade that the server writes. ``structure``: how a schema of the reply is sent.
+    """
+
+    api: Literal["completions", "chat"]
+    likelihood: Literal["prompt_logprobs", "echo"] | None
+    labels: Literal["token_ids", "continuations", "top_logprobs", "sampled"]
+    structure: Literal["response_format", "structured_outputs", "none"]
+    chat_template: bool = False
+
+    def __str__(self) -> str:
+        template = " with chat template" if self.chat_template else ""
+        return (
+            f"{self.api}{template}, query likelihood {self.likelihood or 'none'}, "
+            f"labels {self.labels}, structure {self.structure}"
+        )
+
+
+# Only of the servers' own documentation; "auto" is what was tried out.
+DIALECTS: dict[str, Abilities] = {
+    "vllm": Abilities("completions", "prompt_logprobs", "token_ids", "response_format"),
+    "llama.cpp": Abilities("chat", None, "top_logprobs", "response_format"),
+    "tgi": Abilities("chat", None, "top_logprobs", "response_format"),
+    "openai": Abilities("chat", None, "top_logprobs", "response_format"),
+}
+
+
+def request(
+    settings: HttpSettings, api: str, prompt: str | list[int], **fields: Any
+) -> tuple[str, dict[str, Any]]:
+    """Path and body of one call; a field that is None is left out."""
+    asked: dict[str, Any] = {"model": settings.model}
+    if api == "chat":
+        path, asked["messages"] = "/chat/completions", [{"role": "user", "content": prompt}]
+    else:
+        path, asked["prompt"] = "/completions", prompt
+    asked |= fields | settings.extra_body
+    return path, {name: value for name, value in asked.items() if value is not None}
+
+
+def structure_fields(structure: str, schema: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The fields that ask for a reply of that JSON schema."""
+    if schema is None or structure == "none":
+        return {}
+    if structure == "structured_outputs":
+        return {"structured_outputs": {"json": dict(schema)}}
+    wanted = {"name": "reply", "schema": dict(schema), "strict": True}
+    return {"response_format": {"type": "json_schema", "json_schema": wanted}}
+
+
+def label_fields(ids: list[int]) -> dict[str, Any]:
+    """The fields that ask vLLM for the log-probabilities of these first tokens."""
+    return {
+        "max_tokens": 1, "temperature": 0.0, "logprobs": 1, "logprob_token_ids": ids,
+        "return_tokens_as_token_ids": True,
+    }  # fmt: skip
+
+
+def top_fields(settings: HttpSettings, api: str) -> dict[str, Any]:
+    """The fields that ask for the likely first tokens of the answer."""
+    top = settings.top_logprobs
+    fields: dict[str, Any] = {"max_tokens": 1, "temperature": 0.0}
+    return fields | (
+        {"logprobs": True, "top_logprobs": top} if api == "chat" else {"logprobs": top}
+    )
