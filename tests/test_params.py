@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from kedro.config import OmegaConfigLoader
 
+from gecko_kedro.config import ParameterAwareConfigLoader
 from gecko_kedro.errors import InputError
 from gecko_kedro.params import Parameters, check_parameters
 
@@ -60,3 +61,19 @@ def test_all_mistakes_are_told_at_once(parameters: dict[str, Any]) -> None:
     text = complaint(parameters)
     assert "relabel.fusion_k" in text
     assert "mine.n_candidates" in text
+
+
+@pytest.mark.parametrize("profile", ["llm-api", "test"])
+def test_every_profile_is_valid(profile: str) -> None:
+    loader = ParameterAwareConfigLoader(
+        str(CONF), base_env="base", default_run_env=profile, merge_strategy={"parameters": "soft"}
+    )
+    checked = check_parameters(loader["parameters"])
+    assert checked.teacher.backend == ("http" if profile == "llm-api" else "lexical")
+
+
+def test_a_secret_in_the_teachers_address_is_not_shown(parameters: dict[str, Any]) -> None:
+    parameters["teacher"]["http"]["base_url"] = "https://user:canary@host/v1"
+    text = complaint(parameters)
+    assert "api_key_env" in text
+    assert "canary" not in text
