@@ -168,6 +168,16 @@ def test_query_likelihood_is_refused_where_the_server_cannot_and_says_what_to_se
             teacher.query_log_likelihood(prompts(1), [" q"])
 
 
+@pytest.mark.parametrize("api", ["chat", "auto", "completions"])
+def test_a_server_that_serves_nothing_is_refused_in_its_own_words(
+    http_settings: Settings, api: str
+) -> None:
+    with serving(chat=False, completions=False) as server:
+        teacher = HttpTeacher(http_settings(server, api=api))
+        with pytest.raises(InputError, match=r"completions: HTTP 404: no such path"):
+            teacher.generate(prompts(1), temperature=0.0, top_p=1.0, seed=0)
+
+
 def test_a_schema_is_sent_where_the_server_keeps_to_it(http_settings: Settings) -> None:
     for structure in (True, False):
         with serving(structure=structure) as server:
@@ -250,6 +260,6 @@ def test_a_local_tokenizer_sends_ids(server: ServerState, http_settings: Setting
     assert teacher.truncate(["one two three four", "one"], 2) == ["one two", "one"]
     teacher.query_log_likelihood([Prompt("one two", {})], [" three"])
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    prefix = tokenizer("one two")["input_ids"]
+    prefix = tokenizer("one two", add_special_tokens=False)["input_ids"]  # BERT begins with none
     continuation = tokenizer(" three", add_special_tokens=False)["input_ids"]
     assert server.bodies[-1]["prompt"] == prefix + continuation
