@@ -1,5 +1,7 @@
 """Token ids of prompts, from a local tokenizer or from the server's own."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Literal, Protocol
@@ -52,6 +54,12 @@ class LocalTokenizer:
     def has_chat_template(self) -> bool:
         """Whether it came with a chat template, as those of instruct models do."""
         return bool(getattr(self._tokenizer, "chat_template", None))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of vocabulary and chat template: the same for a copy in another folder."""
+        content = [sorted(self._tokenizer.get_vocab().items()), self._tokenizer.chat_template]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
 
     async def encode(self, client: Client, text: str, *, special: bool) -> list[int]:
         """As ``Tokenizer.encode``. A special token that the text spells out is plain text."""
@@ -157,6 +165,11 @@ async def server_tokenizer(client: Client, model: str) -> ServerTokenizer | None
 def estimated_cut(text: str, max_tokens: int) -> str:
     """``Tokenizer.cut`` where there is no tokenizer: three characters count as a token."""
     return text[: max_tokens * _CHARACTERS_PER_TOKEN]
+
+
+def estimated_tokens(text: str) -> int:
+    """About how many tokens ``text`` has."""
+    return -(-len(text) // _CHARACTERS_PER_TOKEN)
 
 
 def _turn(text: str) -> list[dict[str, str]]:
