@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from kedro.config import OmegaConfigLoader
 
+from gecko_kedro.config import ParameterAwareConfigLoader
 from gecko_kedro.errors import InputError
 from gecko_kedro.params import Parameters, check_parameters
 
@@ -62,15 +63,24 @@ def test_all_mistakes_are_told_at_once(parameters: dict[str, Any]) -> None:
     assert "mine.n_candidates" in text
 
 
-@pytest.mark.parametrize(("profile", "backend"), [("llm-cpu", "transformers"), ("llm-gpu", "vllm")])
-def test_the_profiles_of_an_llm_are_valid_and_keep_their_data_apart(
-    profile: str, backend: str
-) -> None:
-    loader = OmegaConfigLoader(
-        str(CONF), env=profile, base_env="base", merge_strategy={"parameters": "soft"}
+@pytest.mark.parametrize(
+    ("profile", "backend"),
+    [("llm-cpu", "transformers"), ("llm-gpu", "vllm"), ("llm-api", "http"), ("test", "lexical")],
+)
+def test_every_profile_is_valid(profile: str, backend: str) -> None:
+    loader = ParameterAwareConfigLoader(
+        str(CONF), base_env="base", default_run_env=profile, merge_strategy={"parameters": "soft"}
     )
     checked = check_parameters(loader["parameters"])
     assert checked.teacher.backend == backend
-    assert checked.relabel.rankers == ["query_likelihood", "relevance"]
-    assert checked.teacher.model.max_new_tokens > 0  # what a profile leaves out comes from base
-    assert loader["globals"]["data"] == f"data/{profile}"
+    if profile.startswith("llm-"):
+        assert checked.relabel.rankers == ["query_likelihood", "relevance"]
+        assert checked.teacher.model.max_new_tokens > 0  # what a profile leaves out is base's
+        assert loader["globals"]["data"] == f"data/{profile}"
+
+
+def test_a_secret_in_the_teachers_address_is_not_shown(parameters: dict[str, Any]) -> None:
+    parameters["teacher"]["http"]["base_url"] = "https://user:canary@host/v1"
+    text = complaint(parameters)
+    assert "api_key_env" in text
+    assert "canary" not in text

@@ -26,7 +26,7 @@ class Project:
         """``kedro run --env test`` with further arguments, in a process of its own."""
         return subprocess.Popen(
             [sys.executable, "-m", "kedro", "run", "--env", "test", *arguments],
-            cwd=self.root, env=_environment(), text=True,
+            cwd=self.root, env=environment(), text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
@@ -43,7 +43,8 @@ class Project:
         return Project(root)
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """Quiet, offline, one thread."""
     quiet = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
     return {**os.environ, **quiet, "KEDRO_DISABLE_TELEMETRY": "1"}
 

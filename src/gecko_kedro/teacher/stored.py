@@ -162,6 +162,8 @@ class StoredTeacher:
         replies = {key: _decode(value, reply_type, key) for key, value in stored.items()}
         missing = list({key: row for row, key in enumerate(keys) if key not in replies}.items())
         self.usage.of(kind).add(_hits(keys, replies, repeated=len(keys) - len(missing)))
+        if not missing:
+            return [replies[key] for key in keys]
         with Progress(kind, total=len(missing), unit="call") as progress:
             for start in range(0, len(missing), self._batch_size):
                 self._spent = self._store.spent(self.identity).total()

@@ -15,7 +15,7 @@ from gecko_kedro.teacher.http.abilities import (
 from gecko_kedro.teacher.http.client import Client
 from gecko_kedro.teacher.http.failure import Failure
 from gecko_kedro.teacher.http.settings import HttpSettings
-from gecko_kedro.teacher.http.tokens import Tokenizer
+from gecko_kedro.teacher.http.tokens import Tokenizer, estimated_tokens
 from gecko_kedro.teacher.http.wire import Completion, completion
 from gecko_kedro.teacher.protocol import Generation, Prompt, Scored, ScoredLabels
 
@@ -42,7 +42,7 @@ class Calls:
             top_p=top_p, seed=seed, **fields,
         )  # fmt: skip
         reply = await client.post(path, body, completion)
-        return Generation(reply.choices[0].said, *reply.cost)
+        return Generation(reply.choices[0].said, *_cost(reply, body))
 
     async def score(self, client: Client, prefix: str, continuation: str) -> Scored:
         """log P(continuation | prefix), on token ids where there is a tokenizer."""
@@ -67,7 +67,7 @@ class Calls:
                 number = scoring.from_echo(choice, len(prompt), n)
             else:
                 number = scoring.from_prompt_logprobs(choice, prompt, n)
-            return Scored(number, *reply.cost)
+            return Scored(number, *_cost(reply, body))
 
         return await client.post(path, body, read)
 
@@ -156,6 +156,15 @@ async def _scored(
 ) -> ScoredLabels:
     def read(data: Any) -> ScoredLabels:
         reply = completion(data)
-        return ScoredLabels(tuple(numbers(reply)), *reply.cost)
+        return ScoredLabels(tuple(numbers(reply)), *_cost(reply, body))
 
     return await client.post(path, body, read)
+
+
+def _cost(reply: Completion, body: Mapping[str, Any]) -> tuple[int, int]:
+    """Tokens in and out, as the server counts them; by their length where it does not."""
+    if reply.usage is not None:
+        return reply.usage.prompt_tokens, reply.usage.completion_tokens or 0
+    prompt = body["prompt"] if "prompt" in body else body["messages"][0]["content"]
+    tokens_in = estimated_tokens(prompt) if isinstance(prompt, str) else len(prompt)
+    return tokens_in, estimated_tokens(reply.choices[0].said)

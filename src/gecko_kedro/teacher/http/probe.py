@@ -70,17 +70,16 @@ async def find_abilities(
 
 
 async def _tried(client: Client, settings: HttpSettings, tokenizer: Tokenizer | None) -> Abilities:
-    completions = settings.api != "chat" and await _answers(client, settings, "completions")
-    likelihood = await _likelihood(client, settings, tokenizer) if completions else None
+    no_completions = await _refusal(client, settings, "completions")
+    likelihood = None if no_completions else await _likelihood(client, settings, tokenizer)
     # A chat endpoint knows the template of an instruct model, but scores no given reply.
-    prefers_chat = settings.api == "chat" or (settings.api == "auto" and likelihood is None)
-    if prefers_chat and await _answers(client, settings, "chat"):
-        api: Literal["completions", "chat"] = "chat"
-    elif completions:
-        api = "completions"
-    else:
-        raise Failure(f"neither /completions nor /chat/completions serves {settings.model!r}",
-                      final=True)  # fmt: skip
+    no_chat = None
+    api: Literal["completions", "chat"] = "completions"
+    if settings.api == "chat" or (settings.api == "auto" and likelihood is None):
+        no_chat = await _refusal(client, settings, "chat")
+        api = "completions" if no_chat else "chat"
+    if api == "completions" and no_completions:
+        raise Failure(no_chat or no_completions, final=True, status=404)
     found = Abilities(api, likelihood, "sampled", "none")
     return replace(
         found,
@@ -103,9 +102,18 @@ async def _try(client: Client, path: str, body: dict[str, Any]) -> Completion | 
         return None
 
 
-async def _answers(client: Client, settings: HttpSettings, api: str) -> bool:
+async def _refusal(client: Client, settings: HttpSettings, api: str) -> str | None:
+    """Why this API cannot be used, None where it can."""
+    if settings.api not in {"auto", api}:
+        return f"teacher.http.api is {settings.api}"
     path, body = request(settings, api, _PROBE, max_tokens=1)
-    return await _try(client, path, body) is not None
+    try:
+        await client.post(path, body, completion)
+    except Failure as failure:
+        if failure.status is None or failure.status in _NO_REFUSAL:
+            raise
+        return f"{path}: {failure.words}"
+    return None
 
 
 async def _likelihood(

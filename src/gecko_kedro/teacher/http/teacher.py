@@ -51,10 +51,10 @@ class HttpTeacher:
     @cached_property
     def identity(self) -> str:
         """Model, revision, how the calls are made, and a hash of what else replies depend on."""
-        settings = self._settings
+        settings, tokenizer = self._settings, self._calls.tokenizer
         rest = [
             settings.max_new_tokens, settings.stop, settings.top_logprobs, settings.extra_body,
-            settings.tokenizer,
+            tokenizer.fingerprint if isinstance(tokenizer, LocalTokenizer) else None,
         ]  # fmt: skip
         digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:12]
         return (

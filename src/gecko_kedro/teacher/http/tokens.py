@@ -1,6 +1,9 @@
 """Token ids of prompts, from a local tokenizer or from the server's own."""
 
+import hashlib
+import json
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Literal, Protocol
 
 from gecko_kedro.errors import InputError
@@ -9,6 +12,7 @@ from gecko_kedro.teacher.http.failure import Failure, unusable
 from gecko_kedro.teacher.http.wire import Detokenized, parse
 from gecko_kedro.teacher.http.wire import Tokens as TokensReply
 
+_MARK = "\N{OBJECT REPLACEMENT CHARACTER}prompt\N{OBJECT REPLACEMENT CHARACTER}"
 _CACHED_TEXTS = 1 << 14
 # Where nobody can count: a token of English has some four characters, of code and names fewer.
 _CHARACTERS_PER_TOKEN = 3
@@ -51,22 +55,50 @@ class LocalTokenizer:
         """Whether it came with a chat template, as those of instruct models do."""
         return bool(getattr(self._tokenizer, "chat_template", None))
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of vocabulary and chat template: the same for a copy in another folder."""
+        content = [sorted(self._tokenizer.get_vocab().items()), self._tokenizer.chat_template]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
+
     async def encode(self, client: Client, text: str, *, special: bool) -> list[int]:
-        """As ``Tokenizer.encode``."""
-        return list(self._tokenizer(text, add_special_tokens=special)["input_ids"])
+        """As ``Tokenizer.encode``. A special token that the text spells out is plain text."""
+        return [*(self._begin if special else []), *self._plain(text)]
 
     async def encode_chat(self, client: Client, text: str) -> list[int]:
         """As ``Tokenizer.encode_chat``."""
-        ids = self._tokenizer.apply_chat_template(
-            _turn(text), add_generation_prompt=True, tokenize=True, return_dict=True
-        )["input_ids"]
-        return list(ids)
+        head, tail = self._around
+        return [*head, *self._plain(text.strip()), *tail]
 
     async def cut(self, client: Client, text: str, max_tokens: int) -> str:
         """As ``Tokenizer.cut``."""
         found = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         offsets = found["offset_mapping"]
         return text if len(offsets) <= max_tokens else text[: offsets[max_tokens][0]].rstrip()
+
+    @cached_property
+    def _begin(self) -> list[int]:
+        """What the tokenizer puts before a prompt; what it puts behind would end the prompt."""
+        first = list(self._tokenizer("")["input_ids"])[:1]
+        return first if first == [self._tokenizer.bos_token_id] else []
+
+    @cached_property
+    def _around(self) -> tuple[list[int], list[int]]:
+        """What the chat template puts around the user's message."""
+        rendered = self._tokenizer.apply_chat_template(
+            _turn(_MARK), add_generation_prompt=True, tokenize=False
+        )
+        head, _, tail = rendered.partition(_MARK)
+        return self._special(head), self._special(tail)
+
+    def _special(self, text: str) -> list[int]:
+        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
+
+    def _plain(self, text: str) -> list[int]:
+        found = self._tokenizer(
+            text, add_special_tokens=False, split_special_tokens=True, verbose=False
+        )
+        return list(found["input_ids"])
 
 
 class ServerTokenizer:
@@ -133,6 +165,11 @@ async def server_tokenizer(client: Client, model: str) -> ServerTokenizer | None
 def estimated_cut(text: str, max_tokens: int) -> str:
     """``Tokenizer.cut`` where there is no tokenizer: three characters count as a token."""
     return text[: max_tokens * _CHARACTERS_PER_TOKEN]
+
+
+def estimated_tokens(text: str) -> int:
+    """About how many tokens ``text`` has."""
+    return -(-len(text) // _CHARACTERS_PER_TOKEN)
 
 
 def _turn(text: str) -> list[dict[str, str]]:

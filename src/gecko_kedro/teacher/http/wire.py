@@ -14,8 +14,8 @@ class _Wire(BaseModel):
 class Usage(_Wire):
     """Tokens that the server counted."""
 
-    prompt_tokens: int = 0
-    completion_tokens: int | None = 0
+    prompt_tokens: int
+    completion_tokens: int | None = None
 
 
 class TokenLogprob(_Wire):
@@ -66,12 +66,6 @@ class Completion(_Wire):
 
     choices: list[Choice]
     usage: Usage | None = None
-
-    @property
-    def cost(self) -> tuple[int, int]:
-        """Tokens in and out; zeros where the server does not count."""
-        usage = self.usage or Usage()
-        return usage.prompt_tokens, usage.completion_tokens or 0
 
 
 class Tokens(_Wire):
