@@ -117,7 +117,7 @@ def made_up_scores() -> Callable[..., tuple[ScoreTable, pl.DataFrame]]:
 
 @pytest.fixture
 def label_sample() -> pl.DataFrame:
-    """Two FRet examples as ``label_samples`` gives them."""
+    """Two FRet examples as relabel gives them."""
     rows = [
         {"task": "find the passage that answers", "query": "how is a tie broken",
          "positive": "Ties: the lower id comes first.", "negative": "A tie is worn at weddings.",

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import polars as pl
@@ -37,15 +38,17 @@ def filter_queries(
     max_words: int,
     max_reject_rate: float,
     near_duplicate_threshold: float | None = None,
+    excluded_queries: Collection[str] = (),
     seed: int = 0,
 ) -> FilterResult:
     """Drop what cannot be learned from; several queries of one passage stay.
 
     Reasons, in this order: duplicate_id, unknown_passage (the seed is not in ``passages``), empty,
-    too_long (more than ``max_words``), duplicate (the same words, whatever case and punctuation;
-    the first one stays), near_duplicate (Jaccard similarity of 3-word shingles; null: not looked
-    for). A row of a query log has no seed, and that is no fault. ``rejected`` are the teacher's
-    replies that were set aside before; they join the quarantine and the rate.
+    too_long (more than ``max_words``), evaluation_query (the same words as one of
+    ``excluded_queries``, which training must not see), duplicate (the same words, whatever case
+    and punctuation; the first one stays), near_duplicate (Jaccard similarity of 3-word shingles;
+    null: not looked for). A row of a query log has no seed, and that is no fault. ``rejected`` are
+    the teacher's replies that were set aside before; they join the quarantine and the rate.
     Raises InputError where rejected / all is above ``max_reject_rate``, with examples.
     """
     require_columns(queries, list(QUERY), where="filter_queries, queries")
@@ -54,6 +57,7 @@ def filter_queries(
         ("unknown_passage", _unknown_passages),
         ("empty", _empty),
         ("too_long", lambda frame, _: _too_long(frame, max_words)),
+        ("evaluation_query", lambda frame, _: _excluded(frame, excluded_queries)),
         ("duplicate", _duplicates),
     ):
         kept, gone = set_aside(
@@ -110,6 +114,15 @@ def _too_long(queries: pl.DataFrame, max_words: int) -> dict[str, str]:
         query_id: f"{n} words, at most {max_words}"
         for query_id, query in queries.select("query_id", "query").iter_rows()
         if (n := count_words(query)) > max_words
+    }
+
+
+def _excluded(queries: pl.DataFrame, excluded: Collection[str]) -> dict[str, str]:
+    seen = {normalised_query(query) for query in excluded}
+    return {
+        query_id: "the evaluation has the same words"
+        for query_id, query in queries.select("query_id", "query").iter_rows()
+        if normalised_query(query) in seen
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from gecko_kedro import evaluation, fret
+from gecko_kedro import fret
 from gecko_kedro.params import RelabelParams
 from gecko_kedro.progress import Progress
 from gecko_kedro.shards import NO_SHARD, Shard, count_missing, missing_pieces
@@ -40,6 +40,9 @@ def judge_candidates(
                 teacher=teacher,
                 prompts=fret.Prompts.model_validate(prompts),
                 rankers=params.rankers,
+                max_query_tokens=params.max_query_tokens,
+                max_passage_tokens=params.max_passage_tokens,
+                queries_at_once=params.queries_at_once,
             )
             yield Shard(piece.index, piece.total, judgements)
             progress.advance(piece.rows.height)
@@ -51,7 +54,11 @@ def fuse_rankings(
 ) -> pl.DataFrame:
     """Reciprocal rank fusion of the rankers (appendix A)."""
     rankings = fret.fuse_rankings(
-        candidates, judgement_shards, k=params.fusion_k, rankers=params.rankers
+        candidates,
+        judgement_shards,
+        k=params.fusion_k,
+        rankers=params.rankers,
+        relevance_score=params.relevance_score,
     )
     logger.info(
         "fuse_rankings: %d judgements, k = %g, %s",
@@ -83,26 +90,32 @@ def choose_examples(
 def audit_labels(
     rankings: pl.DataFrame,
     fret_table: pl.DataFrame,
+    passages: pl.DataFrame,
     queries_quarantine: pl.DataFrame,
     fret_quarantine: pl.DataFrame,
     prompts: dict[str, Any],
     teacher_settings: TeacherSettings,
     params: RelabelParams,
-) -> tuple[dict[str, float], Any, Any, dict[str, Any]]:
-    """What the labels look like: numbers, plots, and what the report shows of them."""
+) -> tuple[dict[str, float], Any, Any, Any, str, dict[str, Any]]:
+    """What the labels look like: numbers, plots, a sample, and what the report shows of them."""
     audit = fret.audit_labels(rankings, fret_table)
+    sample = fret.label_sample(
+        fret_table, rankings, passages, count=params.audit_rows, seed=params.seed
+    )
+    page = fret.label_sample_page(sample, teacher=teacher_name(teacher_settings))
+    plots = (audit.score_plot, audit.rank_plot, audit.agreement_plot)
     reasons = pl.concat([queries_quarantine, fret_quarantine])["reason"].value_counts()
     shown = {
         "teacher": teacher_name(teacher_settings),
         "prompt_versions": fret.Prompts.model_validate(prompts).versions(),
         "facts": audit.metrics,
-        "shares": ["replaced_seeds", "suspected_false_negatives"],
+        "shares": [name for name in audit.metrics if name in fret.AUDIT_SHARES],
         "rejected": dict(reasons.sort("count", descending=True).iter_rows()),
-        "samples": evaluation.label_samples(fret_table, count=12, seed=params.seed).to_dicts(),
-        "figures": [audit.score_plot.to_json(), audit.rank_plot.to_json()],
+        "samples": sample.head(12).to_dicts(),
+        "figures": [plot.to_json() for plot in plots],
     }
     logger.info(
         "audit_labels: the teacher replaced %.1f %% of the seed passages (paper: about 15 %%)",
         100 * audit.metrics.get("replaced_seeds", 0.0),
     )
-    return audit.metrics, audit.score_plot, audit.rank_plot, shown
+    return audit.metrics, *plots, page, shown

@@ -40,13 +40,21 @@ def create_pipeline() -> Pipeline:
                 inputs=[
                     "rankings",
                     "fret",
+                    "passages",
                     "queries_quarantine",
                     "fret_quarantine",
                     "prompts",
                     "params:teacher",
                     "params:relabel",
                 ],
-                outputs=["relabel_metrics", "score_plot", "rank_plot", "label_audit"],
+                outputs=[
+                    "relabel_metrics",
+                    "score_plot",
+                    "rank_plot",
+                    "agreement_plot",
+                    "label_sample",
+                    "label_audit",
+                ],
             ),
         ],
     )

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from gecko_kedro import corpus, fret
+from gecko_kedro.events import emit
 from gecko_kedro.params import CorpusParams, QueriesParams, SynthesizeParams
 from gecko_kedro.progress import Progress
 from gecko_kedro.shards import NO_SHARD, Shard, count_missing, missing_pieces
@@ -106,10 +107,14 @@ def synthesize_queries(
                 teacher=teacher,
                 prompts=fret.Prompts.model_validate(prompts),
                 queries_per_passage=params.queries_per_passage,
+                shares=params.shares,
+                max_passage_tokens=params.max_passage_tokens,
+                language=params.language,
                 temperature=params.temperature,
                 top_p=params.top_p,
                 seed=params.seed,
             )
+            emit("synthesize_replies", piece.index, made.counts)
             yield (
                 Shard(piece.index, piece.total, made.quarantine),
                 Shard(piece.index, piece.total, made.queries),
@@ -123,9 +128,10 @@ def filter_queries(
     rejected_reply_shards: pl.DataFrame,
     query_log: corpus.QueryLogResult,
     passages: pl.DataFrame,
+    heldout_pairs: pl.DataFrame,
     queries_params: QueriesParams,
     params: SynthesizeParams,
-) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Drop what cannot be learned from, with reasons; a query log joins or replaces synthesis."""
     kept = fret.filter_queries(
         fret.join_query_log(
@@ -138,8 +144,36 @@ def filter_queries(
         rejected=rejected_reply_shards,
         max_words=params.max_query_words,
         max_reject_rate=params.max_reject_rate,
+        near_duplicate_threshold=params.near_duplicate_threshold,
+        excluded_queries=heldout_pairs["query"].unique(),
+        seed=params.seed,
     )
     logger.info(
         "filter_queries: %d queries kept, %d rejected", kept.queries.height, kept.quarantine.height
     )
-    return kept.queries, pl.concat([query_log.quarantine, kept.quarantine]), kept.counts
+    return kept.queries, pl.concat([query_log.quarantine, kept.quarantine])
+
+
+def report_queries(
+    queries: pl.DataFrame,
+    queries_quarantine: pl.DataFrame,
+    prompts: dict[str, Any],
+    params: SynthesizeParams,
+) -> tuple[dict[str, Any], Any]:
+    """The shares that the diversity controls came to, and the rejects by reason."""
+    inventory = fret.Prompts.model_validate(prompts).synthesis.inventory
+    shares = fret.share_report(queries, inventory, params.shares, seed=params.seed)
+    reasons = queries_quarantine["reason"].value_counts().sort("count", "reason", descending=True)
+    rejected = dict(reasons.iter_rows())
+    metrics = {
+        "queries": queries.height,
+        "quarantined": queries_quarantine.height,
+        **rejected,
+        "shares": shares,
+    }
+    logger.info(
+        "report_queries: %s",
+        ", ".join(f"{name.split('.')[1]} {share:.0%}" for name, share in shares.items()
+                  if name.startswith(("wanted_task.", "got_length."))),
+    )  # fmt: skip
+    return metrics, fret.query_plot(shares, rejected)
