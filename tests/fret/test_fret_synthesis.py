@@ -184,6 +184,7 @@ def test_the_teacher_reads_the_beginning_of_a_long_passage_and_the_cut_ones_are_
         ("how does the dough of bread rise before it is baked", "en", "passage", None),
         ("numpy.linalg.solve", "en", "passage", None),  # nobody can tell
         ("Teig", "en", "passage", None),
+        ("为什么面包会发酵膨胀", "en", "passage", "wrong_language"),
         ("ما هي الخميرة ولماذا ينتفخ العجين", "en", "passage", "wrong_language"),
     ],
 )
@@ -193,6 +194,11 @@ def test_a_query_in_another_language_is_rejected_where_that_is_certain(
     texts = {"en": "Yeast feeds on the sugars of the flour and gives off gas, so the dough swells."}
     checked = check_reply(Reply(task="t", query=query), passage=texts[passage], language=language)
     assert (checked.reason if isinstance(checked, Rejected) else None) == reason
+
+
+def test_a_language_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(InputError, match=r"synthesize\.language"):
+        check_reply(Reply(task="t", query="dough"), passage="Yeast", language="english")
 
 
 def test_the_schema_of_a_reply_allows_what_the_parser_reads() -> None:

@@ -2,6 +2,7 @@
 
 from gecko_kedro.fret.audit import AUDIT_SHARES, LabelAudit, audit_labels
 from gecko_kedro.fret.candidates import candidate_metrics, candidates_with_seeds
+from gecko_kedro.fret.card import FretFacts, fret_card
 from gecko_kedro.fret.choice import ChoiceResult, choose_examples
 from gecko_kedro.fret.controls import Shares
 from gecko_kedro.fret.filters import FilterResult, filter_queries
@@ -15,10 +16,10 @@ from gecko_kedro.fret.synthesis import SynthesisResult, synthesize_queries
 from gecko_kedro.fret.tasks import TASK_NAMES, short_task_name
 
 __all__ = [
-    "AUDIT_SHARES", "LABEL_SAMPLE", "TASK_NAMES", "ChoiceResult", "FilterResult", "LabelAudit",
-    "Prompts", "Ranker", "RelevanceScore", "Shares", "SynthesisResult", "as_queries",
+    "AUDIT_SHARES", "LABEL_SAMPLE", "TASK_NAMES", "ChoiceResult", "FilterResult", "FretFacts",
+    "LabelAudit", "Prompts", "Ranker", "RelevanceScore", "Shares", "SynthesisResult", "as_queries",
     "audit_labels", "candidate_metrics", "candidates_with_seeds", "choose_examples",
-    "filter_queries", "fuse_rankings", "join_query_log", "label_sample", "label_sample_page",
-    "query_plot", "ranker_sets", "score_candidates", "share_report", "short_task_name",
-    "synthesize_queries",
+    "filter_queries", "fret_card", "fuse_rankings", "join_query_log", "label_sample",
+    "label_sample_page", "query_plot", "ranker_sets", "score_candidates", "share_report",
+    "short_task_name", "synthesize_queries",
 ]  # fmt: skip

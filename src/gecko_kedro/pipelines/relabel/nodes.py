@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from gecko_kedro import fret
-from gecko_kedro.params import RelabelParams
+from gecko_kedro.params import CorpusParams, RelabelParams
 from gecko_kedro.progress import Progress
 from gecko_kedro.shards import NO_SHARD, Shard, count_missing, missing_pieces
 from gecko_kedro.teacher import TeacherSettings, build_teacher, teacher_name
@@ -85,6 +85,27 @@ def choose_examples(
         chosen.fret.height, chosen.quarantine.height,
     )  # fmt: skip
     return chosen.fret, chosen.quarantine
+
+
+def describe_fret(
+    fret_table: pl.DataFrame,
+    prompts: dict[str, Any],
+    corpus_params: CorpusParams,
+    teacher_settings: TeacherSettings,
+    params: RelabelParams,
+) -> str:
+    """The data card of the FRet table."""
+    chosen = ("rankers", "relevance_score", "fusion_k", "positive", "negative",
+              "percent_of_positive", "max_query_tokens", "max_passage_tokens", "seed")  # fmt: skip
+    facts = fret.FretFacts(
+        file="fret.parquet",
+        source=corpus_params.source,
+        teacher=teacher_name(teacher_settings),
+        teacher_is_language_model=teacher_settings.backend != "lexical",
+        prompt_versions=fret.Prompts.model_validate(prompts).versions(),
+        settings=params.model_dump(include=set(chosen)),
+    )
+    return fret.fret_card(fret_table, facts)
 
 
 def audit_labels(

@@ -36,6 +36,11 @@ def create_pipeline() -> Pipeline:
                 outputs=["fret", "fret_quarantine"],
             ),
             step(
+                nodes.describe_fret,
+                inputs=["fret", "prompts", "params:corpus", "params:teacher", "params:relabel"],
+                outputs="fret_card",
+            ),
+            step(
                 nodes.audit_labels,
                 inputs=[
                     "rankings",
