@@ -14,6 +14,7 @@ from gecko_kedro.shards import NO_SHARD, Shard, count_missing, missing_pieces
 from gecko_kedro.teacher import TeacherSettings, build_teacher, teacher_name
 
 logger = logging.getLogger(__name__)
+_REPORTED_SAMPLES = 12
 
 
 def judge_candidates(
@@ -108,22 +109,31 @@ def describe_fret(
     return fret.fret_card(fret_table, facts)
 
 
-def audit_labels(
+def sample_labels(
     rankings: pl.DataFrame,
     fret_table: pl.DataFrame,
     passages: pl.DataFrame,
+    teacher_settings: TeacherSettings,
+    params: RelabelParams,
+) -> tuple[pl.DataFrame, str]:
+    """Rows of FRet to read, passages side by side: a table and a page."""
+    samples = fret.label_sample(
+        fret_table, rankings, passages, count=params.audit_rows, seed=params.seed
+    )
+    return samples, fret.label_sample_page(samples, teacher=teacher_name(teacher_settings))
+
+
+def audit_labels(
+    rankings: pl.DataFrame,
+    fret_table: pl.DataFrame,
+    label_samples: pl.DataFrame,
     queries_quarantine: pl.DataFrame,
     fret_quarantine: pl.DataFrame,
     prompts: dict[str, Any],
     teacher_settings: TeacherSettings,
-    params: RelabelParams,
-) -> tuple[dict[str, float], Any, Any, Any, str, dict[str, Any]]:
-    """What the labels look like: numbers, plots, a sample, and what the report shows of them."""
+) -> tuple[dict[str, float], Any, Any, Any, dict[str, Any]]:
+    """What the labels look like: numbers, plots, and what the report shows of them."""
     audit = fret.audit_labels(rankings, fret_table)
-    sample = fret.label_sample(
-        fret_table, rankings, passages, count=params.audit_rows, seed=params.seed
-    )
-    page = fret.label_sample_page(sample, teacher=teacher_name(teacher_settings))
     plots = (audit.score_plot, audit.rank_plot, audit.agreement_plot)
     reasons = pl.concat([queries_quarantine, fret_quarantine])["reason"].value_counts()
     shown = {
@@ -132,11 +142,11 @@ def audit_labels(
         "facts": audit.metrics,
         "shares": [name for name in audit.metrics if name in fret.AUDIT_SHARES],
         "rejected": dict(reasons.sort("count", descending=True).iter_rows()),
-        "samples": sample.head(12).to_dicts(),
+        "samples": label_samples.head(_REPORTED_SAMPLES).to_dicts(),
         "figures": [plot.to_json() for plot in plots],
     }
     logger.info(
         "audit_labels: the teacher replaced %.1f %% of the seed passages (paper: about 15 %%)",
         100 * audit.metrics.get("replaced_seeds", 0.0),
     )
-    return audit.metrics, *plots, page, shown
+    return audit.metrics, *plots, shown
