@@ -17,6 +17,7 @@ from gecko_kedro.fret import (
     filter_queries,
     join_query_log,
     share_report,
+    stop_above,
     synthesize_queries,
 )
 from gecko_kedro.fret.reply import REPLY_SCHEMA, Rejected, Reply, parse_reply
@@ -273,6 +274,14 @@ def test_too_many_rejects_stop_the_run_with_examples() -> None:
     with pytest.raises(InputError, match=r"50\.0%.*duplicate \(q1: the same words as q0\)"):
         filtered(rows, max_reject_rate=0.4)
     assert filtered(rows, max_reject_rate=0.5)[0] == ["q0", "q3"]
+
+
+def test_a_run_stops_early_only_once_there_are_enough_replies_to_tell() -> None:
+    _, rejected, _ = synthesize(passages("bad", "bad", "bad"), n=1)
+    stop_above(0.5, rejected, n_kept=1, at_least=5)
+    with pytest.raises(InputError, match=r"75\.0%.*unparsable"):
+        stop_above(0.5, rejected, n_kept=1, at_least=4)
+    stop_above(0.5, empty_table(QUARANTINE_SCHEMA), n_kept=0)
 
 
 def test_replies_rejected_before_count_too_and_join_the_quarantine() -> None:

@@ -5,7 +5,7 @@ from gecko_kedro.fret.candidates import candidate_metrics, candidates_with_seeds
 from gecko_kedro.fret.card import FretFacts, fret_card
 from gecko_kedro.fret.choice import ChoiceResult, choose_examples
 from gecko_kedro.fret.controls import Shares
-from gecko_kedro.fret.filters import FilterResult, filter_queries
+from gecko_kedro.fret.filters import FilterResult, filter_queries, stop_above
 from gecko_kedro.fret.fusion import RelevanceScore, fuse_rankings, ranker_sets
 from gecko_kedro.fret.label_sample import LABEL_SAMPLE, label_sample, label_sample_page
 from gecko_kedro.fret.prompts import Prompts
@@ -21,5 +21,5 @@ __all__ = [
     "audit_labels", "candidate_metrics", "candidates_with_seeds", "choose_examples",
     "filter_queries", "fret_card", "fuse_rankings", "join_query_log", "label_sample",
     "label_sample_page", "query_plot", "ranker_sets", "score_candidates", "share_report",
-    "short_task_name", "synthesize_queries",
+    "short_task_name", "stop_above", "synthesize_queries",
 ]  # fmt: skip

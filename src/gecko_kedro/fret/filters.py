@@ -76,7 +76,7 @@ def filter_queries(
     quarantine = quarantine_table(rows)
     if rejected is not None and not rejected.is_empty():
         quarantine = pl.concat([rejected.select(list(QUARANTINE_SCHEMA)), quarantine])
-    _stop_above(max_reject_rate, quarantine, n_kept=kept.height)
+    stop_above(max_reject_rate, quarantine, n_kept=kept.height)
     return FilterResult(kept, quarantine, _counts(kept, quarantine))
 
 
@@ -141,9 +141,15 @@ def normalised_query(query: str) -> str:
     return _NOT_WORD.sub(" ", query.casefold()).strip()
 
 
-def _stop_above(max_reject_rate: float, quarantine: pl.DataFrame, *, n_kept: int) -> None:
+def stop_above(
+    max_reject_rate: float, quarantine: pl.DataFrame, *, n_kept: int, at_least: int = 1
+) -> None:
+    """Raise InputError, with examples, where more than this share of the replies is rejected.
+
+    Fewer than ``at_least`` replies say nothing yet.
+    """
     total = quarantine.height + n_kept
-    if not total or quarantine.height <= max_reject_rate * total:
+    if total < at_least or quarantine.height <= max_reject_rate * total:
         return
     examples = quarantine.filter(pl.int_range(pl.len()).over("reason") < _EXAMPLES_A_REASON)
     shown = "; ".join(
@@ -151,7 +157,7 @@ def _stop_above(max_reject_rate: float, quarantine: pl.DataFrame, *, n_kept: int
         for row in examples.iter_rows(named=True)
     )
     raise InputError(
-        "filter_queries, max_reject_rate",
+        "synthesize.max_reject_rate",
         expected=f"at most {max_reject_rate:.1%} of {total} queries rejected",
         got=f"{quarantine.height / total:.1%}",
         fix=f"Look at the rejected ones: {shown}. Correct the prompt or the teacher, "

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from gecko_kedro import corpus, fret
+from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
 from gecko_kedro.events import emit
 from gecko_kedro.params import CorpusParams, QueriesParams, SynthesizeParams
 from gecko_kedro.progress import Progress
@@ -15,6 +16,7 @@ from gecko_kedro.shards import NO_SHARD, Shard, count_missing, missing_pieces
 from gecko_kedro.teacher import TeacherSettings, build_teacher
 
 logger = logging.getLogger(__name__)
+_ENOUGH_REPLIES = 100  # before that a few bad replies in a row could stop a long run
 
 
 def read_passages(
@@ -94,10 +96,11 @@ def synthesize_queries(
     """Let the teacher write (task, query) for each seed passage, shard by shard.
 
     The rejected replies of a shard come first, so that a shard of queries that is there has its
-    rejected replies there too.
+    rejected replies there too. Too many rejects stop the run after any shard.
     """
     teacher = build_teacher(teacher_settings, texts=passages["text"], store=store)
     total = count_missing(seed_passages, size=params.shard_size, finished=finished)
+    kept, rejected = 0, QUARANTINE_SCHEMA.to_frame()
     if total == 0 and finished:
         yield NO_SHARD, NO_SHARD
     with Progress("synthesize_queries", total=total, unit="passage") as progress:
@@ -115,6 +118,8 @@ def synthesize_queries(
                 seed=params.seed,
             )
             emit("synthesize_replies", piece.index, made.counts)
+            kept, rejected = kept + made.queries.height, pl.concat([rejected, made.quarantine])
+            fret.stop_above(params.max_reject_rate, rejected, n_kept=kept, at_least=_ENOUGH_REPLIES)
             yield (
                 Shard(piece.index, piece.total, made.quarantine),
                 Shard(piece.index, piece.total, made.queries),
