@@ -189,6 +189,16 @@ def test_a_ranker_that_was_asked_but_is_not_fused_keeps_its_ranks() -> None:
     assert rankings["relevance_rank"].null_count() == 2
 
 
+def test_rankings_to_compare_start_with_the_retriever_and_are_distinct() -> None:
+    assert fret.ranker_sets(["retriever", "relevance", "query_likelihood"]) == [
+        ["retriever"], ["query_likelihood"], ["relevance"], PAPER, [*PAPER, "retriever"],
+    ]  # fmt: skip
+    assert fret.ranker_sets(["relevance"]) == [
+        ["retriever"], ["relevance"], ["relevance", "retriever"],
+    ]  # fmt: skip
+    assert fret.ranker_sets(["retriever"]) == [["retriever"]]
+
+
 @pytest.mark.parametrize("rankers", [[], ["relevance", "relevance"], ["oracle"]])
 def test_rankers_that_make_no_sense_are_refused(rankers: list[Ranker]) -> None:
     candidates, judgements = tables({"q": [(-1.0, -1.0)]})

@@ -74,8 +74,10 @@ def fuse_rankings(
 def ranker_sets(rankers: Sequence[Ranker]) -> list[list[Ranker]]:
     """What to compare, of rankers that were asked: the retriever, each ranker, their fusions."""
     judged: list[Ranker] = [ranker for ranker in _SCORED if ranker in rankers]
-    fused: list[list[Ranker]] = [judged] if len(judged) > 1 else []
-    return [["retriever"], *([ranker] for ranker in judged), *fused, [*judged, "retriever"]]
+    sets: list[list[Ranker]] = [["retriever"], *([ranker] for ranker in judged)]
+    if len(judged) > 1:
+        sets.append(judged)
+    return [*sets, [*judged, "retriever"]] if judged else sets
 
 
 def _with_relevance(judgements: pl.DataFrame, score: RelevanceScore) -> pl.DataFrame:
