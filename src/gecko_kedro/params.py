@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from gecko_kedro.errors import InputError
+from gecko_kedro.fret.controls import Shares
 from gecko_kedro.teacher.settings import TeacherSettings
 from gecko_kedro.training.settings import TrainSettings
 
@@ -125,7 +126,11 @@ class SynthesizeParams(Params):
     queries_per_passage: Count
     temperature: Annotated[float, Field(ge=0.0, le=2.0)]
     top_p: Annotated[float, Field(gt=0.0, le=1.0)]
+    shares: Shares
+    max_passage_tokens: Limit
     max_query_words: Count
+    language: str | None
+    near_duplicate_threshold: Share | None
     max_reject_rate: Share
     shard_size: Count
     seed: Seed
@@ -146,10 +151,15 @@ class RelabelParams(Params):
     """Rankers, fusion and the choice of positive and negative."""
 
     rankers: Annotated[list[Ranker], Field(min_length=1)]
+    relevance_score: Literal["top_grade", "expected_grade"]
+    max_query_tokens: Limit
+    max_passage_tokens: Limit
+    queries_at_once: Count = Field(json_schema_extra=EXECUTION)
     fusion_k: Annotated[float, Field(ge=0.0)]
     positive: Literal["relabelled", "seed"]
     negative: Literal["last", "sampled", "none"]
     percent_of_positive: Annotated[float, Field(gt=0.0, le=1.0)] | None
+    audit_rows: Count
     shard_size: Count
     seed: Seed
 
@@ -182,6 +192,19 @@ class EvaluateParams(Params):
     seed: Seed
 
 
+class LabelQualityParams(Params):
+    """Judged queries to measure the teacher's rankings on."""
+
+    data: str | None
+    split: str
+    task_name: str
+    max_queries: Limit
+    max_passages: Count
+    fold: Literal[0, 1] | None
+    resamples: Count
+    seed: Seed
+
+
 class Parameters(Params):
     """All of them, as the files of one environment give them."""
 
@@ -195,6 +218,7 @@ class Parameters(Params):
     pretrain: PretrainParams
     finetune: FinetuneParams
     evaluate: EvaluateParams
+    label_quality: LabelQualityParams
 
 
 def check_parameters(parameters: Mapping[str, Any]) -> Parameters:

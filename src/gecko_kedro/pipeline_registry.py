@@ -6,6 +6,7 @@ from importlib import import_module
 from kedro.pipeline import Pipeline
 
 STAGES = ("synthesize", "mine", "relabel", "pretrain", "finetune", "evaluate")
+EXTRAS = ("label_quality",)  # not part of the road
 SUMS = {
     "fret": ("synthesize", "mine", "relabel"),
     "train": ("pretrain", "finetune", "evaluate"),
@@ -21,9 +22,10 @@ def _stage(name: str) -> Pipeline:
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Six stages, their sums ``fret`` and ``train``, and ``__default__``, which is everything."""
+    """Six stages, their sums ``fret``, ``train`` and ``__default__`` (all six), and the extras."""
     stages = {name: _stage(name) for name in STAGES}
+    extras = {name: _stage(name) for name in EXTRAS}
     sums = {
         name: sum((stages[part] for part in parts), Pipeline([])) for name, parts in SUMS.items()
     }
-    return stages | sums
+    return stages | sums | extras

@@ -128,3 +128,29 @@ def test_the_ledger_knows_every_node(finished: Project) -> None:
 def test_a_run_works_from_another_folder(finished: Project, tmp_path: Path) -> None:
     elsewhere = finished.root / "conf"  # below the project: Kedro finds the root upwards
     assert "Nothing to do" in Project(elsewhere).run("--only-missing-outputs")
+
+
+def test_a_labeller_is_measured_on_judged_queries(empty_project: Project, tmp_path: Path) -> None:
+    words = ["yeast", "lighthouse", "graphene", "bridge", "tomato", "treaty"]
+    folder = tmp_path / "judged"
+    folder.mkdir()
+    lines = {
+        "corpus": [{"_id": w, "title": "", "text": f"All there is to know of {w}."} for w in words],
+        "queries": [{"_id": f"q-{w}", "text": f"what is {w}"} for w in words],
+        "qrels": [{"query_id": f"q-{w}", "doc_id": w, "score": 1} for w in words],
+    }
+    for name, rows in lines.items():
+        (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    output = empty_project.run(
+        "--pipelines", "label_quality", "--params", f"label_quality.data={folder}"
+    )
+    assert "query_likelihood + relevance" in output
+    reporting = empty_project.data / "08_reporting"
+    metrics = json.loads((reporting / "label_quality_metrics.json").read_text("utf-8"))
+    assert metrics["queries"] == len(words)
+    assert "lexical stand-in" in metrics["teacher"]
+    table = pl.read_parquet(reporting / "label_quality_table.parquet")
+    assert table.filter(ranking="query_likelihood + relevance")["mean"].to_list() == [1.0, 1.0]
+    output = empty_project.run("--pipelines", "label_quality", code=1)
+    assert "label_quality.data" in output
+    assert "Traceback" not in output

@@ -7,7 +7,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from gecko_kedro.evaluation.moved import LABEL_SAMPLE_SCHEMA
 from gecko_kedro.evaluation.mteb_runner import ScoreTable
 from gecko_kedro.evaluation.schemas import (
     FAILURES_SCHEMA,
@@ -16,6 +15,7 @@ from gecko_kedro.evaluation.schemas import (
     SCORES_SCHEMA,
 )
 from gecko_kedro.evaluation.tasks import RetrievalData
+from gecko_kedro.fret import LABEL_SAMPLE
 
 TOPICS = ("river", "engine", "violin", "harvest", "glacier", "lantern", "pepper", "anchor")
 PLACES = ("north", "harbour", "valley")
@@ -117,7 +117,7 @@ def made_up_scores() -> Callable[..., tuple[ScoreTable, pl.DataFrame]]:
 
 @pytest.fixture
 def label_sample() -> pl.DataFrame:
-    """Two FRet examples as ``label_samples`` gives them."""
+    """Two FRet examples as relabel gives them."""
     rows = [
         {"task": "find the passage that answers", "query": "how is a tie broken",
          "positive": "Ties: the lower id comes first.", "negative": "A tie is worn at weddings.",
@@ -125,4 +125,4 @@ def label_sample() -> pl.DataFrame:
         {"task": "search result", "query": "sorting order of results",
          "positive": "Results are sorted by score.", "negative": None, "positive_is_seed": None},
     ]  # fmt: skip
-    return pl.DataFrame(rows, schema=LABEL_SAMPLE_SCHEMA)
+    return pl.DataFrame(rows, schema=LABEL_SAMPLE)

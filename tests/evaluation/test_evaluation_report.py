@@ -21,9 +21,7 @@ from gecko_kedro.evaluation.comparison import (
 )
 from gecko_kedro.evaluation.model_card import ModelFacts, model_card
 from gecko_kedro.evaluation.moved import (
-    LABEL_SAMPLE_SCHEMA,
     MOVED_SCHEMA,
-    label_samples,
     moved_queries,
 )
 from gecko_kedro.evaluation.mteb_runner import ScoreTable, concat_scores
@@ -212,22 +210,6 @@ def test_moved_queries_are_the_largest_changes_with_their_ranks(toy_data: Retrie
     assert (relevant["passage_id"], relevant["relevant"]) == ("p00", True)
     assert (relevant["rank_before"], relevant["rank_after"]) == (2, 1)
     assert (rival["passage_id"], rival["rank_before"], rival["rank_after"]) == ("p10", 1, 2)
-
-
-def test_label_samples_are_drawn_once_each_and_repeatably() -> None:
-    fret = pl.DataFrame(
-        {"task": ["t"] * 9, "query": [f"q{n}" for n in range(9)],
-         "positive_title": ["T"] + [None] * 8, "positive": ["x" * 500] * 9,
-         "negative_title": [None] * 9, "negative": [None] + ["n"] * 8,
-         "positive_is_seed": [True] * 9},
-        schema_overrides={"negative_title": pl.String},
-    )  # fmt: skip
-    found = label_samples(fret, count=4, seed=1)
-    assert found.schema == LABEL_SAMPLE_SCHEMA
-    assert found["query"].n_unique() == 4
-    assert found.equals(label_samples(fret, count=4, seed=1))
-    assert label_samples(fret, count=99, seed=1).height == 9
-    assert found["positive"].str.len_chars().max() <= 405
 
 
 def test_the_dimension_curve_has_a_line_for_each_model(comparison: Comparison) -> None:

@@ -8,7 +8,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from gecko_kedro.fret import audit_labels, choose_examples, sample_html
+from gecko_kedro.fret import (
+    LABEL_SAMPLE,
+    audit_labels,
+    choose_examples,
+    label_sample,
+    label_sample_page,
+)
 from gecko_kedro.fret.audit import kendall_tau
 from gecko_kedro.fret.schemas import FRET, QUARANTINE_SCHEMA, QUERY, RANKING, table
 
@@ -47,7 +53,8 @@ def ranking(
             "retriever_rank": by_retriever.index(passage_id) + 1,
             "retriever_score": scores.get(passage_id, 0.9 - by_retriever.index(passage_id) / 10),
             "is_seed": passage_id == seed_id, "query_likelihood": -1.0 - place,
-            "relevance": -2.0 - place, "query_likelihood_rank": place + 1,
+            "relevance": -2.0 - place, "label_log_likelihoods": [-0.5, -2.0 - place],
+            "query_cut": False, "passage_cut": False, "query_likelihood_rank": place + 1,
             "relevance_rank": place + 1, "fused_score": 2 / (place + 1), "fused_rank": place + 1,
         }
         for place, passage_id in enumerate(order)
@@ -77,6 +84,8 @@ def test_the_first_is_the_positive_and_the_last_the_negative() -> None:
     assert row["candidate_ids"] == ["b", "a", "d", "c"]
     assert row["fused_ranks"] == [1, 2, 3, 4]
     assert row["query_likelihoods"] == [-1.0, -2.0, -3.0, -4.0]
+    assert row["label_log_likelihoods"][3] == [-0.5, -5.0]
+    assert row["retriever_ranks"] == [2, 1, 4, 3]
     assert row["retriever_scores"] == pytest.approx([0.8, 0.9, 0.6, 0.7])
     assert counts == {"fret": 1, "quarantined": 0, "replaced_seeds": 1}
 
@@ -181,32 +190,67 @@ def test_the_audit_counts_replaced_seeds_and_agreement() -> None:
     assert audit.metrics["kendall_tau"] == pytest.approx(1.0)
     assert audit.metrics["same_first"] == 1.0
     assert audit.metrics["positive_retriever_rank"] == pytest.approx(4 / 3)
-    assert audit.sample["query_id"].to_list() == ["q2", "q1", "q3"]
+    assert audit.metrics["cut_queries"] == audit.metrics["cut_passages"] == 0.0
+    assert audit.metrics["false_negative_candidates"] == 0.0
     assert json.loads(audit.score_plot.to_json())["data"]
     assert json.loads(audit.rank_plot.to_json())["data"]
+    assert json.loads(audit.agreement_plot.to_json())["data"]
 
 
 def test_the_audit_of_nothing_has_no_shares() -> None:
     fret, _, _ = chosen([], [])
     audit = audit_labels(table([], RANKING), fret)
     assert audit.metrics == {"queries": 0, "judgements": 0, "examples": 0, "examples_with_seed": 0}
-    assert audit.sample.is_empty()
+    assert label_sample(fret, table([], RANKING), PASSAGES, count=9, seed=1).is_empty()
 
 
 def test_an_audit_without_one_of_the_rankers_has_no_agreement() -> None:
-    rows = [row | {"relevance": None, "relevance_rank": None} for row in ranking("q", "ab", "a")]
+    rows = [
+        row | {"relevance": None, "label_log_likelihoods": None, "relevance_rank": None}
+        for row in ranking("q", "ab", "a")
+    ]
     fret, _, _ = chosen(rows, [query("q", "a")])
     metrics = audit_labels(table(rows, RANKING), fret).metrics
     assert "kendall_tau" not in metrics
     assert metrics["replaced_seeds"] == 0.0
 
 
+def sampled(
+    rows: list[dict[str, Any]], queries: list[dict[str, Any]], count: int = 50
+) -> pl.DataFrame:
+    fret, _, _ = chosen(rows, queries)
+    return label_sample(fret, table(rows, RANKING), PASSAGES, count=count, seed=3)
+
+
+def test_the_sample_sets_a_replaced_seed_beside_its_passages() -> None:
+    rows = [*ranking("q1", "abde", "a"), *ranking("q2", "bade", "a"), *ranking("q3", "ab", None)]
+    sample = sampled(rows, [query("q1", "a"), query("q2", "a"), query("q3", None)])
+    assert sample.schema == LABEL_SAMPLE
+    replaced = sample.row(0, named=True)
+    assert (replaced["query_id"], replaced["seed"]) == ("q2", f"T: {TEXTS['a']}")
+    assert replaced["positive_place"] == "retriever 2, QL 1, RC 1, fused 1"
+    assert sample["seed"].null_count() == 2
+    assert set(sample["query_id"]) == {"q1", "q2", "q3"}
+
+
+def test_a_sample_is_half_replaced_seeds_drawn_once_each_and_repeatably() -> None:
+    names = [f"q{n}" for n in range(30)]
+    rows = list(chain(*(ranking(n, "bade" if n < "q2" else "abde", "a") for n in names)))
+    queries = [query(name, "a") for name in names]
+    sample = sampled(rows, queries, count=10)
+    assert sample["query_id"].n_unique() == 10
+    assert sample["positive_is_seed"].to_list() == [False, True] * 5
+    assert sample.equals(sampled(rows, queries, count=10))
+    assert sampled(rows, queries, count=99).height == 30
+
+
 def test_the_sample_in_html_runs_no_script_of_a_passage() -> None:
-    fret, _, _ = chosen(ranking("q", "abd", "a"), [query("q", "a", '<b>&"שלום')])
-    page = sample_html(audit_labels(table(ranking("q", "abd", "a"), RANKING), fret).sample)
+    sample = sampled(ranking("q", "abd", "a"), [query("q", "a", '<b>&"שלום')])
+    page = label_sample_page(sample, teacher="<i>")
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
     assert "<b>" not in page
+    assert "<i>" not in page
 
 
 def test_kendall_tau_is_tau_b() -> None:

@@ -4,6 +4,7 @@ import math
 import random
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -11,8 +12,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gecko_kedro import fret
 from gecko_kedro.errors import InputError
-from gecko_kedro.fret import Prompts, Ranker, fuse_rankings, score_candidates
+from gecko_kedro.fret import Prompts, Ranker, score_candidates
 from gecko_kedro.fret.schemas import CANDIDATE, JUDGEMENT, QUERY, RANKING, empty_table, table
 from gecko_kedro.teacher import LexicalSettings, LexicalTeacher
 
@@ -20,11 +22,25 @@ PAPER: list[Ranker] = ["query_likelihood", "relevance"]
 Scores = list[tuple[float, float]]
 
 
+def fuse_rankings(
+    candidates: pl.DataFrame,
+    judgements: pl.DataFrame,
+    *,
+    k: float,
+    rankers: list[Ranker],
+    relevance_score: fret.RelevanceScore = "top_grade",
+) -> pl.DataFrame:
+    return fret.fuse_rankings(
+        candidates, judgements, k=k, rankers=rankers, relevance_score=relevance_score
+    )
+
+
 def tables(scores: dict[str, Scores]) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Candidates p0, p1 ... of each query in the retriever's order, with their judgements."""
     rows = [
         {"query_id": query, "passage_id": f"p{n}", "retriever_rank": n + 1,
-         "retriever_score": 1 - n / 100, "is_seed": n == 0, "query_likelihood": a, "relevance": b}
+         "retriever_score": 1 - n / 100, "is_seed": n == 0, "query_likelihood": a,
+         "label_log_likelihoods": [-9.0, b], "query_cut": False, "passage_cut": False}
         for query, own in scores.items()
         for n, (a, b) in enumerate(own)
     ]  # fmt: skip
@@ -143,6 +159,46 @@ def test_a_missing_judgement_is_refused_where_it_is_needed(bad: float | None) ->
     assert rankings["query_likelihood_rank"].null_count() == 2
 
 
+def with_labels(judgements: pl.DataFrame, labels: list[list[float] | None]) -> pl.DataFrame:
+    return judgements.with_columns(
+        pl.Series("label_log_likelihoods", labels, dtype=pl.List(pl.Float64))
+    )
+
+
+def test_relevance_is_the_top_grade_or_the_expected_grade() -> None:
+    candidates, judgements = tables({"q": [(-1.0, 0.0), (-2.0, 0.0)]})
+    # p0 is surely a 1 of 0 to 2; p1 is a 2 or, as likely as not, a 0. Neither sums to 1.
+    logs = [[math.log(p) for p in grades] for grades in ([0.01, 0.3, 0.01], [0.2, 0.01, 0.1])]
+    judgements = with_labels(judgements, list(logs))
+    top, expected = (
+        fuse_rankings(candidates, judgements, k=0, rankers=["relevance"], relevance_score=score)
+        for score in ("top_grade", "expected_grade")
+    )
+    assert top["passage_id"].to_list() == ["p1", "p0"]
+    assert expected["passage_id"].to_list() == ["p0", "p1"]
+    assert expected["relevance"].to_list() == pytest.approx([1.0, 0.21 / 0.31])
+
+
+def test_a_ranker_that_was_asked_but_is_not_fused_keeps_its_ranks() -> None:
+    candidates, judgements = tables({"q": [(-2.0, -1.0), (-1.0, -2.0)]})
+    rankings = fuse_rankings(candidates, judgements, k=0, rankers=["relevance"])
+    assert rankings["passage_id"].to_list() == ["p0", "p1"]
+    assert rankings["query_likelihood_rank"].to_list() == [2, 1]
+    unasked = with_labels(judgements, [None, None])
+    rankings = fuse_rankings(candidates, unasked, k=0, rankers=["query_likelihood"])
+    assert rankings["relevance_rank"].null_count() == 2
+
+
+def test_rankings_to_compare_start_with_the_retriever_and_are_distinct() -> None:
+    assert fret.ranker_sets(["retriever", "relevance", "query_likelihood"]) == [
+        ["retriever"], ["query_likelihood"], ["relevance"], PAPER, [*PAPER, "retriever"],
+    ]  # fmt: skip
+    assert fret.ranker_sets(["relevance"]) == [
+        ["retriever"], ["relevance"], ["relevance", "retriever"],
+    ]  # fmt: skip
+    assert fret.ranker_sets(["retriever"]) == [["retriever"]]
+
+
 @pytest.mark.parametrize("rankers", [[], ["relevance", "relevance"], ["oracle"]])
 def test_rankers_that_make_no_sense_are_refused(rankers: list[Ranker]) -> None:
     candidates, judgements = tables({"q": [(-1.0, -1.0)]})
@@ -179,7 +235,13 @@ def lexical() -> LexicalTeacher:
     return LexicalTeacher.fit(PASSAGES["text"], settings=LexicalSettings(**knobs))
 
 
-def judged(rankers: list[Ranker]) -> pl.DataFrame:
+def judged(
+    rankers: list[Ranker],
+    *,
+    max_tokens: int | None = None,
+    queries_at_once: int = 9,
+    teacher: LexicalTeacher | None = None,
+) -> pl.DataFrame:
     queries = table(
         [
             {"query_id": "q0", "task": "t", "task_name": "search result", "query": "oil lamps",
@@ -192,24 +254,66 @@ def judged(rankers: list[Ranker]) -> pl.DataFrame:
     pairs = [("q1", "שמרים"), ("q1", "tower"), ("q0", "bread"), ("q0", "tower")]
     candidates = pl.DataFrame(pairs, schema=["query_id", "passage_id"], orient="row")
     return score_candidates(
-        queries, candidates, PASSAGES, teacher=lexical(), prompts=PROMPTS, rankers=rankers
-    )
+        queries, candidates, PASSAGES, teacher=teacher or lexical(), prompts=PROMPTS,
+        rankers=rankers, max_query_tokens=max_tokens, max_passage_tokens=max_tokens,
+        queries_at_once=queries_at_once,
+    )  # fmt: skip
 
 
 def test_judgements_come_in_the_order_of_the_candidates_and_favour_what_fits() -> None:
     judgements = judged(PAPER)
     assert judgements.schema == JUDGEMENT
     assert judgements["passage_id"].to_list() == ["שמרים", "tower", "bread", "tower"]
-    for score in PAPER:
-        values = judgements[score].to_list()
+    labels = judgements["label_log_likelihoods"]
+    for values in (judgements["query_likelihood"].to_list(), labels.list.last().to_list()):
         assert values[0] > values[1]
         assert values[3] > values[2]
+    assert (labels.list.len() == 4).all()
+    assert not judgements["query_cut"].any()
+    assert not judgements["passage_cut"].any()
+
+
+def test_what_is_too_long_is_cut_and_marked() -> None:
+    judgements = judged(PAPER, max_tokens=1)
+    assert judgements["query_cut"].to_list() == [False, False, True, True]
+    assert judgements["passage_cut"].to_list() == [True] * 4
+    assert judged(PAPER, max_tokens=9).equals(judged(PAPER))
+
+
+class Watched(LexicalTeacher):
+    """It notes the passages of each call."""
+
+    def query_log_likelihood(self, prefixes: Any, continuations: Any) -> Any:
+        calls.append(("QL", [prefix.fields["passage"][:5] for prefix in prefixes]))
+        return super().query_log_likelihood(prefixes, continuations)
+
+    def label_log_likelihood(self, prompts: Any, labels: Any) -> Any:
+        calls.append(("RC", [prompt.fields["passage"][:5] for prompt in prompts]))
+        return super().label_log_likelihood(prompts, labels)
+
+
+calls: list[tuple[str, list[str]]] = []
+
+
+def test_the_rankers_take_turns_each_in_the_order_of_the_passages() -> None:
+    calls.clear()
+    plain = lexical()
+    teacher = Watched(plain._collection, plain._settings)
+    expected = judged(PAPER)
+    assert judged(PAPER, teacher=teacher, queries_at_once=1).equals(expected)
+    assert calls == [
+        ("QL", ["Oil l", "שמרים"]), ("RC", ["Oil l", "שמרים"]),
+        ("QL", ["Yeast", "Oil l"]), ("RC", ["Yeast", "Oil l"]),
+    ]  # fmt: skip
+    calls.clear()
+    assert judged(PAPER, teacher=teacher, queries_at_once=2).equals(expected)
+    assert calls[0] == ("QL", ["Yeast", "Oil l", "Oil l", "שמרים"])
 
 
 def test_a_ranker_that_is_not_asked_for_gives_nulls() -> None:
     judgements = judged(["relevance", "retriever"])
     assert judgements["query_likelihood"].null_count() == 4
-    assert judgements["relevance"].equals(judged(PAPER)["relevance"])
+    assert judgements["label_log_likelihoods"].equals(judged(PAPER)["label_log_likelihoods"])
 
 
 def test_candidates_of_unknown_passages_are_refused() -> None:
@@ -217,5 +321,6 @@ def test_candidates_of_unknown_passages_are_refused() -> None:
     candidates = pl.DataFrame({"query_id": ["q"], "passage_id": ["p"]})
     with pytest.raises(InputError, match="query_id"):
         score_candidates(
-            queries, candidates, PASSAGES, teacher=lexical(), prompts=PROMPTS, rankers=PAPER
-        )
+            queries, candidates, PASSAGES, teacher=lexical(), prompts=PROMPTS, rankers=PAPER,
+            max_query_tokens=None, max_passage_tokens=None, queries_at_once=1,
+        )  # fmt: skip

@@ -27,6 +27,9 @@ LEXICAL = LexicalSettings(
 SETTINGS = TeacherSettings.model_validate(PARAMETERS["teacher"]).model_copy(
     update={"batch_size": 3, "lexical": LEXICAL}
 )
+SHARES = fret.Shares(
+    task={"question answering": 1, "keyword search": 1}, length={}, difficulty={"hard": 1}
+)
 TEXTS = [
     "The power method finds the dominant eigenvalue of a matrix by repeated multiplication.",
     "Yeast feeds on sugar and gives off carbon dioxide, which makes the dough of bread swell.",
@@ -48,7 +51,7 @@ def road(teacher: StoredTeacher, passages: pl.DataFrame, *, n: int = 20) -> fret
     """Every passage is a candidate of every query, in a fixed order, the seed last; N > corpus."""
     made = fret.synthesize_queries(
         passages, teacher=teacher, prompts=PROMPTS, queries_per_passage=2, temperature=0.7,
-        top_p=0.95, seed=7,
+        top_p=0.95, seed=7, shares=SHARES, max_passage_tokens=None, language="passage",
     )  # fmt: skip
     kept = fret.filter_queries(
         made.queries, passages, rejected=made.quarantine, max_words=30, max_reject_rate=0.5
@@ -60,9 +63,12 @@ def road(teacher: StoredTeacher, passages: pl.DataFrame, *, n: int = 20) -> fret
             rows.append((query_id, passage_id, rank, 1 - rank / 100, passage_id == seed_id))
     candidates = pl.DataFrame(rows, schema=CANDIDATE, orient="row")
     judgements = fret.score_candidates(
-        kept.queries, candidates, passages, teacher=teacher, prompts=PROMPTS, rankers=RANKERS
+        kept.queries, candidates, passages, teacher=teacher, prompts=PROMPTS, rankers=RANKERS,
+        max_query_tokens=64, max_passage_tokens=512, queries_at_once=3,
+    )  # fmt: skip
+    rankings = fret.fuse_rankings(
+        candidates, judgements, k=0, rankers=RANKERS, relevance_score="top_grade"
     )
-    rankings = fret.fuse_rankings(candidates, judgements, k=0, rankers=RANKERS)
     return fret.choose_examples(
         rankings, kept.queries, passages, negative="last", positive="relabelled",
         percent_of_positive=None, seed=7,
@@ -116,9 +122,12 @@ def test_the_stand_in_ranks_judged_passages_of_cranfield_above_others(
     teacher = build_teacher(SETTINGS, texts=corpus["text"], store=tmp_path)
     judgements = fret.score_candidates(
         pl.DataFrame(queries, schema=QUERY, orient="row"), candidates, corpus,
-        teacher=teacher, prompts=PROMPTS, rankers=RANKERS,
+        teacher=teacher, prompts=PROMPTS, rankers=RANKERS, max_query_tokens=64,
+        max_passage_tokens=512, queries_at_once=20,
     )  # fmt: skip
-    rankings = fret.fuse_rankings(candidates, judgements, k=0, rankers=RANKERS)
+    rankings = fret.fuse_rankings(
+        candidates, judgements, k=0, rankers=RANKERS, relevance_score="top_grade"
+    )
     assert mean_ndcg(candidates.sort("retriever_rank"), relevant) < 0.5
     assert mean_ndcg(rankings, relevant) > 0.8
 

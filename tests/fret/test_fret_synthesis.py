@@ -11,9 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gecko_kedro.errors import InputError
-from gecko_kedro.fret import Prompts, filter_queries, join_query_log, synthesize_queries
+from gecko_kedro.fret import (
+    Prompts,
+    Shares,
+    filter_queries,
+    join_query_log,
+    share_report,
+    stop_above,
+    synthesize_queries,
+)
+from gecko_kedro.fret.reply import REPLY_SCHEMA, Rejected, Reply, parse_reply
 from gecko_kedro.fret.schemas import QUARANTINE_SCHEMA, QUERY, empty_table, table
-from gecko_kedro.fret.synthesis import Rejected, Reply, check_reply, parse_reply
+from gecko_kedro.fret.synthesis import check_reply
 from gecko_kedro.teacher import Generation, Prompt
 
 PROMPTS = Prompts.model_validate(
@@ -101,6 +110,9 @@ class Scripted:
 
     identity = "scripted"
 
+    def truncate(self, texts: Sequence[str], max_tokens: int) -> list[str]:
+        return [" ".join(text.split()[:max_tokens]) for text in texts]
+
     def generate(
         self, prompts: Sequence[Prompt], *, temperature: float, top_p: float, seed: int
     ) -> list[Generation]:
@@ -120,10 +132,15 @@ def passages(*texts: str) -> pl.DataFrame:
     )  # fmt: skip
 
 
-def synthesize(rows: pl.DataFrame, n: int = 2) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, int]]:
+FREE = Shares(task={}, length={}, difficulty={})
+
+
+def synthesize(
+    rows: pl.DataFrame, n: int = 2, *, max_passage_tokens: int | None = None
+) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, int]]:
     made = synthesize_queries(
         rows, teacher=Scripted(), prompts=PROMPTS, queries_per_passage=n, temperature=0.7,  # type: ignore[arg-type]
-        top_p=0.9, seed=5,
+        top_p=0.9, seed=5, shares=FREE, max_passage_tokens=max_passage_tokens, language=None,
     )  # fmt: skip
     return made.queries, made.quarantine, made.counts
 
@@ -140,7 +157,8 @@ def test_several_queries_of_a_passage_have_ids_and_seeds_of_their_own() -> None:
     assert quarantine["reason"].to_list() == ["unparsable"] * 2
     assert json.loads(quarantine["record"][0])["reply"] == "oops"
     assert counts == {
-        "replies": 6, "repaired": 0, "unparsable": 2, "queries": 4, "quarantined": 2,
+        "passages": 3, "cut_passages": 0, "replies": 6, "repaired": 0, "unparsable": 2,
+        "queries": 4, "quarantined": 2,
     }  # fmt: skip
 
 
@@ -149,6 +167,44 @@ def test_shards_give_what_a_whole_run_gives() -> None:
     whole, _, _ = synthesize(rows)
     parts = [synthesize(rows[start : start + 3])[0] for start in (0, 3, 6)]
     assert pl.concat(parts).equals(whole)
+
+
+def test_the_teacher_reads_the_beginning_of_a_long_passage_and_the_cut_ones_are_counted() -> None:
+    queries, _, counts = synthesize(passages("yeast makes bread rise", "oil"), max_passage_tokens=2)
+    assert queries["query"].to_list()[:2] == ["about yeast makes 5", "about yeast makes 6"]
+    assert counts["cut_passages"] == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "passage", "language", "reason"),
+    [
+        ("Wie geht der Teig auf, bevor er gebacken wird?", "en", "passage", "wrong_language"),
+        ("Wie geht der Teig auf, bevor er gebacken wird?", "en", "en", "wrong_language"),
+        ("Wie geht der Teig auf, bevor er gebacken wird?", "en", "de", None),
+        ("Wie geht der Teig auf, bevor er gebacken wird?", "en", None, None),
+        ("how does the dough of bread rise before it is baked", "en", "passage", None),
+        ("numpy.linalg.solve", "en", "passage", None),  # nobody can tell
+        ("Teig", "en", "passage", None),
+        ("为什么面包会发酵膨胀", "en", "passage", "wrong_language"),
+        ("ما هي الخميرة ولماذا ينتفخ العجين", "en", "passage", "wrong_language"),
+    ],
+)
+def test_a_query_in_another_language_is_rejected_where_that_is_certain(
+    query: str, passage: str, language: str | None, reason: str | None
+) -> None:
+    texts = {"en": "Yeast feeds on the sugars of the flour and gives off gas, so the dough swells."}
+    checked = check_reply(Reply(task="t", query=query), passage=texts[passage], language=language)
+    assert (checked.reason if isinstance(checked, Rejected) else None) == reason
+
+
+def test_a_language_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(InputError, match=r"synthesize\.language"):
+        check_reply(Reply(task="t", query="dough"), passage="Yeast", language="english")
+
+
+def test_the_schema_of_a_reply_allows_what_the_parser_reads() -> None:
+    assert set(REPLY_SCHEMA["properties"]) == set(json.loads(GOOD))
+    assert REPLY_SCHEMA["additionalProperties"] is False
 
 
 def test_no_passages_give_no_queries() -> None:
@@ -198,6 +254,12 @@ def test_each_reason_of_the_filters() -> None:
     )
 
 
+def test_queries_of_the_evaluation_are_kept_out_of_training() -> None:
+    kept, reasons = filtered(queries("what is yeast", "other"), excluded_queries=["What is yeast?"])
+    assert kept == ["q1"]
+    assert reasons == {"evaluation_query": ["q0"]}
+
+
 def test_near_duplicates_go_only_when_asked_for() -> None:
     long = "how does the gas that yeast produces make the dough of bread rise in the oven"
     rows = queries(long, long + " quickly")
@@ -212,6 +274,14 @@ def test_too_many_rejects_stop_the_run_with_examples() -> None:
     with pytest.raises(InputError, match=r"50\.0%.*duplicate \(q1: the same words as q0\)"):
         filtered(rows, max_reject_rate=0.4)
     assert filtered(rows, max_reject_rate=0.5)[0] == ["q0", "q3"]
+
+
+def test_a_run_stops_early_only_once_there_are_enough_replies_to_tell() -> None:
+    _, rejected, _ = synthesize(passages("bad", "bad", "bad"), n=1)
+    stop_above(0.5, rejected, n_kept=1, at_least=5)
+    with pytest.raises(InputError, match=r"75\.0%.*unparsable"):
+        stop_above(0.5, rejected, n_kept=1, at_least=4)
+    stop_above(0.5, empty_table(QUARANTINE_SCHEMA), n_kept=0)
 
 
 def test_replies_rejected_before_count_too_and_join_the_quarantine() -> None:
@@ -234,3 +304,15 @@ def test_rows_of_a_query_log_pass_without_a_seed() -> None:
 
 def test_nothing_in_gives_nothing_out() -> None:
     assert filtered(empty_table(QUERY), max_reject_rate=0.0) == ([], {})
+
+
+def test_the_report_of_shares_says_what_was_wanted_and_what_came() -> None:
+    shares = Shares(task={"keyword search": 1}, length={"keywords": 1, "short": 1}, difficulty={})
+    rows = queries("yeast bread", "how does bread rise", "yeast, sugar", "gas makes bread rise.")
+    report = share_report(rows, PROMPTS.synthesis.inventory, shares, seed=1)
+    assert report == {
+        "wanted_task.keyword search": 1.0, "wanted_length.keywords": 1.0,
+        "got_length.keywords": 0.5, "got_length.short": 0.25, "got_length.sentence": 0.25,
+        "got_task.search result": 1.0, "followed_task": 1.0, "followed_length": 0.5,
+    }  # fmt: skip
+    assert share_report(empty_table(QUERY), PROMPTS.synthesis.inventory, shares, seed=1) == {}

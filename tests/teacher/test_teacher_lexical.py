@@ -162,6 +162,27 @@ def test_any_passage_gives_json(passage: str) -> None:
     assert set(json.loads(generated([passage])[0])) == {"task", "query"}
 
 
+def asked_for(seed: int, **wanted: str) -> list[tuple[str, str]]:
+    prompts = [Prompt("not read", {"passage": passage, **wanted}) for passage in CORPUS]
+    replies = TEACHER.generate(prompts, temperature=0.7, top_p=1.0, seed=seed)
+    return [(r["task"], r["query"]) for r in (json.loads(reply.text) for reply in replies)]
+
+
+def test_a_wanted_kind_of_task_is_honoured_where_there_is_a_form_for_it() -> None:
+    for seed in range(4):
+        assert all("keywords" in task for task, _ in asked_for(seed, wanted_task="keyword search"))
+    tasks = {t for seed in range(8) for t, _ in asked_for(seed, wanted_task="entity lookup")}
+    assert len(tasks) > 3  # no form for it: drawn by the shares
+
+
+def test_a_wanted_length_bounds_a_shortened_sentence() -> None:
+    for length, longest in (("short", 8), ("sentence", 14)):
+        made = asked_for(1, wanted_task="fact checking", wanted_length=length)
+        claims = [len(query.split()) for task, query in made if "claim" in task]
+        assert claims
+        assert max(claims) <= longest
+
+
 def test_the_shares_of_forms_are_roughly_kept() -> None:
     rng = random.Random(5)
     vocabulary = terms(" ".join(CORPUS))

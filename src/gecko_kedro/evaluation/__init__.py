@@ -7,7 +7,7 @@ from gecko_kedro.evaluation.bootstrap import Interval, paired_bootstrap
 from gecko_kedro.evaluation.comparison import Comparison, compare, headline
 from gecko_kedro.evaluation.heldout import heldout_from_pairs
 from gecko_kedro.evaluation.model_card import ModelFacts, model_card
-from gecko_kedro.evaluation.moved import label_samples, moved_queries
+from gecko_kedro.evaluation.moved import moved_queries
 from gecko_kedro.evaluation.mteb_runner import (
     EncoderUnderTest,
     ScoreTable,
@@ -55,7 +55,6 @@ __all__ = [
     "group_differences",
     "headline",
     "heldout_from_pairs",
-    "label_samples",
     "loss_curves",
     "model_card",
     "moved_queries",

@@ -1,4 +1,4 @@
-"""Single queries to look at: what training moved most, and samples of the labels."""
+"""Single queries to look at: what training moved most."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -31,15 +31,6 @@ MOVED_SCHEMA = pl.Schema(
     }
 )
 
-LABEL_SAMPLE_SCHEMA = pl.Schema(
-    {
-        "task": pl.String,  # as the teacher wrote it
-        "query": pl.String,
-        "positive": pl.String,  # title and text, cut to 400 characters
-        "negative": pl.String,  # nullable
-        "positive_is_seed": pl.Boolean,  # nullable: a logged query has no seed
-    }
-)
 _LONGEST_TEXT = 400
 
 
@@ -66,21 +57,6 @@ def moved_queries(
     shown = pl.concat([gained.head(count), lost.head(count)])
     rows = [_describe(row, by_name[row["task"]]) for row in shown.iter_rows(named=True)]
     return pl.DataFrame(rows, schema=MOVED_SCHEMA)
-
-
-def label_samples(fret: pl.DataFrame, *, count: int, seed: int) -> pl.DataFrame:
-    """LABEL_SAMPLE_SCHEMA: ``count`` rows of a FRET table, drawn without replacement."""
-    rows = [
-        {
-            "task": row["task"],
-            "query": _cut(row["query"]),
-            "positive": _titled(row["positive_title"], row["positive"]),
-            "negative": row["negative"] and _titled(row["negative_title"], row["negative"]),
-            "positive_is_seed": row["positive_is_seed"],
-        }
-        for row in fret.sample(min(count, fret.height), seed=seed, shuffle=True).to_dicts()
-    ]
-    return pl.DataFrame(rows, schema=LABEL_SAMPLE_SCHEMA)
 
 
 def _at_full_width(per_query: pl.DataFrame, model: str) -> pl.DataFrame:

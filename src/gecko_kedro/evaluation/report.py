@@ -30,7 +30,7 @@ class LabelAudit:
     facts: Mapping[str, float | int | str]
     shares: frozenset[str] = frozenset()
     rejected: Mapping[str, int] = field(default_factory=dict)
-    samples: pl.DataFrame | None = None  # moved.LABEL_SAMPLE_SCHEMA
+    samples: pl.DataFrame | None = None  # task, query, positive, negative, positive_is_seed
     figures: Sequence[go.Figure] = ()
 
 

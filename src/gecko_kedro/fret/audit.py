@@ -1,6 +1,5 @@
-"""What the labels look like: numbers, two figures and a sample to read."""
+"""What the labels look like: numbers and figures."""
 
-import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,20 +12,23 @@ from gecko_kedro.fret.schemas import FRET, RANKING, require_columns
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-_SAMPLE_ROWS = 50
-_SAMPLE_CHARACTERS = 400
 _SUSPICIOUS = 0.95  # of the positive's retriever score: NV-Retriever's bound for false negatives
+# The metrics that are shares of something.
+AUDIT_SHARES = frozenset(
+    ("replaced_seeds", "suspected_false_negatives", "false_negative_candidates", "cut_queries",
+     "cut_passages", "same_first")
+)  # fmt: skip
 _COLOURS = {"positive": "#1f9d86", "negative": "#d0563f", "other": "#8b93a1"}
 
 
 @dataclass(frozen=True)
 class LabelAudit:
-    """``metrics`` are flat numbers; ``sample`` has plain text (escape it in HTML)."""
+    """``metrics`` are flat numbers."""
 
     metrics: dict[str, float]
     score_plot: "Figure"
     rank_plot: "Figure"
-    sample: pl.DataFrame
+    agreement_plot: "Figure"
 
 
 def audit_labels(rankings: pl.DataFrame, fret: pl.DataFrame) -> LabelAudit:
@@ -36,7 +38,9 @@ def audit_labels(rankings: pl.DataFrame, fret: pl.DataFrame) -> LabelAudit:
     one (the paper: about 0.15). ``kendall_tau`` is the mean over queries of tau-b between query
     likelihood and relevance; absent where one of them did not run, as any number is that has no
     rows to be made from. ``suspected_false_negatives`` are negatives whose retriever score is above
-    0.95 of the positive's.
+    0.95 of the positive's; ``false_negative_candidates`` are candidates after rank 1 whose grade is
+    as good as the positive's. ``cut_queries`` and ``cut_passages`` are shares of the judgements for
+    which the teacher did not read the end.
     """
     require_columns(rankings, list(RANKING), where="audit_labels, rankings")
     require_columns(fret, list(FRET), where="audit_labels, fret")
@@ -45,20 +49,8 @@ def audit_labels(rankings: pl.DataFrame, fret: pl.DataFrame) -> LabelAudit:
         metrics=_metrics(rankings, fret, roles),
         score_plot=_score_plot(roles),
         rank_plot=_rank_plot(roles),
-        sample=_sample(fret),
+        agreement_plot=_agreement_plot(rankings),
     )
-
-
-def sample_html(sample: pl.DataFrame) -> str:
-    """The sample as an HTML table in which every text is escaped."""
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in sample.columns)
-    rows = "".join(
-        "<tr>"
-        + "".join(f"<td dir='auto'>{html.escape('' if v is None else str(v))}</td>" for v in row)
-        + "</tr>"
-        for row in sample.iter_rows()
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
 def kendall_tau(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
@@ -91,6 +83,9 @@ def _metrics(rankings: pl.DataFrame, fret: pl.DataFrame, roles: pl.DataFrame) ->
         "positive_retriever_rank": _mean(roles.filter(role="positive")["retriever_rank"]),
         "negative_retriever_rank": _mean(roles.filter(role="negative")["retriever_rank"]),
         "suspected_false_negatives": _mean(_suspicious(roles)),
+        "false_negative_candidates": _mean(_as_relevant(roles)),
+        "cut_queries": _mean(rankings["query_cut"].drop_nulls()),
+        "cut_passages": _mean(rankings["passage_cut"].drop_nulls()),
         **_agreement(rankings),
     }
     return {name: value for name, value in metrics.items() if value is not None}
@@ -106,23 +101,38 @@ def _suspicious(roles: pl.DataFrame) -> pl.Series:
     return negative["retriever_score"] > _SUSPICIOUS * negative["best"]
 
 
+def _as_relevant(roles: pl.DataFrame) -> pl.Series:
+    """Of the candidates that are not the positive: whether their relevance is as good as its."""
+    positive = roles.filter(role="positive").select("query_id", best="relevance")
+    others = roles.filter(pl.col("role") != "positive").join(positive, on="query_id")
+    return others.select(pl.col("relevance") >= pl.col("best")).to_series().drop_nulls()
+
+
 def _agreement(rankings: pl.DataFrame) -> dict[str, float | None]:
     """How far the two rankers agree, over the queries of at least two candidates."""
-    judged = rankings.drop_nulls(["query_likelihood", "relevance"])
-    if judged.is_empty():
+    groups = _judged_by_both(rankings)
+    if groups.is_empty():
         return {}
-    groups = judged.group_by("query_id", maintain_order=True).agg(
-        "query_likelihood", "relevance", "query_likelihood_rank", "relevance_rank"
-    )
-    taus, same_first = [], []
-    for _, likelihoods, relevances, first_ranks, second_ranks in groups.iter_rows():
-        if len(likelihoods) > 1:
-            taus.append(kendall_tau(np.asarray(likelihoods), np.asarray(relevances)))
-            same_first.append(first_ranks.index(1) == second_ranks.index(1))
+    same_first = [
+        first.index(1) == second.index(1)
+        for first, second in groups.select("query_likelihood_rank", "relevance_rank").iter_rows()
+    ]
     return {
-        "kendall_tau": _mean(pl.Series(taus, dtype=pl.Float64)),
+        "kendall_tau": _mean(pl.Series(_taus(groups), dtype=pl.Float64)),
         "same_first": _mean(pl.Series(same_first, dtype=pl.Boolean)),
     }
+
+
+def _judged_by_both(rankings: pl.DataFrame) -> pl.DataFrame:
+    """One row for each query of at least two candidates that both rankers judged."""
+    columns = ("query_likelihood", "relevance", "query_likelihood_rank", "relevance_rank")
+    judged = rankings.drop_nulls(columns).group_by("query_id", maintain_order=True).agg(columns)
+    return judged.filter(pl.col("relevance").list.len() > 1)
+
+
+def _taus(groups: pl.DataFrame) -> list[float]:
+    pairs = groups.select("query_likelihood", "relevance").iter_rows()
+    return [kendall_tau(np.asarray(first), np.asarray(second)) for first, second in pairs]
 
 
 def _score_plot(roles: pl.DataFrame) -> "Figure":
@@ -165,15 +175,17 @@ def _rank_plot(roles: pl.DataFrame) -> "Figure":
     return figure
 
 
-def _sample(fret: pl.DataFrame) -> pl.DataFrame:
-    """Rows to read: half with a replaced seed (as far as there are), first ones of each half."""
-    replaced = fret.filter(~pl.col("positive_is_seed")).head(_SAMPLE_ROWS // 2)
-    others = fret.join(
-        replaced.select("query_id"), on="query_id", how="anti", maintain_order="left"
-    )
-    rows = pl.concat([replaced, others.head(_SAMPLE_ROWS - replaced.height)])
-    cut = pl.col("positive", "negative").str.slice(0, _SAMPLE_CHARACTERS)
-    return rows.with_columns(cut).select(
-        "query_id", "task_name", "query", "positive_is_seed", "seed_id", "positive_id",
-        "positive_title", "positive", "negative_id", "negative_title", "negative",
+def _agreement_plot(rankings: pl.DataFrame) -> "Figure":
+    """Kendall's tau-b of the two rankers, over queries."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    groups = _judged_by_both(rankings)
+    if not groups.is_empty():
+        figure.add_histogram(x=_taus(groups), xbins={"start": -1, "end": 1.05, "size": 0.1})
+    figure.update_layout(
+        title="Agreement of query likelihood and relevance",
+        xaxis_title="Kendall's tau-b of a query's candidates", yaxis_title="queries",
+        template="plotly_white",
     )  # fmt: skip
+    return figure

@@ -206,7 +206,9 @@ def _fret_row(
         "fused_ranks": ranking["fused_rank"],
         "query_likelihoods": ranking["query_likelihood"],
         "relevances": ranking["relevance"],
+        "label_log_likelihoods": ranking["label_log_likelihoods"],
         "retriever_scores": ranking["retriever_score"],
+        "retriever_ranks": ranking["retriever_rank"],
     }
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import polars as pl
@@ -37,15 +38,17 @@ def filter_queries(
     max_words: int,
     max_reject_rate: float,
     near_duplicate_threshold: float | None = None,
+    excluded_queries: Collection[str] = (),
     seed: int = 0,
 ) -> FilterResult:
     """Drop what cannot be learned from; several queries of one passage stay.
 
     Reasons, in this order: duplicate_id, unknown_passage (the seed is not in ``passages``), empty,
-    too_long (more than ``max_words``), duplicate (the same words, whatever case and punctuation;
-    the first one stays), near_duplicate (Jaccard similarity of 3-word shingles; null: not looked
-    for). A row of a query log has no seed, and that is no fault. ``rejected`` are the teacher's
-    replies that were set aside before; they join the quarantine and the rate.
+    too_long (more than ``max_words``), evaluation_query (the same words as one of
+    ``excluded_queries``, which training must not see), duplicate (the same words, whatever case
+    and punctuation; the first one stays), near_duplicate (Jaccard similarity of 3-word shingles;
+    null: not looked for). A row of a query log has no seed, and that is no fault. ``rejected`` are
+    the teacher's replies that were set aside before; they join the quarantine and the rate.
     Raises InputError where rejected / all is above ``max_reject_rate``, with examples.
     """
     require_columns(queries, list(QUERY), where="filter_queries, queries")
@@ -54,6 +57,7 @@ def filter_queries(
         ("unknown_passage", _unknown_passages),
         ("empty", _empty),
         ("too_long", lambda frame, _: _too_long(frame, max_words)),
+        ("evaluation_query", lambda frame, _: _excluded(frame, excluded_queries)),
         ("duplicate", _duplicates),
     ):
         kept, gone = set_aside(
@@ -72,7 +76,7 @@ def filter_queries(
     quarantine = quarantine_table(rows)
     if rejected is not None and not rejected.is_empty():
         quarantine = pl.concat([rejected.select(list(QUARANTINE_SCHEMA)), quarantine])
-    _stop_above(max_reject_rate, quarantine, n_kept=kept.height)
+    stop_above(max_reject_rate, quarantine, n_kept=kept.height)
     return FilterResult(kept, quarantine, _counts(kept, quarantine))
 
 
@@ -113,6 +117,15 @@ def _too_long(queries: pl.DataFrame, max_words: int) -> dict[str, str]:
     }
 
 
+def _excluded(queries: pl.DataFrame, excluded: Collection[str]) -> dict[str, str]:
+    seen = {normalised_query(query) for query in excluded}
+    return {
+        query_id: "the evaluation has the same words"
+        for query_id, query in queries.select("query_id", "query").iter_rows()
+        if normalised_query(query) in seen
+    }
+
+
 def _duplicates(queries: pl.DataFrame, _: pl.DataFrame) -> dict[str, str]:
     first: dict[str, str] = {}
     again: dict[str, str] = {}
@@ -128,9 +141,15 @@ def normalised_query(query: str) -> str:
     return _NOT_WORD.sub(" ", query.casefold()).strip()
 
 
-def _stop_above(max_reject_rate: float, quarantine: pl.DataFrame, *, n_kept: int) -> None:
+def stop_above(
+    max_reject_rate: float, quarantine: pl.DataFrame, *, n_kept: int, at_least: int = 1
+) -> None:
+    """Raise InputError, with examples, where more than this share of the replies is rejected.
+
+    Fewer than ``at_least`` replies say nothing yet.
+    """
     total = quarantine.height + n_kept
-    if not total or quarantine.height <= max_reject_rate * total:
+    if total < at_least or quarantine.height <= max_reject_rate * total:
         return
     examples = quarantine.filter(pl.int_range(pl.len()).over("reason") < _EXAMPLES_A_REASON)
     shown = "; ".join(
@@ -138,7 +157,7 @@ def _stop_above(max_reject_rate: float, quarantine: pl.DataFrame, *, n_kept: int
         for row in examples.iter_rows(named=True)
     )
     raise InputError(
-        "filter_queries, max_reject_rate",
+        "synthesize.max_reject_rate",
         expected=f"at most {max_reject_rate:.1%} of {total} queries rejected",
         got=f"{quarantine.height / total:.1%}",
         fix=f"Look at the rejected ones: {shown}. Correct the prompt or the teacher, "

@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
+from typing import Literal
 
+import numpy as np
 import polars as pl
 
 from gecko_kedro.errors import InputError
 from gecko_kedro.fret.ranking import Ranker
-from gecko_kedro.fret.schemas import RANKING, require_columns
+from gecko_kedro.fret.schemas import JUDGEMENT, RANKING, require_columns
 
-_SCORED = ("query_likelihood", "relevance")
+_SCORED: tuple[Ranker, ...] = ("query_likelihood", "relevance")
+RelevanceScore = Literal["top_grade", "expected_grade"]
 
 
 def fuse_rankings(
@@ -19,21 +22,32 @@ def fuse_rankings(
     *,
     k: float,
     rankers: Sequence[Ranker],
+    relevance_score: RelevanceScore,
 ) -> pl.DataFrame:
     """RANKING rows: for each query its candidates, best fused rank first; queries in order.
+
+    Relevance is one number of the labels' log-likelihoods: that of the best label (``top_grade``,
+    the paper's), or the mean grade, 0 for the worst label, under the labels' probabilities made to
+    add up to 1 (``expected_grade``, Zhuang et al. 2023).
 
     Ranks start at 1, by falling score; of equal scores the better retriever rank comes first, and
     so it is with equal fused scores (with the paper's k = 0, ranks (1, 2) and (2, 1) both make
     1.5). The paper fuses query likelihood and relevance; ``retriever`` adds the retriever's own
-    rank as a third. The result does not depend on the order of the rows of either table, nor on
-    the order of ``rankers``.
+    rank as a third. A scored ranker that is not among ``rankers`` has its ranks too, where it has
+    all scores. The result does not depend on the order of the rows of either table, nor on the
+    order of ``rankers``.
     Raises InputError where a judgement that ``rankers`` needs is missing or not finite.
     """
-    require_columns(judgements, ["query_id", "passage_id", *_SCORED], where="fuse_rankings")
+    require_columns(judgements, list(JUDGEMENT), where="fuse_rankings")
     _refuse_rankers(rankers)
     queries = candidates.select(pl.col("query_id").unique(maintain_order=True)).with_row_index("_q")
     joined = (
-        candidates.join(judgements, on=["query_id", "passage_id"], how="left", validate="m:1")
+        candidates.join(
+            _with_relevance(judgements, relevance_score),
+            on=["query_id", "passage_id"],
+            how="left",
+            validate="m:1",
+        )
         .join(queries, on="query_id")
         # The passage id settles the order of a table in which a retriever rank occurs twice.
         .sort("_q", "retriever_rank", "passage_id")
@@ -42,7 +56,9 @@ def fuse_rankings(
         if ranker in rankers:
             _refuse_missing(joined, ranker)
     ranked = joined.with_columns(
-        _rank(ranker) if ranker in rankers else pl.lit(None, pl.Int32).alias(f"{ranker}_rank")
+        pl.lit(None, pl.Int32).alias(f"{ranker}_rank")
+        if _lacking(joined, ranker) is not None
+        else _rank(ranker)
         for ranker in _SCORED
     )
     used = [f"{ranker}_rank" for ranker in (*_SCORED, "retriever") if ranker in rankers]
@@ -53,6 +69,29 @@ def fuse_rankings(
         .sort("_q", "fused_rank")
         .select([pl.col(name).cast(dtype) for name, dtype in RANKING.items()])
     )
+
+
+def ranker_sets(rankers: Sequence[Ranker]) -> list[list[Ranker]]:
+    """What to compare, of rankers that were asked: the retriever, each ranker, their fusions."""
+    judged: list[Ranker] = [ranker for ranker in _SCORED if ranker in rankers]
+    sets: list[list[Ranker]] = [["retriever"], *([ranker] for ranker in judged)]
+    if len(judged) > 1:
+        sets.append(judged)
+    return [*sets, [*judged, "retriever"]] if judged else sets
+
+
+def _with_relevance(judgements: pl.DataFrame, score: RelevanceScore) -> pl.DataFrame:
+    labels = judgements["label_log_likelihoods"]
+    if score == "top_grade":
+        return judgements.with_columns(labels.list.last().alias("relevance"))
+    grades = [None if row is None else _expected_grade(row) for row in labels.to_list()]
+    return judgements.with_columns(pl.Series("relevance", grades, dtype=pl.Float64))
+
+
+def _expected_grade(log_likelihoods: list[float]) -> float:
+    values = np.asarray(log_likelihoods)
+    weights = np.exp(values - values.max())
+    return float(weights @ np.arange(len(values)) / weights.sum())
 
 
 @lru_cache(maxsize=1 << 16)
@@ -81,9 +120,15 @@ def _refuse_rankers(rankers: Sequence[Ranker]) -> None:
         )
 
 
-def _refuse_missing(joined: pl.DataFrame, ranker: str) -> None:
+def _lacking(joined: pl.DataFrame, ranker: str) -> pl.DataFrame | None:
+    """The candidates without a finite score; None where all have one."""
     bad = joined.filter(~pl.col(ranker).is_finite().fill_null(value=False))
-    if not bad.is_empty():
+    return None if bad.is_empty() else bad
+
+
+def _refuse_missing(joined: pl.DataFrame, ranker: str) -> None:
+    bad = _lacking(joined, ranker)
+    if bad is not None:
         first = bad.select("query_id", "passage_id", ranker).row(0, named=True)
         raise InputError(
             f"fuse_rankings, {ranker}",

@@ -21,13 +21,19 @@ def join_query_log(
     """
     if log.is_empty():
         return synthetic
-    real = log.select(
-        pl.concat_str(pl.lit("log:"), "query_id").alias("query_id"),
+    real = as_queries(log, task_name=task_name).with_columns(
+        pl.concat_str(pl.lit("log:"), "query_id").alias("query_id")
+    )
+    return real if use == "replace" else pl.concat([synthetic.select(real.columns), real])
+
+
+def as_queries(log: pl.DataFrame, *, task_name: str) -> pl.DataFrame:
+    """QUERY rows of ``log`` (query_id, query), which have no seed passage."""
+    return log.select(
+        "query_id",
         pl.lit(task_name).alias("task"),
         pl.lit(task_name).alias("task_name"),
         "query",
-        pl.lit(None, dtype=pl.String).alias("passage_id"),
+        pl.lit(None).alias("passage_id"),
         pl.lit("log").alias("origin"),
-    )
-    rows = [real] if use == "replace" else [synthetic.select(real.columns), real]
-    return pl.concat(rows).cast(dict(QUERY))  # type: ignore[arg-type]
+    ).cast(dict(QUERY))  # type: ignore[arg-type]

@@ -1,20 +1,21 @@
 """LLM(P_QG, p_seed) -> (t, q): queries and their tasks from seed passages (section 3.1)."""
 
-import json
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gecko_kedro.corpus.quarantine import QuarantineRow, quarantine_row, quarantine_table
+from gecko_kedro.fret.controls import Shares
+from gecko_kedro.fret.language import wrong_language
 from gecko_kedro.fret.prompts import Prompts
+from gecko_kedro.fret.reply import Rejected, Reply, parse_reply
 from gecko_kedro.fret.schemas import QUERY, require_columns, table
 from gecko_kedro.fret.tasks import short_task_name
-from gecko_kedro.teacher.protocol import Teacher
+from gecko_kedro.fret.truncation import cut_passages
+from gecko_kedro.teacher.protocol import Generation, Prompt, Teacher
 
 logger = logging.getLogger(__name__)
 
@@ -31,29 +32,13 @@ _COPY_SIMILARITY = 90.0  # of query and whole passage, 0 to 100
 _COPIED_WORDS = 20  # a verbatim run of this many words teaches string matching, nothing else
 
 
-class Reply(BaseModel):
-    """What the teacher is asked for. Further keys are ignored: they do no harm."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", str_strip_whitespace=True)
-
-    task: str = Field(max_length=1_000)
-    query: str = Field(max_length=4_000)
-
-
-@dataclass(frozen=True)
-class Rejected:
-    """Why a reply cannot be used."""
-
-    reason: str
-    detail: str
-
-
 @dataclass(frozen=True)
 class SynthesisResult:
     """Queries (QUERY), rejected replies (QUARANTINE_SCHEMA) and counts.
 
-    ``counts`` has ``replies``, ``queries``, ``repaired`` (JSON that had to be mended),
-    ``quarantined`` and one entry for each reason.
+    ``counts`` has ``passages``, ``cut_passages`` (shown to the teacher without their end),
+    ``replies``, ``queries``, ``repaired`` (JSON that had to be mended), ``quarantined`` and one
+    entry for each reason.
     """
 
     queries: pl.DataFrame
@@ -67,6 +52,9 @@ def synthesize_queries(
     teacher: Teacher,
     prompts: Prompts,
     queries_per_passage: int,
+    shares: Shares,
+    max_passage_tokens: int | None,
+    language: str | None,
     temperature: float,
     top_p: float,
     seed: int,
@@ -74,79 +62,94 @@ def synthesize_queries(
     """``queries_per_passage`` (task, query) for each passage, in the order of the passages.
 
     The n-th query of a passage is drawn with ``seed + n`` and has the id ``<passage_id>?<n>``: it
-    depends on its own passage alone, so that shards give what a whole run would. A reply that
-    cannot be used is a quarantine row, with one of the reasons unparsable, empty, too_long,
-    passage_reference and copy.
+    depends on its own passage alone, so that shards give what a whole run would. ``shares`` are
+    the wanted kinds of task, lengths and difficulties (``controls.Inventory.draw``). The teacher
+    reads at most ``max_passage_tokens`` of a passage (None: all of it).
+
+    A reply that cannot be used is a quarantine row, with one of the reasons unparsable, empty,
+    too_long, passage_reference, copy and, with ``language``, wrong_language.
     """
     require_columns(passages, ["passage_id", "title", "text"], where="synthesize_queries, passages")
+    prompts.synthesis.inventory.check(shares)
     rows = passages.select("passage_id", "title", "text").rows(named=True)
-    rendered = [prompts.synthesis.render(row["text"], row["title"]) for row in rows]
+    shown = cut_passages(passages, teacher, max_passage_tokens)
+    replies = [
+        teacher.generate(
+            [_prompt(row, prompts, shares, n=n, seed=seed) for row in shown.rows],
+            temperature=temperature, top_p=top_p, seed=seed + n,
+        )
+        for n in range(queries_per_passage)
+    ]  # fmt: skip
+    counts: Counter[str] = Counter(
+        passages=len(rows), cut_passages=shown.n_cut, replies=len(rows) * queries_per_passage,
+        repaired=0,
+    )  # fmt: skip
     queries: list[dict[str, str]] = []
     rejected: list[QuarantineRow] = []
-    counts: Counter[str] = Counter(replies=len(rows) * queries_per_passage, repaired=0)
-    replies = [
-        teacher.generate(rendered, temperature=temperature, top_p=top_p, seed=seed + n)
-        for n in range(queries_per_passage)
-    ]
     for row, own_replies in zip(rows, zip(*replies, strict=True), strict=True):
         for n, generation in enumerate(own_replies):
-            query_id = f"{row['passage_id']}?{n}"
+            query_id = _query_id(row["passage_id"], n)
             reply, repaired = parse_reply(generation.text)
             counts["repaired"] += repaired
             if isinstance(reply, Reply):
-                reply = check_reply(reply, passage=row["text"])
+                reply = check_reply(reply, passage=row["text"], language=language)
             if isinstance(reply, Reply):
-                queries.append(
-                    {
-                        "query_id": query_id,
-                        "task": reply.task,
-                        "task_name": short_task_name(reply.task),
-                        "query": reply.query,
-                        "passage_id": row["passage_id"],
-                        "origin": "synthetic",
-                    }
-                )
-                continue
-            counts[reply.reason] += 1
-            record = {"reply": generation.text, **row}
-            rejected.append(
-                quarantine_row(
-                    "synthesize_queries", query_id, reason=reply.reason, detail=reply.detail,
-                    record=record,
-                )
-            )  # fmt: skip
+                queries.append(_query_row(query_id, reply, row["passage_id"]))
+            else:
+                counts[reply.reason] += 1
+                rejected.append(_quarantined(query_id, reply, generation, row))
     counts["queries"], counts["quarantined"] = len(queries), len(rejected)
+    _warn(counts)
+    return SynthesisResult(table(queries, QUERY), quarantine_table(rejected), dict(counts))
+
+
+def _query_id(passage_id: str, n: int) -> str:
+    return f"{passage_id}?{n}"
+
+
+def _prompt(
+    row: tuple[str, str | None, str], prompts: Prompts, shares: Shares, *, n: int, seed: int
+) -> Prompt:
+    passage_id, title, text = row
+    inventory = prompts.synthesis.inventory
+    wanted = inventory.draw(_query_id(passage_id, n), shares, seed=seed)
+    return prompts.synthesis.render(text, title, wanted)
+
+
+def _query_row(query_id: str, reply: Reply, passage_id: str) -> dict[str, str]:
+    return {
+        "query_id": query_id,
+        "task": reply.task,
+        "task_name": short_task_name(reply.task),
+        "query": reply.query,
+        "passage_id": passage_id,
+        "origin": "synthetic",
+    }
+
+
+def _quarantined(
+    query_id: str, reply: Rejected, generation: Generation, passage: dict[str, str]
+) -> QuarantineRow:
+    return quarantine_row(
+        "synthesize_queries", query_id, reason=reply.reason, detail=reply.detail,
+        record={"reply": generation.text, **passage},
+    )  # fmt: skip
+
+
+def _warn(counts: Counter[str]) -> None:
     if counts["repaired"]:
         logger.warning(
             "synthesize_queries: the JSON of %d of %d replies had to be mended",
             counts["repaired"], counts["replies"],
         )  # fmt: skip
-    return SynthesisResult(table(queries, QUERY), quarantine_table(rejected), dict(counts))
+    if counts["cut_passages"]:
+        logger.warning(
+            "synthesize_queries: %d of %d passages are longer than max_passage_tokens: the teacher "
+            "read their beginning", counts["cut_passages"], counts["passages"],
+        )  # fmt: skip
 
 
-def parse_reply(text: str) -> tuple[Reply | Rejected, bool]:
-    """The reply in ``text``, and whether its JSON had to be repaired.
-
-    The first JSON object counts, whatever stands around it (a code fence, a remark, the next
-    example that a base model goes on to write).
-    """
-    for candidate, repaired in _json_values(text):
-        if not isinstance(candidate, dict):
-            continue
-        try:
-            return Reply.model_validate(candidate), repaired
-        except ValidationError as error:
-            problem = error.errors()[0]
-            too_long = problem["type"] == "string_too_long"
-            where = ".".join(map(str, problem["loc"]))
-            return (
-                Rejected("too_long" if too_long else "unparsable", f"{where}: {problem['msg']}"),
-                repaired,
-            )
-    return Rejected("unparsable", "no JSON object with task and query"), False
-
-
-def check_reply(reply: Reply, *, passage: str) -> Reply | Rejected:
+def check_reply(reply: Reply, *, passage: str, language: str | None = None) -> Reply | Rejected:
     """The reply itself where its query can be learned from, else the reason why not."""
     if not any(character.isalnum() for character in reply.query):
         return Rejected("empty", "the query has no letter and no digit")
@@ -155,8 +158,11 @@ def check_reply(reply: Reply, *, passage: str) -> Reply | Rejected:
     reference = _PASSAGE_REFERENCE.search(reply.query)
     if reference:
         return Rejected("passage_reference", f"{reference.group()!r} means nothing to a searcher")
-    detail = _copied(reply.query, passage)
-    return Rejected("copy", detail) if detail else reply
+    if detail := _copied(reply.query, passage):
+        return Rejected("copy", detail)
+    if language is not None and (detail := wrong_language(reply.query, passage, language=language)):
+        return Rejected("wrong_language", detail)
+    return reply
 
 
 def _copied(query: str, passage: str) -> str | None:
@@ -172,18 +178,3 @@ def _copied(query: str, passage: str) -> str | None:
         if f" {run} " in plain_passage:
             return f"{_COPIED_WORDS} words in a row are the passage's"
     return None
-
-
-def _json_values(text: str) -> Iterator[tuple[object, bool]]:
-    """The first JSON object as it stands, else as json_repair mends it."""
-    start = text.find("{")
-    if start < 0:
-        return
-    try:
-        yield json.JSONDecoder().raw_decode(text[start:])[0], False
-    except (json.JSONDecodeError, RecursionError):
-        import json_repair
-
-        # Only up to the first line break after a closing brace: what follows is another reply.
-        end = re.search(r"\}\s*(?:\n|$)", text[start:])
-        yield json_repair.loads(text[start : start + end.end()] if end else text[start:]), True

@@ -1,15 +1,13 @@
 """From a task in the teacher's words to the short task name that the encoder is told."""
 
 import re
+from typing import Literal, get_args
 
 # The names of the paper's table 9, in this order of precedence where a task fits several.
-TASK_NAMES = (
-    "fact checking",
-    "semantic similarity",
-    "classification",
-    "question answering",
-    "search result",
-)
+TaskName = Literal[
+    "fact checking", "semantic similarity", "classification", "question answering", "search result"
+]
+TASK_NAMES: tuple[TaskName, ...] = get_args(TaskName)
 _DEFAULT = "search result"
 # A long task names both sides ("Given a question, find another question that asks the same"): what
 # is wanted of the passage is the better guide, hence similarity before question answering.

@@ -26,6 +26,7 @@ class Material:
 
     temperature: float = 1.0  # of the draw of phrases; 0 takes the best
     top_p: float = 1.0
+    longest: int | None = None  # words of a query that is a shortened sentence; None: as it comes
 
     def draw(self, rng: random.Random, n: int) -> list[str]:
         """``n`` of the phrases (fewer where there are fewer), those of more weight likelier."""
@@ -183,7 +184,7 @@ def description(material: Material, rng: random.Random) -> str | None:
     """What the thing does or is, as a summary line would say it: a shortened early sentence."""
     for sentence in _ordered(material.sentences[:3], rng):
         plain = _SUBJECT.sub("", _OPENING.sub("", sentence))
-        short = _shorten(plain, longest=rng.choice((8, 10, 12)))
+        short = _shorten(plain, longest=material.longest or rng.choice((8, 10, 12)))
         content = set(words(short or "")) - STOP_WORDS
         if short is not None and len(content) >= 2 and not _REFERENCE.search(short):
             return short[0].lower() + short[1:] if short[1:2].islower() else short
@@ -214,7 +215,8 @@ def claim(material: Material, rng: random.Random) -> str | None:
         key=lambda sentence: -sum(word in weights for word in set(words(sentence))),
     )
     for sentence in _ordered(best[:3], rng):
-        short = _shorten(_OPENING.sub("", sentence), longest=_LONGEST_CLAIM)
+        longest = material.longest or _LONGEST_CLAIM
+        short = _shorten(_OPENING.sub("", sentence), longest=longest)
         if short is not None and len(short.split()) >= 5 and not _REFERENCE.search(short):
             return short[0].upper() + short[1:] + ("." if material.latin else "")
     return None

@@ -45,6 +45,19 @@ _TASKS = {
     ),
     "rewording": ("Given a sentence, find a passage with a similar meaning.",),
 }  # fmt: skip
+# Which form comes nearest to a kind of task that a prompt may ask for (``wanted_task``); the other
+# kinds it cannot write.
+_FORM_OF = {
+    "question answering": "question",
+    "keyword search": "keywords",
+    "search result": "description",
+    "code search": "description",
+    "summary to document": "description",
+    "title to article": "title",
+    "fact checking": "claim",
+    "sentence similarity": "rewording",
+}
+_LONGEST = {"keywords": 5, "short": 8, "sentence": 14}  # words of a cut sentence, by wanted_length
 _PHRASES = 8
 _STOP_STEMS = STOP_WORDS | {stem(word) for word in STOP_WORDS}
 _LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
@@ -121,8 +134,9 @@ class LexicalTeacher:
     ) -> list[Generation]:
         """``{"task": ..., "query": ...}`` for each prompt; an empty query where nothing is found.
 
-        ``temperature`` and ``top_p`` act on the draw of key phrases; the form of a query is drawn
-        by the wanted shares alone.
+        The fields ``wanted_task`` and ``wanted_length`` are honoured where there is a form for
+        them and the passage lends itself to it; without one the form is drawn by ``form_shares``.
+        ``temperature`` and ``top_p`` act on the draw of key phrases only.
         """
         return [self._generate(prompt, temperature, top_p, seed) for prompt in prompts]
 
@@ -172,9 +186,13 @@ class LexicalTeacher:
         title, passage = prompt.fields.get("title", ""), prompt.fields["passage"]
         digest = hashlib.sha256(f"{seed}\0{title}\0{passage}".encode()).digest()
         rng = random.Random(digest)
-        material = self._material(title, passage, temperature, top_p)
+        longest = _LONGEST.get(prompt.fields.get("wanted_length", ""))
+        material = self._material(
+            title, passage, temperature=temperature, top_p=top_p, longest=longest
+        )
+        wanted = _FORM_OF.get(prompt.fields.get("wanted_task", ""))
         task = query = ""
-        for form in _draw_order(self._settings.form_shares, rng):
+        for form in _draw_order(self._settings.form_shares, rng, first=wanted):
             made = FORMS[form](material, rng)
             if made:
                 task, query = rng.choice(_TASKS[form]), made
@@ -182,7 +200,9 @@ class LexicalTeacher:
         reply = json.dumps({"task": task, "query": query}, ensure_ascii=False)
         return Generation(reply, len(passage.split()) + len(title.split()), len(reply.split()))
 
-    def _material(self, title: str, passage: str, temperature: float, top_p: float) -> Material:
+    def _material(
+        self, title: str, passage: str, *, temperature: float, top_p: float, longest: int | None
+    ) -> Material:
         found = sentences(passage)
         name = _name(title) if _DOTTED.match(title) else []
         topic = [" ".join(name) or title] if title else []
@@ -199,6 +219,7 @@ class LexicalTeacher:
             latin=sum(bool(_LATIN.match(c)) for c in letters) * 2 > len(letters),
             temperature=temperature,
             top_p=top_p,
+            longest=longest,
         )
 
     def _likelihood(self, prefix: Prompt, query: str) -> Scored:
@@ -265,10 +286,10 @@ def _peaked(grade: int, n_labels: int) -> tuple[float, ...]:
     return tuple(-abs(grade - label) - total for label in range(n_labels))
 
 
-def _draw_order(shares: Mapping[str, float], rng: random.Random) -> list[str]:
-    """All forms in the order to try them: one drawn by its share, then by falling share."""
+def _draw_order(shares: Mapping[str, float], rng: random.Random, *, first: str | None) -> list[str]:
+    """All forms in the order to try them: ``first`` or one drawn by its share, then by share."""
     ranked = sorted((form for form, share in shares.items() if share > 0), key=lambda f: -shares[f])
-    first = rng.choices(ranked, [shares[form] for form in ranked])[0]
+    first = first or rng.choices(ranked, [shares[form] for form in ranked])[0]
     return [first, *(form for form in ranked if form != first)]
 
 

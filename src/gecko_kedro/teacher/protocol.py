@@ -15,7 +15,7 @@ class Prompt:
     """One rendered prompt.
 
     ``text`` is everything that a language model reads. ``fields`` are the values that were put into
-    it (``passage``, ``title``, ``query``), for a teacher that does not read language: it must never
+    it (such as ``passage``, ``query``), for a teacher that does not read language: it must never
     parse ``text``. ``version`` names the template and its content. ``reply_schema`` is the JSON
     schema of the wanted reply, for a backend that can constrain its decoding; None for plain text.
     The response store keys on all four.

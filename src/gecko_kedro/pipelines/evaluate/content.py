@@ -7,8 +7,7 @@ import polars as pl
 from plotly.io import from_json
 from pydantic import BaseModel
 
-from gecko_kedro import evaluation
-from gecko_kedro.evaluation.moved import LABEL_SAMPLE_SCHEMA
+from gecko_kedro import evaluation, fret
 from gecko_kedro.params import check_parameters
 
 _NAMES = {"base": "base", "pretrained": "pretrained", "tuned": "gecko"}
@@ -45,14 +44,18 @@ def label_audit(audit: Mapping[str, Any]) -> evaluation.LabelAudit | None:
         facts=audit["facts"],
         shares=frozenset(audit["shares"]),
         rejected=audit["rejected"],
-        samples=pl.DataFrame(audit["samples"], schema=LABEL_SAMPLE_SCHEMA),
+        samples=pl.DataFrame(audit["samples"], schema=fret.LABEL_SAMPLE),
         figures=[from_json(figure) for figure in audit["figures"]],
     )
 
 
 def node_costs(ledger: Mapping[str, Any]) -> list[evaluation.NodeCost]:
     """Seconds and memory of each node, and the teacher's calls and tokens where it was asked."""
-    asked = {"synthesize": "synthesize.synthesize_queries", "relabel": "relabel.judge_candidates"}
+    asked = {
+        "synthesize": "synthesize.synthesize_queries",
+        "relabel": "relabel.judge_candidates",
+        "label_quality": "label_quality.judge_candidates",
+    }
     teacher = {asked[stage]: usage for stage, usage in ledger.get("teacher", {}).items()}
     return [
         evaluation.NodeCost(

@@ -7,13 +7,14 @@ from typing import Any
 
 import polars as pl
 
-from gecko_kedro import evaluation, fret
-from gecko_kedro.params import RelabelParams
+from gecko_kedro import fret
+from gecko_kedro.params import CorpusParams, RelabelParams
 from gecko_kedro.progress import Progress
 from gecko_kedro.shards import NO_SHARD, Shard, count_missing, missing_pieces
 from gecko_kedro.teacher import TeacherSettings, build_teacher, teacher_name
 
 logger = logging.getLogger(__name__)
+_REPORTED_SAMPLES = 12
 
 
 def judge_candidates(
@@ -45,6 +46,9 @@ def judge_candidates(
                 teacher=teacher,
                 prompts=fret.Prompts.model_validate(prompts),
                 rankers=params.rankers,
+                max_query_tokens=params.max_query_tokens,
+                max_passage_tokens=params.max_passage_tokens,
+                queries_at_once=params.queries_at_once,
             )
             yield Shard(piece.index, piece.total, judgements)
             progress.advance(piece.rows.height)
@@ -56,7 +60,11 @@ def fuse_rankings(
 ) -> pl.DataFrame:
     """Reciprocal rank fusion of the rankers (appendix A)."""
     rankings = fret.fuse_rankings(
-        candidates, judgement_shards, k=params.fusion_k, rankers=params.rankers
+        candidates,
+        judgement_shards,
+        k=params.fusion_k,
+        rankers=params.rankers,
+        relevance_score=params.relevance_score,
     )
     logger.info(
         "fuse_rankings: %d judgements, k = %g, %s",
@@ -85,29 +93,65 @@ def choose_examples(
     return chosen.fret, chosen.quarantine
 
 
+def describe_fret(
+    fret_table: pl.DataFrame,
+    prompts: dict[str, Any],
+    corpus_params: CorpusParams,
+    teacher_settings: TeacherSettings,
+    params: RelabelParams,
+) -> str:
+    """The data card of the FRet table."""
+    chosen = ("rankers", "relevance_score", "fusion_k", "positive", "negative",
+              "percent_of_positive", "max_query_tokens", "max_passage_tokens", "seed")  # fmt: skip
+    facts = fret.FretFacts(
+        file="fret.parquet",
+        source=corpus_params.source,
+        teacher=teacher_name(teacher_settings),
+        teacher_is_language_model=teacher_settings.backend != "lexical",
+        prompt_versions=fret.Prompts.model_validate(prompts).versions(),
+        settings=params.model_dump(include=set(chosen)),
+    )
+    return fret.fret_card(fret_table, facts)
+
+
+def sample_labels(
+    rankings: pl.DataFrame,
+    fret_table: pl.DataFrame,
+    passages: pl.DataFrame,
+    teacher_settings: TeacherSettings,
+    params: RelabelParams,
+) -> tuple[pl.DataFrame, str]:
+    """Rows of FRet to read, passages side by side: a table and a page."""
+    samples = fret.label_sample(
+        fret_table, rankings, passages, count=params.audit_rows, seed=params.seed
+    )
+    return samples, fret.label_sample_page(samples, teacher=teacher_name(teacher_settings))
+
+
 def audit_labels(
     rankings: pl.DataFrame,
     fret_table: pl.DataFrame,
+    label_samples: pl.DataFrame,
     queries_quarantine: pl.DataFrame,
     fret_quarantine: pl.DataFrame,
     prompts: dict[str, Any],
     teacher_settings: TeacherSettings,
-    params: RelabelParams,
-) -> tuple[dict[str, float], Any, Any, dict[str, Any]]:
+) -> tuple[dict[str, float], Any, Any, Any, dict[str, Any]]:
     """What the labels look like: numbers, plots, and what the report shows of them."""
     audit = fret.audit_labels(rankings, fret_table)
+    plots = (audit.score_plot, audit.rank_plot, audit.agreement_plot)
     reasons = pl.concat([queries_quarantine, fret_quarantine])["reason"].value_counts()
     shown = {
         "teacher": teacher_name(teacher_settings),
         "prompt_versions": fret.Prompts.model_validate(prompts).versions(),
         "facts": audit.metrics,
-        "shares": ["replaced_seeds", "suspected_false_negatives"],
+        "shares": [name for name in audit.metrics if name in fret.AUDIT_SHARES],
         "rejected": dict(reasons.sort("count", descending=True).iter_rows()),
-        "samples": evaluation.label_samples(fret_table, count=12, seed=params.seed).to_dicts(),
-        "figures": [audit.score_plot.to_json(), audit.rank_plot.to_json()],
+        "samples": label_samples.head(_REPORTED_SAMPLES).to_dicts(),
+        "figures": [plot.to_json() for plot in plots],
     }
     logger.info(
         "audit_labels: the teacher replaced %.1f %% of the seed passages (paper: about 15 %%)",
         100 * audit.metrics.get("replaced_seeds", 0.0),
     )
-    return audit.metrics, audit.score_plot, audit.rank_plot, shown
+    return audit.metrics, *plots, shown

@@ -36,17 +36,33 @@ def create_pipeline() -> Pipeline:
                 outputs=["fret", "fret_quarantine"],
             ),
             step(
+                nodes.describe_fret,
+                inputs=["fret", "prompts", "params:corpus", "params:teacher", "params:relabel"],
+                outputs="fret_card",
+            ),
+            step(
+                nodes.sample_labels,
+                inputs=["rankings", "fret", "passages", "params:teacher", "params:relabel"],
+                outputs=["label_samples", "label_sample_page"],
+            ),
+            step(
                 nodes.audit_labels,
                 inputs=[
                     "rankings",
                     "fret",
+                    "label_samples",
                     "queries_quarantine",
                     "fret_quarantine",
                     "prompts",
                     "params:teacher",
-                    "params:relabel",
                 ],
-                outputs=["relabel_metrics", "score_plot", "rank_plot", "label_audit"],
+                outputs=[
+                    "relabel_metrics",
+                    "score_plot",
+                    "rank_plot",
+                    "agreement_plot",
+                    "label_audit",
+                ],
             ),
         ],
     )

@@ -8,12 +8,15 @@ from typing import Any
 import polars as pl
 
 from gecko_kedro import corpus, fret
+from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
+from gecko_kedro.events import emit
 from gecko_kedro.params import CorpusParams, QueriesParams, SynthesizeParams
 from gecko_kedro.progress import Progress
 from gecko_kedro.shards import NO_SHARD, Shard, count_missing, missing_pieces
 from gecko_kedro.teacher import TeacherSettings, build_teacher
 
 logger = logging.getLogger(__name__)
+_ENOUGH_REPLIES = 100  # before that a few bad replies in a row could stop a long run
 
 
 def read_passages(
@@ -98,7 +101,7 @@ def synthesize_queries(
     """Let the teacher write (task, query) for each seed passage, shard by shard.
 
     The rejected replies of a shard come first, so that a shard of queries that is there has its
-    rejected replies there too.
+    rejected replies there too. Too many rejects stop the run after any shard.
     """
     total = count_missing(seed_passages, size=params.shard_size, finished=finished)
     teacher = build_teacher(
@@ -107,6 +110,7 @@ def synthesize_queries(
         store=store,
         calls=["generate"] if total else [],
     )
+    kept, rejected = 0, QUARANTINE_SCHEMA.to_frame()
     if total == 0 and finished:
         yield NO_SHARD, NO_SHARD
     with Progress("synthesize_queries", total=total, unit="passage") as progress:
@@ -116,10 +120,16 @@ def synthesize_queries(
                 teacher=teacher,
                 prompts=fret.Prompts.model_validate(prompts),
                 queries_per_passage=params.queries_per_passage,
+                shares=params.shares,
+                max_passage_tokens=params.max_passage_tokens,
+                language=params.language,
                 temperature=params.temperature,
                 top_p=params.top_p,
                 seed=params.seed,
             )
+            emit("synthesize_replies", piece.index, made.counts)
+            kept, rejected = kept + made.queries.height, pl.concat([rejected, made.quarantine])
+            fret.stop_above(params.max_reject_rate, rejected, n_kept=kept, at_least=_ENOUGH_REPLIES)
             yield (
                 Shard(piece.index, piece.total, made.quarantine),
                 Shard(piece.index, piece.total, made.queries),
@@ -133,9 +143,10 @@ def filter_queries(
     rejected_reply_shards: pl.DataFrame,
     query_log: corpus.QueryLogResult,
     passages: pl.DataFrame,
+    heldout_pairs: pl.DataFrame,
     queries_params: QueriesParams,
     params: SynthesizeParams,
-) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Drop what cannot be learned from, with reasons; a query log joins or replaces synthesis."""
     kept = fret.filter_queries(
         fret.join_query_log(
@@ -148,8 +159,36 @@ def filter_queries(
         rejected=rejected_reply_shards,
         max_words=params.max_query_words,
         max_reject_rate=params.max_reject_rate,
+        near_duplicate_threshold=params.near_duplicate_threshold,
+        excluded_queries=heldout_pairs["query"].unique(),
+        seed=params.seed,
     )
     logger.info(
         "filter_queries: %d queries kept, %d rejected", kept.queries.height, kept.quarantine.height
     )
-    return kept.queries, pl.concat([query_log.quarantine, kept.quarantine]), kept.counts
+    return kept.queries, pl.concat([query_log.quarantine, kept.quarantine])
+
+
+def report_queries(
+    queries: pl.DataFrame,
+    queries_quarantine: pl.DataFrame,
+    prompts: dict[str, Any],
+    params: SynthesizeParams,
+) -> tuple[dict[str, Any], Any]:
+    """The shares that the diversity controls came to, and the rejects by reason."""
+    inventory = fret.Prompts.model_validate(prompts).synthesis.inventory
+    shares = fret.share_report(queries, inventory, params.shares, seed=params.seed)
+    reasons = queries_quarantine["reason"].value_counts().sort("count", "reason", descending=True)
+    rejected = dict(reasons.iter_rows())
+    metrics = {
+        "queries": queries.height,
+        "quarantined": queries_quarantine.height,
+        **rejected,
+        "shares": shares,
+    }
+    logger.info(
+        "report_queries: %s",
+        ", ".join(f"{name.split('.')[1]} {share:.0%}" for name, share in shares.items()
+                  if name.startswith(("wanted_task.", "got_length."))),
+    )  # fmt: skip
+    return metrics, fret.query_plot(shares, rejected)

@@ -51,10 +51,16 @@ def create_pipeline() -> Pipeline:
                     "rejected_reply_shards",
                     "query_log",
                     "passages",
+                    "heldout_pairs",
                     "params:queries",
                     "params:synthesize",
                 ],
-                outputs=["queries", "queries_quarantine", "synthesize_metrics"],
+                outputs=["queries", "queries_quarantine"],
+            ),
+            step(
+                nodes.report_queries,
+                inputs=["queries", "queries_quarantine", "prompts", "params:synthesize"],
+                outputs=["synthesize_metrics", "query_plot"],
             ),
         ],
     )

@@ -1,0 +1,106 @@
+"""Labels to read: a sample of FRet with its passages side by side."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+_LONGEST_TEXT = 600
+_TEMPLATES = Path(__file__).parent / "templates"
+LABEL_SAMPLE = pl.Schema(
+    {
+        "query_id": pl.String,
+        "task": pl.String,  # as the teacher wrote it
+        "task_name": pl.String,
+        "query": pl.String,
+        "positive_is_seed": pl.Boolean,  # nullable: a logged query has no seed
+        "seed": pl.String,  # title and text, cut to 600 characters; null where it is the positive
+        "seed_place": pl.String,  # such as "retriever 3, QL 1, RC 2, fused 2"; null like the text
+        "positive": pl.String,
+        "positive_place": pl.String,
+        "negative": pl.String,  # nullable
+        "negative_place": pl.String,
+    }
+)
+
+
+def label_sample(
+    fret: pl.DataFrame, rankings: pl.DataFrame, passages: pl.DataFrame, *, count: int, seed: int
+) -> pl.DataFrame:
+    """LABEL_SAMPLE: ``count`` rows of a FRET table, drawn without replacement; plain text.
+
+    Half of them have a replaced seed, as far as there are; they alternate with the others.
+    ``rankings`` (RANKING) give the places, ``passages`` the text of a replaced seed.
+    """
+    drawn = fret.sample(fraction=1.0, shuffle=True, seed=seed)
+    is_replaced = ~pl.col("positive_is_seed").fill_null(value=True)
+    replaced, others = drawn.filter(is_replaced), drawn.filter(~is_replaced)
+    n_replaced = min(replaced.height, max(count // 2, count - others.height))
+    parts = (replaced.head(n_replaced), others.head(max(0, count - n_replaced)))
+    rows = pl.concat(
+        [part.with_columns(_at=2 * pl.int_range(pl.len()) + n) for n, part in enumerate(parts)]
+    ).sort("_at")
+    places = _places(rankings.join(rows, on="query_id", how="semi"))
+    seeds = {
+        passage_id: _titled(title, text)
+        for passage_id, title, text in passages.filter(
+            pl.col("passage_id").is_in(rows["seed_id"].implode())
+        )
+        .select("passage_id", "title", "text")
+        .iter_rows()
+    }
+    return pl.DataFrame(
+        [_row(row, places, seeds) for row in rows.iter_rows(named=True)], schema=LABEL_SAMPLE
+    )
+
+
+def label_sample_page(sample: pl.DataFrame, *, teacher: str) -> str:
+    """The sample as an HTML page without scripts, in which every text is escaped."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    template = environment.get_template("label_sample.html.j2")
+    return template.render(rows=sample.to_dicts(), teacher=teacher)
+
+
+def _row(
+    row: dict[str, Any], places: dict[tuple[str, str], str], seeds: dict[str, str]
+) -> dict[str, object]:
+    query_id, seed_id = row["query_id"], row["seed_id"]
+    shown_seed = None if row["positive_is_seed"] is not False else seed_id
+    return {
+        **{name: row[name] for name in ("query_id", "task", "task_name", "positive_is_seed")},
+        "query": _cut(row["query"]),
+        "seed": None if shown_seed is None else seeds.get(shown_seed),
+        "seed_place": None if shown_seed is None else places.get((query_id, shown_seed)),
+        "positive": _titled(row["positive_title"], row["positive"]),
+        "positive_place": places.get((query_id, row["positive_id"])),
+        "negative": row["negative"] and _titled(row["negative_title"], row["negative"]),
+        "negative_place": places.get((query_id, row["negative_id"])),
+    }
+
+
+def _places(rankings: pl.DataFrame) -> dict[tuple[str, str], str]:
+    ranks = {
+        "retriever": "retriever_rank", "QL": "query_likelihood_rank", "RC": "relevance_rank",
+        "fused": "fused_rank",
+    }  # fmt: skip
+    return {
+        (query_id, passage_id): ", ".join(
+            f"{name} {rank}" for name, rank in zip(ranks, own, strict=True) if rank is not None
+        )
+        for query_id, passage_id, *own in rankings.select(
+            "query_id", "passage_id", *ranks.values()
+        ).iter_rows()
+    }
+
+
+def _titled(title: str | None, text: str) -> str:
+    return _cut(f"{title}: {text}" if title else text)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT].rstrip() + "\u2026"

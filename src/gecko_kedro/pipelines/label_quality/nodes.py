@@ -1,0 +1,124 @@
+"""Nodes of label_quality: what the teacher's labels are worth, where people have judged."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from gecko_kedro import encoder, fret, retrieval
+from gecko_kedro.errors import InputError
+from gecko_kedro.evaluation import label_quality as quality
+from gecko_kedro.evaluation.tasks import CheckedData
+from gecko_kedro.params import EncoderParams, LabelQualityParams, MineParams, RelabelParams
+from gecko_kedro.teacher import TeacherSettings, build_teacher, teacher_name
+
+logger = logging.getLogger(__name__)
+
+
+def select_judged(
+    judged_data: CheckedData | None, params: LabelQualityParams
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Queries with judgements, their relevant passages, and others to find them among."""
+    if judged_data is None:
+        raise InputError(
+            "label_quality.data",
+            expected="a folder with a corpus, queries and judgements",
+            got=None,
+            fix="kedro run --pipelines label_quality --params label_quality.data=FOLDER",
+        )
+    data = judged_data.data
+    queries, passages, qrels = quality.sample_judged(
+        data, max_queries=params.max_queries, max_passages=params.max_passages, seed=params.seed
+    )
+    logger.info(
+        "select_judged: %d of %d queries, %d of %d passages",
+        queries.height, data.queries.height, passages.height, data.corpus.height,
+    )  # fmt: skip
+    return fret.as_queries(queries, task_name=data.task), passages, qrels
+
+
+def find_candidates(
+    judged_queries: pl.DataFrame,
+    judged_passages: pl.DataFrame,
+    encoder_params: EncoderParams,
+    params: MineParams,
+) -> pl.DataFrame:
+    """The top N passages of each query by the initial embedder, which the labeller is to beat."""
+    model = encoder_params.load(max_seq_length=params.max_seq_length)
+    texts = (
+        [encoder.render_query(*row) for row in judged_queries.select("task_name", "query").rows()],
+        [encoder.render_passage(*row) for row in judged_passages.select("title", "text").rows()],
+    )
+    queries, passages = (
+        encoder.encode_texts(model, side, batch_size=encoder_params.batch_size) for side in texts
+    )
+    found = retrieval.Index(passages).search(queries, params.n_candidates, threads=params.threads)
+    return fret.candidates_with_seeds(
+        judged_queries,
+        passage_ids=judged_passages["passage_id"],
+        ids=found.ids,
+        scores=found.scores,
+        seed_scores=found.scores[:, 0],  # a judged query has no seed passage
+    )
+
+
+def judge_candidates(
+    judged_queries: pl.DataFrame,
+    judged_candidates: pl.DataFrame,
+    judged_passages: pl.DataFrame,
+    prompts: dict[str, Any],
+    store: Path,
+    teacher_settings: TeacherSettings,
+    params: RelabelParams,
+) -> pl.DataFrame:
+    """Query likelihood and relevance of each candidate, as relabel asks for them."""
+    teacher = build_teacher(
+        teacher_settings,
+        texts=judged_passages["text"],
+        store=store,
+        calls=fret.ranker_calls(params.rankers),
+    )
+    judgements = fret.score_candidates(
+        judged_queries,
+        judged_candidates,
+        judged_passages,
+        teacher=teacher,
+        prompts=fret.Prompts.model_validate(prompts),
+        rankers=params.rankers,
+        max_query_tokens=params.max_query_tokens,
+        max_passage_tokens=params.max_passage_tokens,
+        queries_at_once=params.queries_at_once,
+    )
+    teacher.report("label_quality")
+    return judgements
+
+
+def measure_labels(
+    judged_candidates: pl.DataFrame,
+    judged_judgements: pl.DataFrame,
+    judged_qrels: pl.DataFrame,
+    teacher_settings: TeacherSettings,
+    relabel_params: RelabelParams,
+    params: LabelQualityParams,
+) -> tuple[pl.DataFrame, dict[str, Any], Any]:
+    """nDCG@10 and accuracy of p+ by each ranker and their fusions (the paper's table 6)."""
+    rankings = {
+        " + ".join(rankers): fret.fuse_rankings(
+            judged_candidates,
+            judged_judgements,
+            k=relabel_params.fusion_k,
+            rankers=rankers,
+            relevance_score=relabel_params.relevance_score,
+        )
+        for rankers in fret.ranker_sets(relabel_params.rankers)
+    }
+    qrels = quality.half_of(judged_qrels, params.fold, seed=params.seed)
+    table = quality.label_quality(rankings, qrels, resamples=params.resamples, seed=params.seed)
+    metrics = {
+        "teacher": teacher_name(teacher_settings),
+        "queries": qrels["query_id"].n_unique(),
+        **quality.label_quality_metrics(table),
+    }
+    logger.info("measure_labels:\n%s", quality.label_quality_text(table))
+    return table, metrics, quality.label_quality_plot(table)

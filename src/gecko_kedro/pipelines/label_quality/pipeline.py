@@ -1,0 +1,50 @@
+"""judged queries -> candidates -> judgements -> how well each ranker ranks."""
+
+from kedro.pipeline import Pipeline
+
+from gecko_kedro.pipelines._namespace import stage, step
+from gecko_kedro.pipelines.label_quality import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """Let the teacher rank what people have judged; it is no part of the default run."""
+    return stage(
+        "label_quality",
+        [
+            step(
+                nodes.select_judged,
+                inputs=["judged_data", "params:label_quality"],
+                outputs=["judged_queries", "judged_passages", "judged_qrels"],
+            ),
+            step(
+                nodes.find_candidates,
+                inputs=["judged_queries", "judged_passages", "params:encoder", "params:mine"],
+                outputs="judged_candidates",
+            ),
+            step(
+                nodes.judge_candidates,
+                inputs=[
+                    "judged_queries",
+                    "judged_candidates",
+                    "judged_passages",
+                    "prompts",
+                    "response_store",
+                    "params:teacher",
+                    "params:relabel",
+                ],
+                outputs="judged_judgements",
+            ),
+            step(
+                nodes.measure_labels,
+                inputs=[
+                    "judged_candidates",
+                    "judged_judgements",
+                    "judged_qrels",
+                    "params:teacher",
+                    "params:relabel",
+                    "params:label_quality",
+                ],
+                outputs=["label_quality_table", "label_quality_metrics", "label_quality_plot"],
+            ),
+        ],
+    )
