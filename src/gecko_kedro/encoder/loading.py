@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from gecko_kedro.encoder.architecture import project_to, see_both_ways
 from gecko_kedro.encoder.precision import fast_bf16
 from gecko_kedro.encoder.record import read_stages, set_stages
 from gecko_kedro.errors import InputError
@@ -31,6 +32,9 @@ def load_encoder(
     max_seq_length: int | None = None,
     for_training: bool = False,
     trust_remote_code: bool = False,
+    attention: str | None = None,
+    bidirectional: bool = False,
+    width: int | None = None,
 ) -> "SentenceTransformer":
     """A sentence-transformers model whose vectors are L2-normalised.
 
@@ -39,6 +43,11 @@ def load_encoder(
     ``dtype="auto"`` takes bfloat16 weights where the device computes it in hardware;
     ``for_training`` keeps float32 weights (the trainer autocasts). ``max_seq_length`` in tokens,
     None for the model's own. Raises InputError for anything that cannot be loaded.
+
+    ``attention`` is transformers' ``attn_implementation``; with ``flash_attention_2``, where it is
+    installed, sentence-transformers computes without padding. ``bidirectional`` lets each token of
+    a decoder see those behind it too. ``width`` adds a linear projection to that many dimensions,
+    to be trained, to a model of another width (GTR's bottleneck, arXiv 2112.07899).
     """
     import torch
     from sentence_transformers import SentenceTransformer
@@ -52,8 +61,13 @@ def load_encoder(
             source,
             device=place,
             trust_remote_code=trust_remote_code,
-            model_kwargs={"dtype": torch.bfloat16 if half else torch.float32},
+            model_kwargs={"dtype": torch.bfloat16 if half else torch.float32}
+            | ({} if attention is None else {"attn_implementation": attention}),
         )
+    if bidirectional:
+        see_both_ways(model)
+    if width is not None:
+        project_to(model, width)
     _end_in_normalisation(model)
     set_stages(model, read_stages(source))
     if max_seq_length is not None:
