@@ -44,8 +44,9 @@ def load_encoder(
     ``for_training`` keeps float32 weights (the trainer autocasts). ``max_seq_length`` in tokens,
     None for the model's own. Raises InputError for anything that cannot be loaded.
 
-    ``attention`` is transformers' ``attn_implementation``; with ``flash_attention_2``, where it is
-    installed, sentence-transformers computes without padding. ``bidirectional`` lets each token of
+    ``attention`` is transformers' ``attn_implementation``; "unpadded" takes ``flash_attention_2``,
+    with which sentence-transformers computes no padding, on a GPU where the package flash_attn is
+    installed, else the default. ``bidirectional`` lets each token of
     a decoder see those behind it too. ``width`` adds a linear projection to that many dimensions,
     to be trained, to a model of another width (GTR's bottleneck, arXiv 2112.07899).
     """
@@ -62,7 +63,7 @@ def load_encoder(
             device=place,
             trust_remote_code=trust_remote_code,
             model_kwargs={"dtype": torch.bfloat16 if half else torch.float32}
-            | ({} if attention is None else {"attn_implementation": attention}),
+            | _attention(attention, place),
         )
     if bidirectional:
         see_both_ways(model)
@@ -73,6 +74,15 @@ def load_encoder(
     if max_seq_length is not None:
         limit_length(model, max_seq_length, reference=reference)
     return model
+
+
+def _attention(name: str | None, device: str) -> dict[str, str]:
+    from transformers.utils import is_flash_attn_2_available
+
+    if name == "unpadded":
+        installed = device.startswith("cuda") and is_flash_attn_2_available()
+        name = "flash_attention_2" if installed else None
+    return {} if name is None else {"attn_implementation": name}
 
 
 def resolve_reference(reference: str) -> str:
