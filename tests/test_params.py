@@ -14,10 +14,16 @@ from gecko_kedro.params import Parameters, check_parameters
 CONF = Path(__file__).parents[1] / "conf"
 
 
+def load(environment: str) -> dict[str, Any]:
+    loader = OmegaConfigLoader(
+        str(CONF), env=environment, base_env="base", merge_strategy={"parameters": "soft"}
+    )
+    return copy.deepcopy(dict(loader["parameters"]))
+
+
 @pytest.fixture
 def parameters() -> dict[str, Any]:
-    loader = OmegaConfigLoader(str(CONF), base_env="base", default_run_env="local")
-    return copy.deepcopy(dict(loader["parameters"]))
+    return load("local")
 
 
 def complaint(parameters: dict[str, Any]) -> str:
@@ -28,6 +34,26 @@ def complaint(parameters: dict[str, Any]) -> str:
 
 def test_what_the_project_ships_is_valid(parameters: dict[str, Any]) -> None:
     assert isinstance(check_parameters(parameters), Parameters)
+
+
+@pytest.mark.parametrize("environment", ["test", "gpu", "gecko-1b"])
+def test_every_environment_is_valid(environment: str) -> None:
+    assert isinstance(check_parameters(load(environment)), Parameters)
+
+
+def test_the_papers_scale_names_its_sets() -> None:
+    parameters = check_parameters(load("gecko-1b"))
+    names = {source.name for source in parameters.finetune.sources}
+    assert names >= {"nq", "hotpotqa", "fever", "medmcqa", "snli", "mnli", "miracl_en"}
+    assert parameters.encoder.width == 768
+    assert parameters.finetune.train.loss.matryoshka_dims == (256,)
+
+
+def test_two_sets_of_one_name_are_refused(parameters: dict[str, Any]) -> None:
+    parameters["finetune"]["sources"] = [
+        {"name": "fret", "data": "a.csv", "converter": "pairs", "columns": {}, "task": "t"}
+    ]
+    assert "a name of its own" in complaint(parameters)
 
 
 def test_an_unknown_name_is_answered_with_the_nearest_one(parameters: dict[str, Any]) -> None:

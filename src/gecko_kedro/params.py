@@ -15,6 +15,7 @@ from gecko_kedro.errors import InputError
 from gecko_kedro.fret.controls import Shares
 from gecko_kedro.teacher.settings import TeacherSettings
 from gecko_kedro.training.settings import TrainSettings
+from gecko_kedro.training.sources import SourceSettings
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -97,6 +98,9 @@ class EncoderParams(Params):
     batch_size: Count = Field(json_schema_extra=EXECUTION)
     max_seq_length: Count
     trust_remote_code: bool
+    attention: str | None = Field(json_schema_extra=EXECUTION)
+    bidirectional: bool
+    width: Limit
 
     def load(
         self,
@@ -115,6 +119,9 @@ class EncoderParams(Params):
             max_seq_length=max_seq_length or self.max_seq_length,
             for_training=for_training,
             trust_remote_code=self.trust_remote_code,
+            attention=self.attention,
+            bidirectional=self.bidirectional,
+            width=self.width,
         )
 
 
@@ -164,18 +171,43 @@ class RelabelParams(Params):
     seed: Seed
 
 
-class PretrainParams(Params):
+class MixtureParams(Params):
+    """Training sets from outside, besides the project's own."""
+
+    sources: list[SourceSettings]
+    train: TrainSettings
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> "MixtureParams":
+        names = ["fret", "natural_pairs", *(source.name for source in self.sources)]
+        if len(set(names)) < len(names):
+            raise ValueError(f"each set needs a name of its own, got {names}")
+        return self
+
+    def source_rates(self) -> dict[str, float]:
+        """How often a row of each source is seen an epoch."""
+        return {source.name: source.rate for source in self.sources}
+
+
+class PretrainParams(MixtureParams):
     """Pre-finetuning on natural pairs."""
 
     max_pairs: Limit
-    train: TrainSettings
 
 
-class FinetuneParams(Params):
+class MinedNegativesParams(Params):
+    """Hard negatives for sources that declare ``mine_negatives``."""
+
+    candidates: Annotated[int, Field(ge=2)]
+    percent_of_positive: Annotated[float, Field(gt=0.0, le=1.0)]
+    n_negatives: Count
+
+
+class FinetuneParams(MixtureParams):
     """Fine-tuning on the mixture."""
 
     rates: dict[str, Annotated[float, Field(ge=0.0)]]
-    train: TrainSettings
+    mined_negatives: MinedNegativesParams
 
 
 class EvaluateParams(Params):

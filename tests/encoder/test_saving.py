@@ -54,7 +54,7 @@ def test_stages_are_kept_over_saving_and_loading(tmp_path: Path) -> None:
 
 def test_the_card_says_how_to_use_the_model_and_can_be_given(tmp_path: Path) -> None:
     model = tiny_encoder()
-    add_stage(model, "finetune", settings={"matryoshka_dims": [16, 8]}, data_digests={})
+    add_stage(model, "finetune", settings={"loss": {"matryoshka_dims": [16, 8]}}, data_digests={})
     save_encoder(model, tmp_path / "model", prompts=PROMPTS)
     card = (tmp_path / "model" / "README.md").read_text()
     assert "32 dimensions, at most 64 tokens" in card

@@ -8,14 +8,9 @@ import pytest
 from gecko_kedro.corpus.schemas import PAIR_SCHEMA, PASSAGE_SCHEMA
 from gecko_kedro.errors import InputError
 from gecko_kedro.fret.schemas import FRET, QUERY
-from gecko_kedro.training.examples import (
-    EXAMPLE_SCHEMA,
-    check_examples,
-    from_fret,
-    from_pairs,
-    from_seed_queries,
-    render_examples,
-)
+from gecko_kedro.training.converters.project import from_fret, from_pairs, from_seed_queries
+from gecko_kedro.training.examples import EXAMPLE_SCHEMA, check_examples, render_examples
+from tests.example_rows import example, table
 
 PASSAGES = pl.DataFrame(
     [
@@ -26,23 +21,6 @@ PASSAGES = pl.DataFrame(
     ],
     schema=PASSAGE_SCHEMA,
 )  # fmt: skip
-
-
-def example(**values: object) -> dict[str, object]:
-    return {
-        "dataset": "set",
-        "task_name": "search result",
-        "query": "a question",
-        "positive_title": None,
-        "positive": "an answer",
-        "negative_title": None,
-        "negative": None,
-        "symmetric": False,
-    } | values
-
-
-def table(*rows: dict[str, object]) -> pl.DataFrame:
-    return pl.DataFrame(rows, schema=EXAMPLE_SCHEMA)
 
 
 def test_pairs_keep_their_kind_and_take_a_title_that_is_not_the_query() -> None:
@@ -74,7 +52,7 @@ def test_fret_rows_keep_both_titles_and_may_lack_a_negative() -> None:
     ]
     result = from_fret(pl.DataFrame(rows, schema=FRET))
     assert result.counts == {"examples": 2, "quarantined": 0}
-    assert result.examples["negative_title"].to_list() == ["Bread", None]
+    assert result.examples["negatives"].to_list() == [[{"title": "Bread", "text": "No."}], []]
     assert result.examples["task_name"].unique().to_list() == ["fact checking"]
 
 
@@ -103,12 +81,15 @@ def test_seed_queries_get_their_passage_and_log_queries_none() -> None:
         (example(query=" \n"), "empty_query"),
         (example(query=None), "empty_query"),
         (example(positive=""), "empty_positive"),
-        (example(negative=" "), "empty_negative"),
+        (example(negatives=["fine", " "]), "empty_negative"),
         (example(positive="An answer", query="an answer "), "query_equals_positive"),
-        (example(negative="a question"), "query_equals_negative"),
-        (example(negative="AN ANSWER"), "positive_equals_negative"),
-        (example(negative="['one', 'two']"), "list_as_string"),
+        (example(negatives=["fine", "A question"]), "query_equals_negative"),
+        (example(negatives=["AN ANSWER"]), "positive_equals_negative"),
+        (example(negatives=["['one', 'two']"]), "list_as_string"),
         (example(positive='["one"]'), "list_as_string"),
+        (example(negatives=[{"title": "t", "text": None}]), "empty_negative"),
+        (example(positive="other", negatives=["An answer"]), "negative_is_known_positive"),
+        (example(negatives=["x"], teacher_scores=[1.0]), "wrong_number_of_teacher_scores"),
     ],
 )
 def test_a_bad_row_is_set_aside_with_its_reason(row: dict[str, object], reason: str) -> None:
@@ -131,6 +112,11 @@ def test_no_rows_are_no_error() -> None:
     assert render_examples(result.examples).is_empty()
 
 
+def test_a_list_that_is_missing_is_no_negative() -> None:
+    result = check_examples(table(example() | {"negatives": None}), where="here")
+    assert result.examples["negatives"].to_list() == [[]]
+
+
 def test_wrong_columns_stop_and_are_named() -> None:
     with pytest.raises(InputError, match=r"pairs\.csv: expected the columns dataset String.*text"):
         check_examples(pl.DataFrame({"text": ["a"]}), where="pairs.csv")
@@ -138,23 +124,51 @@ def test_wrong_columns_stop_and_are_named() -> None:
 
 def test_an_asymmetric_row_has_the_passage_form_on_its_right_side() -> None:
     rendered = render_examples(
-        table(example(positive_title="A title", negative="another", negative_title=" "))
+        table(
+            example(
+                positive_title="A title",
+                negatives=[{"title": " ", "text": "another"}, {"title": "Two", "text": "third"}],
+            )
+        )
     )
     assert rendered.rows() == [
         (
             "task: search result | query: a question",
             "title: A title | text: an answer",
-            "title: none | text: another",
+            ["title: none | text: another", "title: Two | text: third"],
         )
     ]
 
 
 def test_a_symmetric_row_has_the_query_form_on_both_sides() -> None:
-    rendered = render_examples(table(example(symmetric=True, positive_title="unused")))
-    assert rendered.rows() == [
+    row = example(symmetric=True, positive_title="unused", negatives=["another", "third"])
+    assert render_examples(table(row), max_negatives=1).rows() == [
         (
             "task: search result | query: a question",
             "task: search result | query: an answer",
-            None,
+            ["task: search result | query: another"],
         )
     ]
+
+
+def test_for_distillation_a_fret_row_has_all_its_candidates_and_their_scores() -> None:
+    passages = pl.DataFrame(
+        [
+            {"passage_id": f"p{i}", "doc_id": "d", "title": f"T{i}", "text": f"text {i}",
+             "group": "g", "start": 0, "end": 6}
+            for i in range(4)
+        ],
+        schema=PASSAGE_SCHEMA,
+    )  # fmt: skip
+    row = {
+        "query_id": "q", "task": "Find it", "task_name": "fact checking", "query": "is it so",
+        "seed_id": "p1", "positive_id": "p2", "positive_title": "T2", "positive": "text 2",
+        "negative_id": "p3", "negative_title": "T3", "negative": "text 3",
+        "positive_is_seed": False, "candidate_ids": ["p2", "p0", "p1", "p3"],
+        "fused_ranks": [1, 2, 3, 4], "query_likelihoods": [-1.0, -2.0, -3.0, -4.0],
+        "relevances": [-0.5, None, -0.25, -1.0], "retriever_scores": [1.0, 0.9, 0.8, 0.7],
+    }  # fmt: skip
+    (made,) = from_fret(pl.DataFrame([row], schema=FRET), passages=passages).examples.to_dicts()
+    assert [negative["text"] for negative in made["negatives"]] == ["text 3", "text 0", "text 1"]
+    assert made["teacher_scores"] == [-1.5, -5.0, -2.0, -3.25]
+    assert made["negatives"][0]["title"] == "T3"

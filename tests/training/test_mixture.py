@@ -9,27 +9,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gecko_kedro.errors import InputError
-from gecko_kedro.training.examples import EXAMPLE_SCHEMA
 from gecko_kedro.training.mixture import BatchPlan, mix_examples, plan_batches, text_ids
+from tests.example_rows import example, table
 
 
 def rows_table(rows: list[tuple[str, str, str, str | None]]) -> pl.DataFrame:
-    return pl.DataFrame(
-        [
-            {
-                "dataset": dataset,
-                "task_name": "search result",
-                "query": query,
-                "positive_title": None,
-                "positive": positive,
-                "negative_title": None,
-                "negative": negative,
-                "symmetric": False,
-            }
+    return table(
+        *(
+            example(
+                dataset=dataset,
+                query=query,
+                positive=positive,
+                negatives=[] if negative is None else [negative],
+            )
             for dataset, query, positive, negative in rows
-        ],
-        schema=EXAMPLE_SCHEMA,
+        )
     )
+
+
+def texts_of(batch: pl.DataFrame) -> list[str]:
+    negatives = [x["text"] for row in batch["negatives"].to_list() for x in row]
+    return [*batch["query"], *batch["positive"], *negatives]
 
 
 # Few different texts, so that they repeat often.
@@ -53,17 +53,14 @@ def plan(examples: pl.DataFrame, **changes: int | None) -> BatchPlan:
 
 @settings(max_examples=60, deadline=None)
 @given(tables, st.integers(1, 9), st.integers(0, 3))
-def test_a_batch_is_of_one_set_all_or_none_with_negative_and_repeats_no_text(
+def test_a_batch_is_of_one_set_and_repeats_no_text(
     examples: pl.DataFrame, batch_size: int, seed: int
 ) -> None:
     for rows in plan(examples, batch_size=batch_size, seed=seed).batches:
         batch = examples[rows]
         assert 1 <= batch.height <= batch_size
         assert batch["dataset"].n_unique() == 1
-        assert batch["negative"].is_null().n_unique() == 1
-        texts = [text for name in ("query", "positive", "negative") for text in batch[name]]
-        kept = [text for text in texts if text is not None]
-        assert max(Counter(kept).values()) == 1
+        assert max(Counter(texts_of(batch)).values()) == 1
 
 
 @settings(max_examples=60, deadline=None)
@@ -77,7 +74,7 @@ def test_every_row_is_seen_once_an_epoch_but_for_those_counted(
     if batch_size == 1:
         return
     missing = set(range(examples.height)) - set(seen.tolist())
-    assert all(examples["negative"][row] is None for row in missing)
+    assert all(examples["negatives"][row].is_empty() for row in missing)
 
 
 @given(tables)
@@ -122,9 +119,17 @@ def test_rows_that_all_share_a_passage_are_left_out_unless_they_have_a_negative(
 
 def test_texts_are_the_same_but_for_case_and_blanks() -> None:
     ids = text_ids(rows_table([("a", "One", "two", None), ("a", " one ", "ONE", "Two")]))
-    assert ids[0, 0] == ids[1, 0] == ids[1, 1]
-    assert ids[0, 1] == ids[1, 2] != ids[0, 0]
-    assert ids[0, 2] == -1
+    assert ids.query[0] == ids.query[1] == ids.positive[1]
+    assert [ids.positive[0]] == ids.negatives[1]
+    assert ids.positive[0] != ids.query[0]
+    assert ids.negatives[0] == []
+
+
+def test_a_query_with_several_positives_knows_them_all() -> None:
+    ids = text_ids(rows_table([("a", "q", "one", None), ("a", "r", "one", None),
+                               ("a", "Q", "two", None), ("b", "q", "two", "one")]))  # fmt: skip
+    both = sorted({*ids.positive.tolist()})
+    assert [sorted(known) for known in ids.known] == [both, [], both, both]
 
 
 @pytest.mark.parametrize(("rate", "rows"), [(0, 0), (0.25, 3), (1, 12), (2.5, 30)])

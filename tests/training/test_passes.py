@@ -1,49 +1,86 @@
-"""Embedding by length gives what embedding column by column gives."""
+"""Passes of like length and gradient caching: the same vectors, loss and gradient."""
+
+from dataclasses import replace
 
 import pytest
 import torch
-from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss
+from hypothesis import given
+from hypothesis import strategies as st
 
+from gecko_kedro.training.losses.batch import BatchLoss
+from gecko_kedro.training.losses.embedded import Rows
 from gecko_kedro.training.losses.gecko import GeckoLoss
 from gecko_kedro.training.losses.in_batch import InBatchLoss
-from gecko_kedro.training.passes import embed_by_length
+from gecko_kedro.training.losses.masks import Masks
+from gecko_kedro.training.losses.matryoshka import Objective
+from gecko_kedro.training.passes import plan_passes, token_budget_ranges
 from tests.tiny_encoder import tiny_encoder
 
 COLUMNS = (
     ["a", "three short words", "", "long " * 70, "b c"],
     ["one", "long " * 40, "two", "words", "c"],
-    ["x", "y", "long " * 20, "z", "some more words"],
+    ["x", "y", "long " * 20, "z", "some more words", "and", "seven", "all told"],
+)
+ROWS = replace(
+    Rows.distinct(5, [1, 3, 0, 2, 2]),
+    query=torch.tensor([0, 1, 0, 3, 4]),
+    label=torch.tensor([-1, 2, 2, -1, -1]),
+    known=torch.tensor([[13], [-1], [-1], [-1], [-1]]),
+    teacher=torch.randn(5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)),
 )
 MODEL = tiny_encoder().eval()
+ALL_MASKS = Masks(same_text=True, known_positive=True, same_label=True, margin=0.1)
+OBJECTIVES = {
+    "in_batch": Objective(InBatchLoss(0.05, ALL_MASKS, both_directions=True), (32, 16), 0.05),
+    "gecko": Objective(GeckoLoss(0.05), (32,), 0.05),
+    "gecko with everything": Objective(
+        GeckoLoss(0.05, negatives="all", hardness=5, both_directions=True, masks=ALL_MASKS),
+        (32, 16, 5), 0.05, spread_out_weight=0.5, distillation_weight=0.5,
+    ),
+}  # fmt: skip
 
 
-def features() -> list[dict[str, torch.Tensor]]:
-    return [MODEL.preprocess(column) for column in COLUMNS]
+def features(model: torch.nn.Module = MODEL) -> list[dict[str, torch.Tensor]]:
+    return [model.preprocess(column) for column in COLUMNS]
 
 
-@pytest.mark.parametrize("rows_per_pass", [1, 2, 4, 15, 99, None])
-def test_the_embeddings_are_those_of_each_column_in_its_order(rows_per_pass: int | None) -> None:
-    ours = embed_by_length(MODEL, features(), rows_per_pass=rows_per_pass)
-    for column, embedded in zip(COLUMNS, ours, strict=True):
+def labels() -> dict[str, torch.Tensor]:
+    return dict(vars(ROWS))
+
+
+def gradients(model: torch.nn.Module, loss: BatchLoss, columns: int = 3) -> list[torch.Tensor]:
+    model.zero_grad()
+    value = loss(features(model)[:columns], labels())
+    value.backward()
+    found = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    return [value.detach(), *(gradient.clone() for gradient in found)]
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=40), st.integers(8, 2000))
+def test_ranges_keep_the_budget_and_leave_nothing_out(lengths: list[int], budget: int) -> None:
+    lengths = sorted(lengths, reverse=True)
+    ranges = token_budget_ranges(lengths, budget)
+    assert [i for start, end in ranges for i in range(start, end)] == list(range(len(lengths)))
+    for start, end in ranges:
+        assert lengths[start] * (end - start) <= budget or end == start + 1
+
+
+@pytest.mark.parametrize("tokens", [8, 64, 200, 10**6, None])
+def test_the_vectors_are_those_of_each_column_in_its_order(tokens: int | None) -> None:
+    passes = plan_passes(MODEL, features(), tokens_per_pass=tokens)
+    vectors = [MODEL(part)["sentence_embedding"] for part in passes.features]
+    for column, embedded in zip(COLUMNS, passes.columns(vectors), strict=True):
         torch.testing.assert_close(embedded, MODEL.encode(column, convert_to_tensor=True))
 
 
-@pytest.mark.parametrize("rows_per_pass", [1, 4, 7])
-@pytest.mark.parametrize("kind", ["gecko", "in_batch"])
-def test_loss_and_gradient_are_those_of_whole_columns(rows_per_pass: int, kind: str) -> None:
-    def gradients(rows: int | None) -> list[torch.Tensor]:
-        inner = (
-            GeckoLoss(MODEL, temperature=0.05, same_tower=True, rows_per_pass=rows)
-            if kind == "gecko"
-            else InBatchLoss(MODEL, temperature=0.05, rows_per_pass=rows)
-        )
-        loss = MatryoshkaLoss(MODEL, inner, [32, 16, 5])(features(), None)
-        used = [parameter for parameter in MODEL.parameters() if parameter.requires_grad]
-        found = torch.autograd.grad(loss, used, allow_unused=True)
-        return [loss.detach(), *(gradient for gradient in found if gradient is not None)]
-
-    for ours, theirs in zip(gradients(rows_per_pass), gradients(None), strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+def test_a_pass_is_no_larger_than_the_budget_and_padded_to_few_widths() -> None:
+    passes = plan_passes(MODEL, features(), tokens_per_pass=128)
+    assert len(passes.features) > 3
+    for part in passes.features:
+        texts, width = part["input_ids"].shape
+        assert texts == 1 or texts * width <= 128
+        assert width % 16 == 0
+        assert part["attention_mask"].any(dim=0).sum() > width - 16
 
 
 def test_texts_padded_on_the_left_are_embedded_by_column() -> None:
@@ -51,6 +88,86 @@ def test_texts_padded_on_the_left_are_embedded_by_column() -> None:
     for column in padded:
         column["attention_mask"] = column["attention_mask"].flip(1)
         column["input_ids"] = column["input_ids"].flip(1)
-    ours = embed_by_length(MODEL, [dict(column) for column in padded], rows_per_pass=2)
-    for column, embedded in zip(padded, ours, strict=True):
-        torch.testing.assert_close(embedded, MODEL(dict(column))["sentence_embedding"])
+    passes = plan_passes(MODEL, padded, tokens_per_pass=32)
+    assert [part["input_ids"].shape for part in passes.features] == [
+        column["input_ids"].shape for column in padded
+    ]
+
+
+@pytest.mark.parametrize("tokens", [16, 128])
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_loss_and_gradient_are_those_of_whole_columns(tokens: int, name: str) -> None:
+    ours = BatchLoss(MODEL, OBJECTIVES[name], tokens_per_pass=tokens)
+    whole = BatchLoss(MODEL, OBJECTIVES[name])
+    for mine, theirs in zip(gradients(MODEL, ours), gradients(MODEL, whole), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("tokens", [16, 128, None])
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_the_cached_gradient_is_the_plain_one(tokens: int | None, name: str) -> None:
+    model = tiny_encoder().double().eval()
+    plain = BatchLoss(model, OBJECTIVES[name], tokens_per_pass=tokens)
+    cached = BatchLoss(model, OBJECTIVES[name], tokens_per_pass=tokens, cached=True)
+    for mine, theirs in zip(gradients(model, cached), gradients(model, plain), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-6, atol=1e-9)
+
+
+def test_the_cached_gradient_of_pairs_needs_no_negatives() -> None:
+    model = tiny_encoder().double().eval()
+    objective = OBJECTIVES["in_batch"]
+    cached, plain = (
+        gradients(model, BatchLoss(model, objective, tokens_per_pass=64, cached=c), columns=2)
+        for c in (True, False)
+    )
+    for mine, theirs in zip(cached, plain, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-6, atol=1e-9)
+
+
+def test_dropout_is_replayed_in_the_second_pass() -> None:
+    model = tiny_encoder().double().train()
+    found = {}
+    for cached in (False, True):
+        torch.manual_seed(5)
+        loss = BatchLoss(model, OBJECTIVES["gecko"], tokens_per_pass=64, cached=cached)
+        found[cached] = gradients(model, loss)
+    for mine, theirs in zip(found[True], found[False], strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-6, atol=1e-9)
+
+
+def test_scaling_the_cached_loss_scales_its_gradient() -> None:
+    model = tiny_encoder().double().eval()
+    loss = BatchLoss(model, OBJECTIVES["gecko"], tokens_per_pass=64, cached=True)
+    whole = gradients(model, loss)[1:]
+    model.zero_grad()
+    (loss(features(model), labels()) / 4).backward()
+    quarter = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    for part, all_of_it in zip(quarter, whole, strict=True):
+        torch.testing.assert_close(4 * part, all_of_it, rtol=1e-6, atol=1e-9)
+
+
+def test_only_one_pass_has_a_graph_at_a_time() -> None:
+    model = tiny_encoder().train()
+    alive: list[int] = []
+    saved = 0
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        nonlocal saved
+        saved += tensor.numel()
+        return tensor
+
+    for cached in (False, True):
+        saved = 0
+        loss = BatchLoss(model, OBJECTIVES["gecko"], tokens_per_pass=16, cached=cached)
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            loss(features(model), labels())
+        alive.append(saved)
+    assert alive[1] < alive[0] / 5  # what is kept is the loss on the vectors alone
+
+
+def test_without_gradients_the_cached_loss_is_the_plain_one() -> None:
+    plain, cached = (
+        BatchLoss(MODEL, OBJECTIVES["gecko"], tokens_per_pass=64, cached=c) for c in (False, True)
+    )
+    with torch.no_grad():
+        assert torch.equal(plain(features(), labels()), cached(features(), labels()))

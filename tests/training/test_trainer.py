@@ -17,66 +17,13 @@ from gecko_kedro.encoder.record import stages_of
 from gecko_kedro.errors import InputError
 from gecko_kedro.training.checkpoints import last_whole_checkpoint
 from gecko_kedro.training.examples import EXAMPLE_SCHEMA
-from gecko_kedro.training.trainer import (
-    HISTORY_SCHEMA,
-    TrainSettings,
-    remove_checkpoints,
-    train_encoder,
-)
+from gecko_kedro.training.settings import TrainSettings
+from gecko_kedro.training.trainer import HISTORY_SCHEMA, remove_checkpoints, train_encoder
+from tests.example_rows import example, table
+from tests.small_training import SETTINGS, assert_equal_weights, changed, examples, weights
 from tests.tiny_encoder import WIDTH, tiny_encoder
 
 pytestmark = pytest.mark.timeout(300)
-
-SETTINGS = TrainSettings(
-    epochs=2,
-    max_steps=None,
-    batch_size=6,
-    learning_rate=1e-3,
-    warmup_ratio=0.1,
-    temperature=0.05,
-    max_seq_length=32,
-    matryoshka_dims=(16, 8),
-    same_tower=True,
-    mask_same_text=True,
-    seed=3,
-    threads=1,
-    precision="fp32",
-    checkpoint_steps=4,
-)
-
-
-def changed(**values: object) -> TrainSettings:
-    return TrainSettings.model_validate(SETTINGS.model_dump() | values)
-
-
-def examples(rows: int) -> pl.DataFrame:
-    """Two data sets; every second row has a hard negative; lengths differ."""
-    return pl.DataFrame(
-        [
-            {
-                "dataset": "even" if i % 2 == 0 else "odd",
-                "task_name": "search result",
-                "query": f"query {i}",
-                "positive_title": f"title {i}" if i % 3 else None,
-                "positive": f"passage {i * 7} " + "word " * (i % 9),
-                "negative_title": None,
-                "negative": f"other {i}" if i % 2 == 0 else None,
-                "symmetric": False,
-            }
-            for i in range(rows)
-        ],
-        schema=EXAMPLE_SCHEMA,
-    )
-
-
-def weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    return {name: value.detach().clone() for name, value in model.state_dict().items()}
-
-
-def assert_equal_weights(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> None:
-    assert ours.keys() == theirs.keys()
-    different = [name for name in ours if not torch.equal(ours[name], theirs[name])]
-    assert not different
 
 
 def run(folder: Path, **rest: object):
@@ -100,7 +47,7 @@ def test_training_lowers_the_loss_and_says_what_it_did(tmp_path: Path) -> None:
     ]
     assert all(values.keys() == {"loss", "learning_rate"} for _, _, values in seen)
     assert result.model.prompts["query"] == "task: search result | query: "
-    assert stages_of(result.model)[-1]["settings"]["temperature"] == 0.05
+    assert stages_of(result.model)[-1]["settings"]["loss"]["temperature"] == 0.05
 
 
 def test_the_models_attention_and_dropout_come_back(tmp_path: Path) -> None:
@@ -135,8 +82,11 @@ def test_changed_settings_do_not_resume_from_another_run(tmp_path: Path) -> None
     assert run(tmp_path, settings=changed(checkpoint_steps=5)).metrics["steps_resumed"] > 0
 
 
-def test_killed_and_resumed_training_ends_in_the_same_weights_bit_for_bit(tmp_path: Path) -> None:
-    settings = changed(epochs=4)
+@pytest.mark.parametrize("caching", [False, True])
+def test_killed_and_resumed_training_ends_in_the_same_weights_bit_for_bit(
+    tmp_path: Path, caching: bool
+) -> None:
+    settings = changed(epochs=4, gradient_caching=caching)
     whole = run(tmp_path / "whole", settings=settings)
     script = textwrap.dedent(
         f"""
@@ -151,7 +101,8 @@ def test_killed_and_resumed_training_ends_in_the_same_weights_bit_for_bit(tmp_pa
                 time.sleep(600)
         events.subscribe(slow)
         folder = Path({str(tmp_path / "killed")!r})
-        test_trainer.run(folder, settings=test_trainer.changed(epochs=4))
+        settings = test_trainer.changed(epochs=4, gradient_caching={caching})
+        test_trainer.run(folder, settings=settings)
         """
     )
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -207,6 +158,7 @@ def test_a_loss_that_is_not_finite_names_the_step_and_keeps_the_rows(tmp_path: P
     (path,) = tmp_path.glob("finetune/*/not_finite_step_1.jsonl")
     assert str(path) in str(caught.value)
     rows = pl.read_ndjson(path, schema=EXAMPLE_SCHEMA)
+    assert rows["negatives"].list.len().is_in([0, 2]).all()
     assert rows.height == SETTINGS.batch_size
     assert rows["query"].is_in(examples(40)["query"].implode()).all()
 
@@ -257,7 +209,7 @@ def test_one_pair_alone_teaches_nothing_and_says_so(
 
 
 def test_in_batch_training_does_not_look_at_negatives(tmp_path: Path) -> None:
-    without = examples(40).with_columns(negative=pl.lit(None, pl.String))
+    without = examples(40).with_columns(negatives=pl.lit([], EXAMPLE_SCHEMA["negatives"]))
     first = run(tmp_path / "a", loss="in_batch")
     second = train_encoder(
         tiny_encoder(),
@@ -314,7 +266,56 @@ def test_bfloat16_autocast_stays_close_to_float32(tmp_path: Path) -> None:
     np.testing.assert_allclose(half.history["loss"], exact.history["loss"], rtol=0.02)
 
 
+def test_gradient_caching_trains_the_same_model(tmp_path: Path) -> None:
+    settings = changed(max_steps=4, learning_rate=1e-4)
+    plain = run(tmp_path / "plain", settings=settings)
+    cached = run(
+        tmp_path / "cached", settings=settings.model_copy(update={"gradient_caching": True})
+    )
+    np.testing.assert_allclose(cached.history["loss"], plain.history["loss"], rtol=1e-4)
+    ours, theirs = weights(cached.model), weights(plain.model)
+    for name in ours:
+        torch.testing.assert_close(ours[name], theirs[name], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "departure",
+    [
+        {"negatives": "all", "max_negatives": 2},
+        {"negatives": "none"},
+        {"hardness": 5.0},
+        {"both_directions": True},
+        {"spread_out": 1.0},
+        {"distillation": 1.0},
+        {"distillation": 1.0, "gradient_caching": True},
+        {"same_tower": False, "matryoshka_dims": ()},
+        {"tokens_per_pass": None},
+    ],
+)
+def test_each_departure_from_the_paper_trains_and_is_another_run(
+    tmp_path: Path, departure: dict[str, object]
+) -> None:
+    settings = changed(max_steps=3)
+    paper = run(tmp_path, settings=settings)
+    other = run(tmp_path, settings=changed(max_steps=3, **departure))
+    assert other.metrics["steps_resumed"] == 0
+    assert np.isfinite(other.history["loss"].to_numpy()).all()
+    if departure != {"tokens_per_pass": None}:
+        assert (other.history["loss"] - paper.history["loss"]).abs().max() > 1e-6
+
+
 def test_max_steps_ends_the_run_earlier(tmp_path: Path) -> None:
     result = run(tmp_path, settings=changed(max_steps=3, epochs=1000))
     assert result.metrics["steps"] == 3
     assert result.history["learning_rate"].arg_max() < 2  # the decay is that of three steps
+
+
+def test_only_texts_beyond_the_length_trained_on_count_as_truncated(tmp_path: Path) -> None:
+    assert run(tmp_path / "a").metrics["texts_truncated_share"] > 0.5
+    rows = table(*(example(query=f"q{i}", positive=f"p{i}") for i in range(4)))
+    settings = changed(max_seq_length=64, epochs=1)
+    result = train_encoder(
+        tiny_encoder(), rows, settings=settings, loss="gecko", name="short",
+        checkpoints=tmp_path / "b",
+    )  # fmt: skip
+    assert result.metrics["texts_truncated_share"] == 0

@@ -10,6 +10,7 @@ from gecko_kedro.datasets.retrieval_data import RetrievalDataDataset
 from gecko_kedro.datasets.sharded import FinishedShardsDataset, ShardedParquetDataset
 from gecko_kedro.datasets.table import TableDataset
 from gecko_kedro.datasets.text_file import TextFileDataset
+from gecko_kedro.datasets.training_sources import TrainingSourcesDataset
 
 __all__ = [
     "CorpusDataset",
@@ -22,5 +23,6 @@ __all__ = [
     "ShardedParquetDataset",
     "TableDataset",
     "TextFileDataset",
+    "TrainingSourcesDataset",
     "WorkFolderDataset",
 ]

@@ -3,10 +3,13 @@
 from gecko_kedro.encoder.encoding import encode_texts, truncate_vectors
 from gecko_kedro.encoder.formatting import render_passage, render_query
 from gecko_kedro.encoder.loading import load_encoder
+from gecko_kedro.encoder.merging import average_encoders, interpolate_encoders
 from gecko_kedro.encoder.saving import save_encoder
 
 __all__ = [
+    "average_encoders",
     "encode_texts",
+    "interpolate_encoders",
     "load_encoder",
     "render_passage",
     "render_query",

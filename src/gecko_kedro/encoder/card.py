@@ -50,7 +50,7 @@ def model_card(model: "SentenceTransformer", stages: list[Stage]) -> str:
         for name, prompt in model.prompts.items()
         if prompt
     )
-    dims = stages[-1]["settings"].get("matryoshka_dims", []) if stages else []
+    dims = stages[-1]["settings"].get("loss", {}).get("matryoshka_dims", []) if stages else []
     smaller = (
         f" Also trained for {', '.join(map(str, dims))} dimensions: give `truncate_dim`."
         if dims

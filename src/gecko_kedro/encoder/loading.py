@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from gecko_kedro.encoder.architecture import project_to, see_both_ways
 from gecko_kedro.encoder.record import read_stages, set_stages
 from gecko_kedro.errors import InputError
 from gecko_kedro.precision import fast_bf16
@@ -31,6 +32,9 @@ def load_encoder(
     max_seq_length: int | None = None,
     for_training: bool = False,
     trust_remote_code: bool = False,
+    attention: str | None = None,
+    bidirectional: bool = False,
+    width: int | None = None,
 ) -> "SentenceTransformer":
     """A sentence-transformers model whose vectors are L2-normalised.
 
@@ -39,6 +43,12 @@ def load_encoder(
     ``dtype="auto"`` takes bfloat16 weights where the device computes it in hardware;
     ``for_training`` keeps float32 weights (the trainer autocasts). ``max_seq_length`` in tokens,
     None for the model's own. Raises InputError for anything that cannot be loaded.
+
+    ``attention`` is transformers' ``attn_implementation``; "unpadded" takes ``flash_attention_2``,
+    with which sentence-transformers computes no padding, on a GPU where the package flash_attn is
+    installed, else the default. ``bidirectional`` lets each token of
+    a decoder see those behind it too. ``width`` adds a linear projection to that many dimensions,
+    to be trained, to a model of another width (GTR's bottleneck, arXiv 2112.07899).
     """
     import torch
     from sentence_transformers import SentenceTransformer
@@ -52,13 +62,27 @@ def load_encoder(
             source,
             device=place,
             trust_remote_code=trust_remote_code,
-            model_kwargs={"dtype": torch.bfloat16 if half else torch.float32},
+            model_kwargs={"dtype": torch.bfloat16 if half else torch.float32}
+            | _attention(attention, place),
         )
+    if bidirectional:
+        see_both_ways(model)
+    if width is not None:
+        project_to(model, width)
     _end_in_normalisation(model)
     set_stages(model, read_stages(source))
     if max_seq_length is not None:
         limit_length(model, max_seq_length, reference=reference)
     return model
+
+
+def _attention(name: str | None, device: str) -> dict[str, str]:
+    from transformers.utils import is_flash_attn_2_available
+
+    if name == "unpadded":
+        installed = device.startswith("cuda") and is_flash_attn_2_available()
+        name = "flash_attention_2" if installed else None
+    return {} if name is None else {"attn_implementation": name}
 
 
 def resolve_reference(reference: str) -> str:

@@ -1,15 +1,22 @@
 """Unified examples, mixtures, losses and the trainer."""
 
-from gecko_kedro.training.examples import from_fret, from_pairs, from_seed_queries
+from gecko_kedro.training.converters.project import from_fret, from_pairs, from_seed_queries
+from gecko_kedro.training.examples import EXAMPLE_SCHEMA
 from gecko_kedro.training.mixture import mix_examples
+from gecko_kedro.training.negatives import add_mined_negatives
+from gecko_kedro.training.sources import SourceSettings, read_source
 from gecko_kedro.training.trainer import HISTORY_SCHEMA, TrainResult, train_encoder
 
 __all__ = [
+    "EXAMPLE_SCHEMA",
     "HISTORY_SCHEMA",
+    "SourceSettings",
     "TrainResult",
+    "add_mined_negatives",
     "from_fret",
     "from_pairs",
     "from_seed_queries",
     "mix_examples",
+    "read_source",
     "train_encoder",
 ]

@@ -1,7 +1,6 @@
-"""The unified format: every training set becomes (task, query, positive, negative)."""
+"""The unified format: every training set becomes (task, query, positive, negatives)."""
 
 import ast
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import polars as pl
@@ -15,21 +14,23 @@ from gecko_kedro.corpus.quarantine import (
 from gecko_kedro.encoder.formatting import GECKO, Templates, render_passage, render_query
 from gecko_kedro.errors import InputError
 
-EXAMPLE_SCHEMA = pl.Schema(
-    {
-        "dataset": pl.String,  # rows of one batch come from one data set
-        "task_name": pl.String,  # short name, as in the paper's Table 9
-        "query": pl.String,
-        "positive_title": pl.String,  # nullable
-        "positive": pl.String,
-        "negative_title": pl.String,  # nullable
-        "negative": pl.String,  # nullable: a row without a hard negative
-        "symmetric": pl.Boolean,  # both sides in the query's form
-    }
-)
+NEGATIVE: pl.DataType = pl.Struct({"title": pl.String, "text": pl.String})  # the title is nullable
 
-# Kinds of natural pairs whose query is the title or the name: the title would give it away.
-_TITLE_IS_THE_QUERY = ("title_body", "name_body")
+_COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
+    "dataset": pl.String,  # rows of one batch come from one data set
+    "task_name": pl.String,  # short name, as in the paper's Table 9
+    "query": pl.String,
+    "positive_title": pl.String,  # nullable
+    "positive": pl.String,
+    "negatives": pl.List(NEGATIVE),  # the one to use first at the front; empty for none
+    "teacher_scores": pl.List(pl.Float64),  # positive, then each negative; nullable
+    "label": pl.String,  # class of the row, for the label mask; nullable
+    "symmetric": pl.Boolean,  # both sides in the query's form
+}
+EXAMPLE_SCHEMA = pl.Schema(_COLUMNS)
+_RENDERED = pl.Schema(
+    [("query", pl.String), ("positive", pl.String), ("negatives", pl.List(pl.String))]
+)
 
 
 @dataclass(frozen=True)
@@ -44,82 +45,14 @@ class ExampleResult:
     counts: dict[str, int]
 
 
-def from_pairs(pairs: pl.DataFrame, *, passages: pl.DataFrame | None = None) -> ExampleResult:
-    """Natural pairs (PAIR) without negatives; the data set is named after the kind of pair.
-
-    With ``passages`` (PASSAGE) a positive carries its title, unless the query was made from it.
-    """
-    titles = _titles(passages, id_column="passage_id", as_column="positive_title")
-    rows = pairs.join(titles, on="passage_id", how="left", maintain_order="left")
-    return check_examples(
-        rows.select(
-            dataset="kind",
-            task_name="task",
-            query="query",
-            positive_title=pl.when(~pl.col("kind").is_in(_TITLE_IS_THE_QUERY)).then(
-                pl.col("positive_title")
-            ),
-            positive="text",
-            negative_title=pl.lit(None, pl.String),
-            negative=pl.lit(None, pl.String),
-            symmetric=pl.lit(value=False),
-        ),
-        where="natural pairs",
-    )
-
-
-def from_fret(fret: pl.DataFrame) -> ExampleResult:
-    """FRet rows with their relabelled positive and hard negative, as the data set ``fret``."""
-    return check_examples(
-        fret.select(
-            dataset=pl.lit("fret"),
-            task_name="task_name",
-            query="query",
-            positive_title="positive_title",
-            positive="positive",
-            negative_title="negative_title",
-            negative="negative",
-            symmetric=pl.lit(value=False),
-        ),
-        where="fret",
-    )
-
-
-def from_seed_queries(queries: pl.DataFrame, passages: pl.DataFrame) -> ExampleResult:
-    """(query, the passage it was written for): what the seed retriever is trained on.
-
-    Queries of a log have no seed and are left out (not bad rows); a query whose seed is not among
-    ``passages`` is quarantined as ``empty_positive``.
-    """
-    seeded = queries.filter(pl.col("passage_id").is_not_null())
-    rows = seeded.join(
-        passages.select("passage_id", "title", "text"),
-        on="passage_id",
-        how="left",
-        maintain_order="left",
-    )
-    return check_examples(
-        rows.select(
-            dataset=pl.lit("seed_queries"),
-            task_name="task_name",
-            query="query",
-            positive_title="title",
-            positive="text",
-            negative_title=pl.lit(None, pl.String),
-            negative=pl.lit(None, pl.String),
-            symmetric=pl.lit(value=False),
-        ),
-        where="seed queries",
-    )
-
-
 def check_examples(examples: pl.DataFrame, *, where: str) -> ExampleResult:
     """Split rows of the unified format into good and bad ones; wrong columns raise InputError.
 
     Reasons, the first that fits: ``empty_query``, ``empty_positive``, ``empty_negative`` (a blank
-    one; null means none), ``list_as_string`` (a text that is the printed form of a list),
-    ``query_equals_positive``, ``query_equals_negative``, ``positive_equals_negative`` (texts
-    compared without case and outer blanks).
+    or missing text in the list), ``list_as_string`` (a text that is the printed form of a list),
+    ``query_equals_positive``, ``query_equals_negative``, ``positive_equals_negative``,
+    ``negative_is_known_positive`` (a positive of the same query in another row),
+    ``wrong_number_of_teacher_scores``. Texts are compared without case and outer blanks.
     """
     if dict(examples.schema) != dict(EXAMPLE_SCHEMA):
         raise InputError(
@@ -128,24 +61,12 @@ def check_examples(examples: pl.DataFrame, *, where: str) -> ExampleResult:
             got=_described(examples.schema),
             fix="Rename or cast the columns; training/examples.py says what each one holds.",
         )
-    query, positive, negative = (_plain(name) for name in ("query", "positive", "negative"))
-    reason = (
-        pl.when(query.fill_null("") == "")
-        .then(pl.lit("empty_query"))
-        .when(positive.fill_null("") == "")
-        .then(pl.lit("empty_positive"))
-        .when(negative == "")
-        .then(pl.lit("empty_negative"))
-        .when(pl.any_horizontal(_is_printed_list(name) for name in _TEXTS))
-        .then(pl.lit("list_as_string"))
-        .when(query == positive)
-        .then(pl.lit("query_equals_positive"))
-        .when(query == negative)
-        .then(pl.lit("query_equals_negative"))
-        .when(positive == negative)
-        .then(pl.lit("positive_equals_negative"))
+    rows = examples.select(EXAMPLE_SCHEMA.names()).with_row_index("row")
+    rows = rows.with_columns(
+        pl.col("negatives").fill_null([]),
+        is_known=pl.col("row").is_in(_rows_with_known_positives(rows).implode()),
     )
-    rows = examples.select(EXAMPLE_SCHEMA.names()).with_row_index("row").with_columns(reason=reason)
+    rows = rows.with_columns(reason=_reason()).drop("is_known")
     good = rows.filter(pl.col("reason").is_null()).drop("row", "reason")
     bad = rows.filter(pl.col("reason").is_not_null())
     quarantined = _quarantined(bad, where=where)
@@ -153,67 +74,102 @@ def check_examples(examples: pl.DataFrame, *, where: str) -> ExampleResult:
     return ExampleResult(good, quarantine_table(quarantined), counts)
 
 
-def render_examples(examples: pl.DataFrame, *, templates: Templates = GECKO) -> pl.DataFrame:
-    """The texts as the model reads them: columns query, positive, negative (nullable).
+def render_examples(
+    examples: pl.DataFrame, *, templates: Templates = GECKO, max_negatives: int | None = None
+) -> pl.DataFrame:
+    """The texts as the model reads them: columns query, positive, negatives (a list).
 
-    A symmetric row has the query's form on both sides, under its own task name.
+    A symmetric row has the query's form on both sides, under its own task name. Of a row's
+    negatives the first ``max_negatives`` are kept; None keeps all.
     """
 
-    def passage(task: str, title: str | None, text: str | None, symmetric: bool) -> str | None:
-        if text is None:
-            return None
+    def passage(task: str, title: str | None, text: str, symmetric: bool) -> str:
         if symmetric:
             return render_query(task, text, templates=templates)
         return render_passage(title, text, templates=templates)
 
-    def side(name: str, render: Callable[..., str | None]) -> pl.Series:
-        columns = ("task_name", f"{name}_title", name, "symmetric")
-        rows = examples.select(columns).iter_rows()
-        return pl.Series(name, [render(*row) for row in rows], dtype=pl.String)
+    rendered: dict[str, list[object]] = {"query": [], "positive": [], "negatives": []}
+    columns = ("task_name", "symmetric", "query", "positive_title", "positive", "negatives")
+    for task, symmetric, query, title, positive, negatives in examples.select(columns).iter_rows():
+        rendered["query"].append(render_query(task, query, templates=templates))
+        rendered["positive"].append(passage(task, title, positive, symmetric))
+        rendered["negatives"].append(
+            [
+                passage(task, negative["title"], negative["text"], symmetric)
+                for negative in negatives[:max_negatives]
+            ]
+        )
+    return pl.DataFrame(rendered, schema=_RENDERED)
 
-    queries = [
-        render_query(task, text, templates=templates)
-        for task, text in examples.select("task_name", "query").iter_rows()
-    ]
-    return pl.DataFrame(
-        [
-            pl.Series("query", queries, dtype=pl.String),
-            side("positive", passage),
-            side("negative", passage),
-        ]
+
+def plain_text(column: pl.Expr) -> pl.Expr:
+    """A text without case and outer blanks: what makes two texts the same."""
+    return column.str.strip_chars().str.to_lowercase()
+
+
+def _reason() -> pl.Expr:
+    query, positive = plain_text(pl.col("query")), plain_text(pl.col("positive"))
+    negatives = pl.col("negatives").list.eval(
+        plain_text(pl.element().struct.field("text")).fill_null("")
     )
+    scores = pl.col("teacher_scores").list.len() != pl.col("negatives").list.len() + 1
+    tests: list[tuple[str, pl.Expr]] = [
+        ("empty_query", query.fill_null("") == ""),
+        ("empty_positive", positive.fill_null("") == ""),
+        ("empty_negative", negatives.list.contains("")),
+        ("list_as_string", _any_printed_list()),
+        ("query_equals_positive", query == positive),
+        ("query_equals_negative", negatives.list.contains(query)),
+        ("positive_equals_negative", negatives.list.contains(positive)),
+        ("negative_is_known_positive", pl.col("is_known")),
+        ("wrong_number_of_teacher_scores", scores.fill_null(value=False)),
+    ]
+    return pl.coalesce(pl.when(test).then(pl.lit(reason)) for reason, test in tests)
 
 
-_TEXTS = ("query", "positive", "negative")
+def _rows_with_known_positives(rows: pl.DataFrame) -> pl.Series:
+    """Row numbers (``row``) where a negative is a positive of the same query somewhere."""
+    text = pl.col("negatives").struct.field("text")
+    negatives = rows.select("row", plain_text(pl.col("query")), "negatives").explode("negatives")
+    found = negatives.select("row", "query", text=plain_text(text)).join(
+        rows.select(plain_text(pl.col("query")), text=plain_text(pl.col("positive"))).unique(),
+        on=["query", "text"],
+        how="semi",
+    )
+    return found["row"].unique()
 
 
-def _plain(name: str) -> pl.Expr:
-    return pl.col(name).str.strip_chars().str.to_lowercase()
-
-
-def _is_printed_list(name: str) -> pl.Expr:
+def _any_printed_list() -> pl.Expr:
+    texts = pl.concat_list(
+        pl.col("query"),
+        pl.col("positive"),
+        pl.col("negatives").list.eval(pl.element().struct.field("text")),
+    )
     # The pattern is cheap and rejects nearly all; ast decides on the rest.
-    suspect = pl.col(name).str.contains(r"""^\s*\[\s*['"](?s:.*)['"]\s*,?\s*\]\s*$""")
+    suspect = texts.list.eval(
+        pl.element()
+        .str.contains(r"""^\s*\[\s*['"](?s:.*)['"]\s*,?\s*\]\s*$""")
+        .fill_null(value=False)
+    ).list.any()
     return (
         pl.when(suspect)
-        .then(pl.col(name).map_elements(_parses_as_list, return_dtype=pl.Boolean))
+        .then(texts.map_elements(_has_printed_list, return_dtype=pl.Boolean))
         .otherwise(pl.lit(value=False))
-        .fill_null(value=False)
     )
+
+
+def _has_printed_list(texts: pl.Series) -> bool:
+    return any(_parses_as_list(text) for text in texts if text)
 
 
 def _parses_as_list(text: str) -> bool:
+    if not text.lstrip().startswith("["):
+        return False
     try:
         value = ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return False
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
-
-
-def _titles(passages: pl.DataFrame | None, *, id_column: str, as_column: str) -> pl.DataFrame:
-    if passages is None:
-        return pl.DataFrame(schema={id_column: pl.String, as_column: pl.String})
-    return passages.select(id_column, pl.col("title").alias(as_column))
+    return isinstance(value, list) and all(isinstance(item, str) for item in value) and bool(value)
 
 
 def _described(schema: pl.Schema) -> str:

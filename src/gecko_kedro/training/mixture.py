@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from gecko_kedro.errors import InputError
-from gecko_kedro.training.examples import EXAMPLE_SCHEMA
+from gecko_kedro.training.examples import EXAMPLE_SCHEMA, plain_text
 
 Rows = npt.NDArray[np.int64]
 
@@ -67,11 +67,11 @@ def plan_batches(
 ) -> BatchPlan:
     """The same batches for the same arguments, so that a resumed run only skips those done.
 
-    The rows of a batch come from one data set, are alike in having a negative or not, and no text
-    occurs in two of them (two synthetic queries of one passage are never in one batch). A batch is
-    short where no further row fits. A single row without a negative teaches nothing (its loss is
-    exactly 0): it is left out and counted, unless that is all there is. ``max_steps`` ends the run
-    earlier than ``epochs``. Length plays no part: ``passes.embed_by_length`` sees to that.
+    The rows of a batch come from one data set and no text occurs in two of them (two synthetic
+    queries of one passage are never in one batch). A batch is short where no further row fits. A
+    single row without a negative teaches nothing (its loss is exactly 0): it is left out and
+    counted, unless that is all there is. ``max_steps`` ends the run earlier than ``epochs``. Length
+    plays no part: ``passes.plan_passes`` sees to that.
     """
     texts = text_ids(examples)
     groups = _groups(examples)
@@ -84,7 +84,9 @@ def plan_batches(
             generator = np.random.default_rng([seed, epoch, number])
             batches += _without_repeated_texts(generator.permutation(rows), texts, batch_size)
         order = np.random.default_rng([seed, epoch]).permutation(len(batches))
-        useful = [batches[i] for i in order if len(batches[i]) > 1 or texts[batches[i][0], 2] >= 0]
+        useful = [
+            batches[i] for i in order if len(batches[i]) > 1 or texts.negatives[batches[i][0]]
+        ]
         planned.append(useful or batches[:1])
     left_out = examples.height - sum(map(len, planned[0]))
     ends = tuple(accumulate(map(len, planned)))
@@ -92,31 +94,57 @@ def plan_batches(
     return BatchPlan(tuple(steps), ends, left_out)
 
 
-def text_ids(examples: pl.DataFrame) -> Rows:
-    """``(n, 3)`` ids of the texts of query, positive and negative; -1 for no negative.
+@dataclass(frozen=True)
+class TextIds:
+    """Ids of the texts of n rows; texts that differ in case and outer blanks only share one.
 
-    Two texts have the same id when they differ in nothing but case and outer blanks.
+    query, positive: (n,); negatives: n lists; known: n lists, all positives of the row's query
+    where there are several, else empty.
     """
-    columns = [examples[name] for name in ("query", "positive", "negative")]
-    plain = pl.concat([column.alias("text") for column in columns])
-    ids = plain.str.strip_chars().str.to_lowercase().rank("dense").cast(pl.Int64).fill_null(-1)
-    return ids.to_numpy().reshape(3, -1).T.copy()
+
+    query: Rows
+    positive: Rows
+    negatives: list[list[int]]
+    known: list[list[int]]
+
+    def of_row(self, row: int) -> set[int]:
+        """All texts of one row."""
+        return {int(self.query[row]), int(self.positive[row]), *self.negatives[row]}
+
+
+def text_ids(examples: pl.DataFrame) -> TextIds:
+    """The ids of all texts of ``examples``."""
+    n = examples.height
+    negatives = examples["negatives"].explode().drop_nulls()
+    columns = [examples["query"], examples["positive"], negatives.struct.field("text")]
+    texts = pl.concat([column.alias("text") for column in columns]).to_frame()
+    ids = texts.select(plain_text(pl.col("text")).rank("dense").cast(pl.Int64)).to_series()
+    ends = examples["negatives"].list.len().cum_sum().to_list()
+    flat = ids[2 * n :].to_list()
+    pairs = pl.DataFrame({"query": ids[:n], "positive": ids[n : 2 * n]})
+    known = pairs.group_by("query").agg(known=pl.col("positive").unique(maintain_order=True))
+    several = known.filter(pl.col("known").list.len() > 1)
+    of_row = pairs.join(several, on="query", how="left", maintain_order="left")["known"]
+    return TextIds(
+        query=pairs["query"].to_numpy(),
+        positive=pairs["positive"].to_numpy(),
+        negatives=[flat[start:end] for start, end in pairwise((0, *ends))],
+        known=[ids or [] for ids in of_row.to_list()],
+    )
 
 
 def _groups(examples: pl.DataFrame) -> list[Rows]:
-    numbered = examples.select(
-        "dataset", has_negative=pl.col("negative").is_not_null()
-    ).with_row_index("row")
-    parts = numbered.partition_by("dataset", "has_negative", maintain_order=True)
+    numbered = examples.select("dataset").with_row_index("row")
+    parts = numbered.partition_by("dataset", maintain_order=True)
     return [part["row"].cast(pl.Int64).to_numpy() for part in parts]
 
 
-def _without_repeated_texts(rows: Rows, texts: Rows, batch_size: int) -> list[Rows]:
+def _without_repeated_texts(rows: Rows, texts: TextIds, batch_size: int) -> list[Rows]:
     """First fit: a row joins the oldest open batch that has none of its texts."""
     done: list[list[int]] = []
     opened: list[tuple[list[int], set[int]]] = []
     for row in rows.tolist():
-        own = {text for text in texts[row].tolist() if text >= 0}
+        own = texts.of_row(row)
         place = next((batch for batch in opened if own.isdisjoint(batch[1])), None)
         if place is None:
             if len(opened) == _OPEN_BATCHES:

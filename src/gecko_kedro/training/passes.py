@@ -1,12 +1,13 @@
-"""Embed the columns of a batch in few-row passes of like length: the same loss, less padding."""
+"""The texts of a batch in passes of like length: the same loss, less padding."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import torch
-from sentence_transformers.base.losses.merged_forward import embed_columns
+from sentence_transformers.base.losses import gradcache
 from torch import Tensor, nn
 
-from gecko_kedro.encoder.encoding import padded_length
+from gecko_kedro.encoder.encoding import pad_tokens, padded_length
 from gecko_kedro.encoder.loading import longest_input
 
 if TYPE_CHECKING:
@@ -15,48 +16,88 @@ if TYPE_CHECKING:
 Features = dict[str, Tensor]
 
 
-def embed_by_length(
-    model: nn.Module, columns: list[Features], *, rows_per_pass: int | None
-) -> list[Tensor]:
-    """The embeddings of each column, ``(n, d)`` each, as if embedded column by column.
+@dataclass(frozen=True)
+class Passes:
+    """Token tensors to embed one after the other, and the way back to the columns."""
 
-    All texts of the batch, queries and passages alike, are sorted by their number of tokens and
-    embedded ``rows_per_pass`` at a time, each pass padded to its own longest text only (and up to a
-    multiple of 16, so that few shapes occur). On a CPU
-    the time goes with the number of padded tokens: of real pairs (28 and 104 tokens on average) a
-    batch of 64 in passes of 16 has a third fewer of them and trains 1.8 times as fast. A GPU wants
-    large passes: None embeds whole columns. The result differs by no more than rounding, as long
-    as there is no dropout.
+    features: list[Features]
+    back: Tensor | None  # (texts,): where each text of the columns lies; None: in their order
+    sizes: list[int]  # texts of each column
+
+    def columns(self, vectors: list[Tensor]) -> list[Tensor]:
+        """The vectors of the passes, ``(texts, d)`` in all, as one tensor for each column."""
+        together = torch.cat(vectors)
+        if self.back is not None:
+            together = together[self.back]
+        return list(torch.split(together, self.sizes))
+
+
+def plan_passes(
+    model: nn.Module, columns: list[Features], *, tokens_per_pass: int | None
+) -> Passes:
+    """All texts of a batch, queries and passages alike, sorted by length and cut into passes.
+
+    A pass has at most ``tokens_per_pass`` tokens with its padding (one text always fits), which
+    bounds its memory. Each is padded to its own longest text only, up to a multiple of 16, so that
+    few shapes occur. On a CPU the time goes with the padded tokens: real pairs have queries of 28
+    and passages of 104 tokens on average. None embeds whole columns, and so does padding on the
+    left. The vectors differ by no more than rounding.
+
+    Columns that the tokenizer has packed without padding, for flash attention, are cut in their
+    order, at most ``tokens_per_pass`` tokens a pass.
     """
-    if rows_per_pass is None or not _padded_on_the_right(columns):
-        return list(embed_columns(model, columns))
-    lengths = torch.cat([column["attention_mask"].sum(dim=1) for column in columns])  # (n_texts,)
+    if "cu_seq_lens_q" in columns[0]:
+        return _packed_passes(columns, tokens_per_pass)
+    limit = longest_input(cast("SentenceTransformer", getattr(model, "module", model)))
+    sizes = [len(column["input_ids"]) for column in columns]
+    if tokens_per_pass is None or not _padded_on_the_right(columns):
+        return Passes([pad_tokens(column, limit=limit) for column in columns], None, sizes)
+    lengths = torch.cat([column["attention_mask"].sum(dim=1) for column in columns]).cpu()
     order = torch.argsort(lengths, descending=True, stable=True)
-    limit = longest_input(cast("SentenceTransformer", model))
-    together = _stacked(columns, limit=limit)
-    passes = []
-    for rows in torch.split(order, rows_per_pass):
-        longest = padded_length(int(lengths[rows[0]]), limit=limit)
-        features = {name: values[rows, :longest] for name, values in together.items()}
-        passes.append(model(features)["sentence_embedding"])
-    embeddings = torch.cat(passes)[torch.argsort(order)]
-    return list(torch.split(embeddings, [len(column["input_ids"]) for column in columns]))
+    padded = [padded_length(length, limit=limit) for length in lengths[order].tolist()]
+    together = _stacked(columns, width=padded[0])
+    features = []
+    for start, end in token_budget_ranges(padded, tokens_per_pass):
+        rows = order[start:end].to(columns[0]["input_ids"].device)
+        features.append({name: values[rows, : padded[start]] for name, values in together.items()})
+    return Passes(features, torch.argsort(order), sizes)
 
 
-def _stacked(columns: list[Features], *, limit: int | None) -> Features:
+def _packed_passes(columns: list[Features], tokens_per_pass: int | None) -> Passes:
+    sizes = [len(column["cu_seq_lens_q"]) - 1 for column in columns]
+    if tokens_per_pass is None:
+        return Passes(columns, None, sizes)
+    features = [
+        gradcache._create_minibatch(column, start, end)
+        for column, size in zip(columns, sizes, strict=True)
+        for start, end in gradcache._minibatch_ranges(column, size, tokens_per_pass)
+    ]
+    return Passes(features, None, sizes)
+
+
+def token_budget_ranges(descending: list[int], budget: int) -> list[tuple[int, int]]:
+    """(start, end) of groups of texts; ``descending`` are their lengths, the longest first.
+
+    A group's longest text times its size is at most ``budget``, but each has one text at least.
+    """
+    ranges, start = [], 0
+    while start < len(descending):
+        end = min(len(descending), start + max(1, budget // descending[start]))
+        ranges.append((start, end))
+        start = end
+    return ranges
+
+
+def _stacked(columns: list[Features], *, width: int) -> Features:
     """The token tensors of all columns below each other, padded with zeros to one width."""
     names = [name for name, value in columns[0].items() if _is_by_token(value)]
-    width = max(column["input_ids"].shape[1] for column in columns)
-    width = padded_length(width, limit=limit)
     return {
-        name: torch.cat(
-            [
-                nn.functional.pad(column[name], (0, width - column[name].shape[1]))
-                for column in columns
-            ]
-        )
-        for name in names
+        name: torch.cat([_to_width(column[name], width) for column in columns]) for name in names
     }
+
+
+def _to_width(values: Tensor, width: int) -> Tensor:
+    return nn.functional.pad(values, (0, width - values.shape[1]))  # negative: cuts padding
 
 
 def _is_by_token(value: object) -> bool:

@@ -8,6 +8,41 @@ from pydantic import BaseModel, ConfigDict, Field
 _EXECUTION: dict[str, Any] = {"execution_only": True}
 
 
+class MaskSettings(BaseModel):
+    """Which texts of other rows are no negatives; see ``losses.masks.Masks``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    same_text: bool = Field(description="rows that share their query's or positive's text")
+    known_positive: bool = Field(description="texts that are a positive of the query elsewhere")
+    same_label: bool = Field(description="rows of the same class; without it use unique ids")
+    margin: float | None = Field(
+        description="texts nearer to the query than its positive by more than this cosine"
+    )
+
+
+class LossSettings(BaseModel):
+    """The training loss. ``in_batch`` (equation 2) has no negatives and no same_tower term."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    temperature: float = Field(gt=0, description="tau: cosines are divided by it")
+    matryoshka_dims: tuple[int, ...] = Field(
+        description="smaller dimensions trained along with the full one, equal weights"
+    )
+    same_tower: bool = Field(description="other queries of the batch as negatives (gecko only)")
+    negatives: Literal["own", "all", "none"] = Field(
+        description="whose hard negatives count for a query (gecko only); the paper: own"
+    )
+    max_negatives: int = Field(ge=1, description="own negatives of a row that count, the first")
+    both_directions: bool = Field(description="also the softmax from passage to query")
+    hardness: float = Field(ge=0, description="weight of hard negatives: w = exp(hardness * s)")
+    spread_out: float = Field(ge=0, description="weight of the spread-out regulariser")
+    distillation: float = Field(ge=0, description="weight of the KL to the teacher's scores")
+    teacher_temperature: float = Field(gt=0, description="the teacher's scores are divided by it")
+    masks: MaskSettings
+
+
 class TrainSettings(BaseModel):
     """One training stage: length, batches, optimiser, loss and machine."""
 
@@ -18,16 +53,16 @@ class TrainSettings(BaseModel):
     batch_size: int = Field(ge=1, description="rows a step; in-batch negatives are one less")
     learning_rate: float = Field(gt=0, le=1, description="peak of AdamW's rate")
     warmup_ratio: float = Field(ge=0, le=1, description="share of the steps until the peak")
-    temperature: float = Field(gt=0, description="tau: cosines are divided by it")
     max_seq_length: int = Field(ge=8, description="tokens a text is cut to")
-    matryoshka_dims: tuple[int, ...] = Field(
-        description="smaller dimensions trained along with the full one, equal weights"
-    )
-    same_tower: bool = Field(description="other queries of the batch as negatives (gecko only)")
-    mask_same_text: bool = Field(
-        description="rows with the same query or positive text are no negatives of each other"
-    )
+    loss: LossSettings
     seed: int = Field(ge=0)
+    tokens_per_pass: int | None = Field(
+        ge=8, description="padded tokens embedded at once; null for a column of the batch"
+    )
+    gradient_caching: bool = Field(
+        description="embed twice, with the memory of one pass whatever the batch"
+    )
+    compile: bool = Field(description="torch.compile; pays on a GPU", json_schema_extra=_EXECUTION)
     threads: int | None = Field(
         ge=1,
         description="CPU threads; null for torch's own choice",
@@ -38,6 +73,11 @@ class TrainSettings(BaseModel):
     )
     checkpoint_steps: int = Field(
         ge=1, description="steps between checkpoints", json_schema_extra=_EXECUTION
+    )
+    heldout_rows: int = Field(ge=0, description="rows kept out of training, to watch it by")
+    evaluation_steps: int = Field(ge=1, description="steps between looks at the held-out rows")
+    patience: int | None = Field(
+        ge=1, description="looks without a better score until it stops; null for never"
     )
 
     def that_shape_the_result(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 import torch
+from datasets import Dataset
 from sentence_transformers import SentenceTransformerTrainer
 from sentence_transformers.base.sampler import DefaultBatchSampler
 from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
@@ -14,11 +15,13 @@ from transformers import TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
 from gecko_kedro import events
+from gecko_kedro.encoder.formatting import Templates
 from gecko_kedro.errors import InputError
 from gecko_kedro.progress import Progress
 from gecko_kedro.training.checkpoints import seal_checkpoint
 from gecko_kedro.training.cpu import give_back_free_memory
-from gecko_kedro.training.mixture import BatchPlan
+from gecko_kedro.training.examples import render_examples
+from gecko_kedro.training.mixture import BatchPlan, text_ids
 
 _STEPS_BETWEEN_TRIMS = 2
 
@@ -39,16 +42,71 @@ class PlannedBatches(DefaultBatchSampler):
 
 
 class Collator(SentenceTransformerDataCollator):
-    """Tokenises a batch; the column ``negative`` goes where the batch has none."""
+    """Tokenises a batch of ``training_rows``; the label holds the fields of ``losses`` Rows.
+
+    There are two columns, query and positive, and a third with the negatives of all rows behind
+    each other where any row has one.
+    """
 
     def __call__(self, features: list[dict[str, Any]]) -> dict[str, Any]:
-        if features[0].get("negative") is None:
-            features = [
-                {name: value for name, value in row.items() if name != "negative"}
-                for row in features
-            ]
-        batch: dict[str, Any] = super().__call__(features)
+        negatives = [text for row in features for text in row["negatives"]]
+        columns = {
+            "query": [row["query"] for row in features],
+            "positive": [row["positive"] for row in features],
+            "negative": negatives,
+        }
+        batch: dict[str, Any] = {
+            f"{name}_{key}": value
+            for name, texts in columns.items()
+            if texts
+            for key, value in self.preprocess_fn(texts).items()
+        }
+        counts = torch.tensor([len(row["negatives"]) for row in features])
+        batch["label"] = {
+            "query": torch.tensor([row["query_text"] for row in features]),
+            "positive": torch.tensor([row["positive_text"] for row in features]),
+            "label": torch.tensor([row["class"] for row in features]),
+            "known": _filled([row["known"] for row in features], -1).long(),
+            "negative": torch.tensor([i for row in features for i in row["negative_texts"]]).long(),
+            "owner": torch.repeat_interleave(torch.arange(len(features)), counts),
+            "rank": torch.cat([torch.arange(count) for count in counts.tolist()]).long(),
+            "teacher": _filled([row["teacher"] for row in features], float("nan")),
+        }
         return batch
+
+
+def _filled(lists: list[list[float]], fill: float) -> torch.Tensor:
+    """Lists of any lengths as one (n, longest) float64 tensor."""
+    longest = max(map(len, lists))
+    return torch.tensor(
+        [[*values, *[fill] * (longest - len(values))] for values in lists], dtype=torch.float64
+    ).reshape(len(lists), longest)
+
+
+def training_rows(
+    examples: pl.DataFrame, *, templates: Templates, max_negatives: int | None
+) -> Dataset:
+    """What the collator reads: rendered texts, ids of texts and classes, teacher scores."""
+    table = render_examples(examples, templates=templates, max_negatives=max_negatives)
+    ids = text_ids(examples)
+    most = slice(max_negatives)
+    scores = [values or [] for values in examples["teacher_scores"].to_list()]
+    classes = examples["label"].rank("dense").fill_null(0).cast(pl.Int64) - 1
+    numbers = pl.List(pl.Int64)
+    table = table.with_columns(
+        pl.Series("query_text", ids.query),
+        pl.Series("positive_text", ids.positive),
+        pl.Series("negative_texts", [own[most] for own in ids.negatives], dtype=numbers),
+        pl.Series("known", ids.known, dtype=numbers),
+        classes.alias("class"),
+        pl.Series("teacher", [own[: _and_one(max_negatives)] for own in scores],
+                  dtype=pl.List(pl.Float64)),
+    )  # fmt: skip
+    return Dataset(table.to_arrow())
+
+
+def _and_one(count: int | None) -> int | None:
+    return None if count is None else count + 1
 
 
 class PlannedTrainer(SentenceTransformerTrainer):

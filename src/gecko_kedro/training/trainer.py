@@ -6,7 +6,7 @@ import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -14,25 +14,28 @@ from gecko_kedro.encoder.formatting import GECKO, Templates, prompts_by_name
 from gecko_kedro.encoder.loading import limit_length, quiet_loading
 from gecko_kedro.encoder.record import add_stage
 from gecko_kedro.errors import InputError
-from gecko_kedro.precision import fast_bf16
 from gecko_kedro.training.checkpoints import last_whole_checkpoint, remove_checkpoints
 from gecko_kedro.training.cpu import trained_fast
-from gecko_kedro.training.examples import render_examples
-from gecko_kedro.training.mixture import BatchPlan, plan_batches, text_ids
+from gecko_kedro.training.examples import EXAMPLE_SCHEMA, render_examples
+from gecko_kedro.training.lengths import share_truncated
+from gecko_kedro.training.mixture import BatchPlan, plan_batches
 from gecko_kedro.training.settings import TrainSettings
+from gecko_kedro.training.setup import (
+    EQUATIONS,
+    Loss,
+    batch_loss,
+    embedded_negatives,
+    training_arguments,
+)
 
 if TYPE_CHECKING:
-    from sentence_transformers import (
-        SentenceTransformer,
-        SentenceTransformerTrainingArguments,
-    )
-    from torch import nn
+    from sentence_transformers import SentenceTransformer
+
+    from gecko_kedro.training.steps import PlannedTrainer
 
 __all__ = ["HISTORY_SCHEMA", "TrainResult", "TrainSettings", "remove_checkpoints", "train_encoder"]
 
 logger = logging.getLogger(__name__)
-
-Loss = Literal["in_batch", "gecko"]
 
 HISTORY_SCHEMA = pl.Schema(
     {
@@ -43,9 +46,6 @@ HISTORY_SCHEMA = pl.Schema(
         "grad_norm": pl.Float64,  # before clipping to 1; nullable
     }
 )
-
-_LOGGED_POINTS = 200
-_ROWS_PER_PASS_ON_CPU = 16
 
 
 @dataclass(frozen=True)
@@ -69,40 +69,33 @@ def train_encoder(
 ) -> TrainResult:
     """Train ``model`` (float32 weights, changed in place) on EXAMPLE rows.
 
-    ``loss="in_batch"`` is equation 2 and ignores negatives; ``"gecko"`` is equation 3. Both are
-    summed over the full width and ``matryoshka_dims``. Checkpoints go under ``checkpoints/name``,
-    in a folder named after a digest of everything that shapes the result: the same call again goes
-    on from the last whole checkpoint, a changed one starts anew. The caller deletes them with
-    ``remove_checkpoints`` once the model is saved. ``name`` also labels progress, live metrics and
-    the model's record of stages. Raises InputError for no examples, half-precision weights, a
-    dimension wider than the model, and a loss that is not finite.
+    ``loss="in_batch"`` is equation 2 and ignores negatives; ``"gecko"`` is equation 3, with the
+    departures of ``settings.loss``. Both are summed over the full width and ``matryoshka_dims``.
+    Checkpoints go under ``checkpoints/name``, in a folder named after a digest of everything that
+    shapes the result: the same call again goes on from the last whole checkpoint, a changed one
+    starts anew. The caller deletes them with ``remove_checkpoints`` once the model is saved.
+    ``name`` also labels progress, live metrics and the model's record of stages.
+
+    With ``heldout_rows`` these are kept out of training and looked at while it runs; the weights
+    returned are then the best seen, see ``heldout.HeldoutWatch``. Raises InputError for no
+    examples, half-precision weights, a dimension wider than the model, and a loss that is not
+    finite.
     """
     _check(model, examples, settings=settings, name=name)
     if loss == "in_batch":
         examples = examples.with_columns(
-            pl.lit(None, pl.String).alias(column) for column in ("negative", "negative_title")
+            negatives=pl.lit([], EXAMPLE_SCHEMA["negatives"]),
+            teacher_scores=pl.lit(None, EXAMPLE_SCHEMA["teacher_scores"]),
         )
-    plan = plan_batches(
-        examples,
-        batch_size=settings.batch_size,
-        epochs=settings.epochs,
-        max_steps=settings.max_steps,
-        seed=settings.seed,
-    )
-    if plan.left_out:
-        logger.info("%s: %d rows share a text with all others left", name, plan.left_out)
-    if max(map(len, plan.batches)) == 1:
-        logger.warning("%s: every batch is one row: there are no in-batch negatives", name)
     data_digest = _digest_of_examples(examples)
     folder = checkpoints / name / _digest_of_run(model, settings, loss, data_digest, templates)
     own_length = model.max_seq_length
     limit_length(model, settings.max_seq_length, reference=name)
     started = time.perf_counter()
-    with quiet_loading(), trained_fast(model, threads=settings.threads):
-        trainer, resumed = _run(
+    with quiet_loading(), trained_fast(model, threads=settings.threads, compiled=settings.compile):
+        run = _run(
             model,
             examples,
-            plan,
             settings=settings,
             loss=loss,
             name=name,
@@ -110,19 +103,22 @@ def train_encoder(
             templates=templates,
         )
     seconds = time.perf_counter() - started
+    truncated = _report_truncated(model, examples, settings, name, templates)
     model.max_seq_length = own_length  # it can read longer texts than it was trained on
-    steps_run = len(plan.batches) - resumed
-    rows_run = sum(map(len, plan.batches[resumed:]))
-    history = _history(trainer.state.log_history, plan)
+    history = _history(run.trainer.state.log_history, run.trainer.plan)
+    steps = run.trainer.state.global_step
+    rows_run = sum(map(len, run.trainer.plan.batches[run.resumed : steps]))
     metrics = {
         "examples": examples.height,
-        "rows_left_out": plan.left_out,
-        "steps": len(plan.batches),
-        "steps_resumed": resumed,
+        "rows_left_out": run.trainer.plan.left_out,
+        "texts_truncated_share": truncated,
+        "steps": steps,
+        "steps_resumed": run.resumed,
         "seconds": seconds,
-        "rows_per_second": rows_run / seconds if steps_run else 0.0,
+        "rows_per_second": rows_run / seconds,
         "first_loss": history["loss"][0],
         "last_loss": history["loss"].tail(max(1, history.height // 10)).mean(),
+        **run.heldout,
     }
     tasks = examples["task_name"].unique().to_list()
     most_frequent = examples["task_name"].mode().sort()[0]
@@ -130,9 +126,9 @@ def train_encoder(
     add_stage(
         model,
         name,
-        settings={"loss": loss, **settings.model_dump(mode="json")},
+        settings={"equation": EQUATIONS[loss], **settings.model_dump(mode="json")},
         data_digests={"examples": data_digest},
-        facts={"examples": examples.height, "steps": len(plan.batches)},
+        facts={"examples": examples.height, "steps": steps},
     )
     return TrainResult(model.eval(), history, metrics)
 
@@ -157,104 +153,109 @@ def _check(
             fix="Load it with load_encoder(..., for_training=True).",
         )
     width = model.get_embedding_dimension()
-    if width is None or any(not 1 <= dim <= width for dim in settings.matryoshka_dims):
+    if width is None or any(not 1 <= dim <= width for dim in settings.loss.matryoshka_dims):
         raise InputError(
             f"matryoshka_dims of {name}",
             expected=f"numbers from 1 to {width}, the model's width",
-            got=list(settings.matryoshka_dims),
+            got=list(settings.loss.matryoshka_dims),
             fix="Remove those that are wider; the full width is always trained.",
         )
+
+
+@dataclass(frozen=True)
+class _Run:
+    trainer: "PlannedTrainer"
+    resumed: int  # the step it went on from
+    heldout: dict[str, float]
 
 
 def _run(
     model: "SentenceTransformer",
     examples: pl.DataFrame,
-    plan: BatchPlan,
     *,
     settings: TrainSettings,
     loss: Loss,
     name: str,
     folder: Path,
     templates: Templates,
-) -> tuple[Any, int]:
-    """The trainer after its last step, and the step it resumed from."""
-    from datasets import Dataset
-
-    from gecko_kedro.training.steps import Collator, PlannedTrainer
+) -> _Run:
+    from gecko_kedro.training.heldout import HeldoutWatch, split_heldout
+    from gecko_kedro.training.steps import Collator, PlannedTrainer, training_rows
 
     folder.mkdir(parents=True, exist_ok=True)
-    table = render_examples(examples, templates=templates)
-    if table["negative"].is_null().all():
-        table = table.drop("negative")
-    if settings.mask_same_text:
-        # "label" is the one column that sentence-transformers hands to the loss untouched.
-        table = table.with_columns(label=pl.Series(text_ids(examples)[:, :2]).arr.to_list())
+    taught, heldout = split_heldout(examples, rows=settings.heldout_rows, seed=settings.seed)
+    plan = _plan(taught, settings, name)
     trainer = PlannedTrainer(
         plan=plan,
-        examples=examples,
+        examples=taught,
         name=name,
         model=model,
-        args=_arguments(model, plan, settings, folder),
-        train_dataset=Dataset(table.to_arrow()),
+        args=training_arguments(model, plan, settings, folder),
+        train_dataset=training_rows(
+            taught, templates=templates, max_negatives=embedded_negatives(settings, loss)
+        ),
         data_collator=Collator(preprocess_fn=model.preprocess),
-        loss=_loss(model, settings, loss),
+        loss=batch_loss(model, settings, loss),
     )
+    watch = HeldoutWatch(
+        model,
+        heldout,
+        name=name,
+        folder=folder,
+        steps=settings.evaluation_steps,
+        last_step=len(plan.batches),
+        patience=settings.patience,
+        templates=templates,
+    )
+    if not heldout.is_empty():
+        trainer.add_callback(watch)
     last = last_whole_checkpoint(folder)
     resumed = int(last.name.rpartition("-")[2]) if last else 0
     if last:
         logger.info("%s: goes on after step %d of %d", name, resumed, len(plan.batches))
     trainer.train(resume_from_checkpoint=str(last) if last else None)
-    return trainer, resumed
+    return _Run(trainer, resumed, {} if heldout.is_empty() else watch.restore_best())
 
 
-def _arguments(
-    model: "SentenceTransformer", plan: BatchPlan, settings: TrainSettings, folder: Path
-) -> "SentenceTransformerTrainingArguments":
-    from sentence_transformers import SentenceTransformerTrainingArguments
-
-    half = settings.precision == "bf16" or (
-        settings.precision == "auto" and fast_bf16(str(model.device))
-    )
-    on_cpu = _on_cpu(model)
-    steps = len(plan.batches)
-    return SentenceTransformerTrainingArguments(
-        output_dir=str(folder),
-        num_train_epochs=1,  # the plan holds all epochs
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type="linear",
-        warmup_steps=round(settings.warmup_ratio * steps),
-        max_grad_norm=1.0,
+def _plan(examples: pl.DataFrame, settings: TrainSettings, name: str) -> BatchPlan:
+    if examples.is_empty():
+        raise InputError(
+            f"examples of {name}",
+            expected=f"more rows than heldout_rows ({settings.heldout_rows})",
+            got="no row that shares no text with a held-out one",
+            fix="Lower heldout_rows.",
+        )
+    plan = plan_batches(
+        examples,
+        batch_size=settings.batch_size,
+        epochs=settings.epochs,
+        max_steps=settings.max_steps,
         seed=settings.seed,
-        bf16=half,
-        use_cpu=on_cpu,
-        dataloader_pin_memory=not on_cpu,
-        logging_steps=max(1, steps // _LOGGED_POINTS),
-        logging_nan_inf_filter=False,
-        save_steps=settings.checkpoint_steps,
-        save_total_limit=2,
-        report_to="none",
-        disable_tqdm=True,
     )
+    if plan.left_out:
+        logger.info("%s: %d rows share a text with all others left", name, plan.left_out)
+    if max(map(len, plan.batches)) == 1:
+        logger.warning("%s: every batch is one row: there are no in-batch negatives", name)
+    return plan
 
 
-def _loss(model: "SentenceTransformer", settings: TrainSettings, loss: Loss) -> "nn.Module":
-    from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss
-
-    from gecko_kedro.training.losses.gecko import GeckoLoss
-    from gecko_kedro.training.losses.in_batch import InBatchLoss
-
-    tau, rows = settings.temperature, _ROWS_PER_PASS_ON_CPU if _on_cpu(model) else None
-    inner: nn.Module = (
-        InBatchLoss(model, temperature=tau, rows_per_pass=rows)
-        if loss == "in_batch"
-        else GeckoLoss(model, temperature=tau, same_tower=settings.same_tower, rows_per_pass=rows)
-    )
-    dims = {model.get_embedding_dimension() or 0, *settings.matryoshka_dims}
-    return MatryoshkaLoss(model, inner, sorted(dims, reverse=True)) if len(dims) > 1 else inner
-
-
-def _on_cpu(model: "SentenceTransformer") -> bool:
-    return model.device.type == "cpu"
+def _report_truncated(
+    model: "SentenceTransformer",
+    examples: pl.DataFrame,
+    settings: TrainSettings,
+    name: str,
+    templates: Templates,
+) -> float:
+    """The share of queries and positives that are cut to max_seq_length; logged."""
+    table = render_examples(examples, templates=templates, max_negatives=0)
+    texts = pl.concat([table["query"], table["positive"].alias("query")])
+    share = share_truncated(model, texts, seed=settings.seed)
+    if share:
+        logger.info(
+            "%s: %.1f %% of the texts are longer than %d tokens and are cut",
+            name, 100 * share, settings.max_seq_length,
+        )  # fmt: skip
+    return share
 
 
 def _history(log: list[dict[str, float]], plan: BatchPlan) -> pl.DataFrame:

@@ -91,7 +91,7 @@ def model_facts(
             "pre-finetuning: natural pairs": pretrain_examples.height,
             **{f"fine-tuning: {name}": count for name, count in counts.iter_rows()},
         },
-        losses=_LOSSES | {"temperature of fine-tuning": str(known.finetune.train.temperature)},
+        losses=_LOSSES | {"temperature of fine-tuning": str(known.finetune.train.loss.temperature)},
         licences={known.corpus.source: "that of its texts: they are yours to check"},
     )
 

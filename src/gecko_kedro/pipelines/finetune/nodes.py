@@ -7,19 +7,52 @@ from typing import Any
 import polars as pl
 
 from gecko_kedro import evaluation, training
+from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
 from gecko_kedro.params import Encoder, EncoderParams, FinetuneParams
 
 logger = logging.getLogger(__name__)
 
 
+def collect_source_examples(
+    finetune_sources: dict[str, Any], encoder_params: EncoderParams, params: FinetuneParams
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The sources as one table; the initial embedder finds negatives where they are wanted."""
+    tables = [made.examples for made in finetune_sources.values()]
+    examples = pl.concat([pl.DataFrame(schema=training.EXAMPLE_SCHEMA), *tables])
+    wanting = [source.name for source in params.sources if source.mine_negatives]
+    if wanting:
+        examples = training.add_mined_negatives(
+            examples,
+            encoder_params.load(max_seq_length=params.train.max_seq_length),
+            datasets=wanting,
+            batch_size=encoder_params.batch_size,
+            seed=params.train.seed,
+            **params.mined_negatives.model_dump(),
+        )
+    for name, made in finetune_sources.items():
+        logger.info("collect_source_examples: %s, %s", name, made.counts)
+    bad = [made.quarantine for made in finetune_sources.values()]
+    return examples, pl.concat([pl.DataFrame(schema=QUARANTINE_SCHEMA), *bad])
+
+
 def mix_finetune_examples(
-    fret_table: pl.DataFrame, natural_pairs: pl.DataFrame, params: FinetuneParams
+    fret_table: pl.DataFrame,
+    natural_pairs: pl.DataFrame,
+    passages: pl.DataFrame,
+    source_examples: pl.DataFrame,
+    params: FinetuneParams,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """All sets in the unified format, at their rates."""
-    fret_set, pair_set = training.from_fret(fret_table), training.from_pairs(natural_pairs)
+    candidates = passages if params.train.loss.distillation else None
+    fret_set = training.from_fret(fret_table, passages=candidates)
+    pair_set = training.from_pairs(natural_pairs)
+    sources = {
+        source.name: source_examples.filter(pl.col("dataset") == source.name)
+        for source in params.sources
+    }
     examples = training.mix_examples(
-        {"fret": fret_set.examples, "natural_pairs": pair_set.examples},
-        params.rates,
+        {"fret": fret_set.examples, "natural_pairs": pair_set.examples} | sources,
+        params.rates | params.source_rates(),
         params.train.seed,
     )
     logger.info("mix_finetune_examples: %d examples", examples.height)

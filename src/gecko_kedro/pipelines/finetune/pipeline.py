@@ -12,8 +12,13 @@ def create_pipeline() -> Pipeline:
         "finetune",
         [
             step(
+                nodes.collect_source_examples,
+                inputs=["finetune_sources", "params:encoder", "params:finetune"],
+                outputs=["source_examples", "source_quarantine"],
+            ),
+            step(
                 nodes.mix_finetune_examples,
-                inputs=["fret", "natural_pairs", "params:finetune"],
+                inputs=["fret", "natural_pairs", "passages", "source_examples", "params:finetune"],
                 outputs=["finetune_examples", "finetune_examples_quarantine"],
             ),
             step(

@@ -13,13 +13,18 @@ logger = logging.getLogger(__name__)
 
 
 def select_pretrain_examples(
-    natural_pairs: pl.DataFrame, params: PretrainParams
+    natural_pairs: pl.DataFrame, pretrain_sources: dict[str, Any], params: PretrainParams
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Natural pairs as training examples, capped."""
+    """Natural pairs, capped, and the sources at their rates."""
     pairs = corpus.cap(natural_pairs, limit=params.max_pairs, seed=params.train.seed)
-    made = training.from_pairs(pairs)
-    logger.info("select_pretrain_examples: %d examples", made.examples.height)
-    return made.examples, made.quarantine
+    sets = {"natural_pairs": training.from_pairs(pairs)} | pretrain_sources
+    examples = training.mix_examples(
+        {name: made.examples for name, made in sets.items()},
+        {"natural_pairs": 1.0} | params.source_rates(),
+        params.train.seed,
+    )
+    logger.info("select_pretrain_examples: %d examples", examples.height)
+    return examples, pl.concat([made.quarantine for made in sets.values()])
 
 
 def pretrain_encoder(

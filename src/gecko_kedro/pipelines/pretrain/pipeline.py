@@ -13,7 +13,7 @@ def create_pipeline() -> Pipeline:
         [
             step(
                 nodes.select_pretrain_examples,
-                inputs=["natural_pairs", "params:pretrain"],
+                inputs=["natural_pairs", "pretrain_sources", "params:pretrain"],
                 outputs=["pretrain_examples", "pretrain_examples_quarantine"],
             ),
             step(

@@ -1,1 +1,1 @@
-"""Gecko's two losses, one file each."""
+"""The losses, one file each; ``batch.BatchLoss`` is what a trainer calls."""

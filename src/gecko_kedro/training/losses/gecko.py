@@ -1,81 +1,79 @@
-"""The fine-tuning loss: own hard negative and same-tower negatives (Gecko's equation 3)."""
+"""The fine-tuning loss: own hard negatives and same-tower negatives (Gecko's equation 3)."""
 
-from collections.abc import Iterable
-from typing import Any
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
-import torch.nn.functional as F
-from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 from torch import Tensor
 
-from gecko_kedro.training.losses.in_batch import GECKO_CITATION
-from gecko_kedro.training.losses.masks import same_text
-from gecko_kedro.training.passes import embed_by_length
+from gecko_kedro.training.losses.embedded import Rows, Vectors, by_row
+from gecko_kedro.training.losses.in_batch import but_own, softmax_loss
+from gecko_kedro.training.losses.masks import NO_MASKS, Masks
 
 
-class GeckoLoss(MultipleNegativesRankingLoss):
+@dataclass(frozen=True)
+class GeckoLoss:
     r"""The mean over a batch of n rows of
 
     .. math::
         -\log \frac{e^{s(q_i, p_i^+)/\tau}}
         {\sum_{j=1}^{n} \left( e^{s(q_i, p_j^+)/\tau} + 1_{[j \ne i]} e^{s(q_i, q_j)/\tau} \right)
-         + e^{s(q_i, p_i^-)/\tau}}
+         + w_i e^{s(q_i, p_i^-)/\tau}}
 
-    with s the cosine. Source: arXiv 2403.20327, equation 3.
+    with s the cosine and w_i = 1. Source: arXiv 2403.20327, equation 3. Departures from it, off by
+    default:
 
-    Only a query's *own* hard negative is in its denominator; sentence-transformers' stock loss
-    counts those of all rows. More negative columns add a term each. Without negatives the last
-    term is missing. ``same_tower=False`` leaves the query-query terms out. With ``labels`` (see
-    ``masks.same_text``) both terms j of rows that share a text with row i are left out.
+    negatives: ``"own"``: only a query's own hard negatives are in its denominator, one term each,
+    the first ``max_negatives`` of them. ``"all"``: those of all rows, which is what
+    sentence-transformers' MultipleNegativesRankingLoss computes. ``"none"``: no such term.
+    same_tower: False leaves the query-query terms out (SamToNe, arXiv 2306.02516, has them).
+    both_directions: the mean of this loss and of the softmax from passage to query over the
+    queries, which has no hard negatives.
+    hardness: a > 0 weights own hard negatives with w_i = exp(a stop_gradient(s(q_i, p_i^-)));
+    EmbeddingGemma (arXiv 2509.20354) has a = 5.
+    masks: terms j of other rows that are left out, see ``Masks``.
     """
 
-    def __init__(
-        self,
-        model: SentenceTransformer,
-        *,
-        temperature: float,
-        same_tower: bool,
-        rows_per_pass: int | None = None,
-    ) -> None:
-        super().__init__(model, scale=1 / temperature)
-        self.same_tower = same_tower
-        self.rows_per_pass = rows_per_pass  # see passes.embed_by_length
+    temperature: float
+    same_tower: bool = True
+    negatives: Literal["own", "all", "none"] = "own"
+    max_negatives: int | None = None
+    both_directions: bool = False
+    hardness: float = 0.0
+    masks: Masks = NO_MASKS
 
-    def forward(
-        self, sentence_features: Iterable[dict[str, Tensor]], labels: Tensor | None = None
-    ) -> Tensor:
-        """Embed the columns, then ``compute_loss_from_embeddings``."""
-        embeddings = embed_by_length(
-            self.model, list(sentence_features), rows_per_pass=self.rows_per_pass
-        )
-        return self.compute_loss_from_embeddings(embeddings, labels)
+    def __call__(self, vectors: Vectors, rows: Rows) -> Tensor:
+        """(n, d) queries and positives, (m, d) negatives -> a scalar."""
+        queries, masks = vectors.queries, self.masks
+        cosines = queries @ vectors.positives.T  # (n, d) @ (d, n) -> (n, n)
+        own = cosines.diagonal()  # (n,)
+        left_out = but_own(masks.other_positives(rows) | masks.too_near(cosines, own))
+        to_positives = (cosines / self.temperature).masked_fill(left_out, -torch.inf)
+        terms = [to_positives]
+        if self.same_tower:
+            to_queries = queries @ queries.T  # (n, n)
+            left_out = masks.other_queries(rows) | masks.too_near(to_queries, own)
+            itself = torch.eye(len(own), dtype=torch.bool, device=own.device)
+            terms.append((to_queries / self.temperature).masked_fill(left_out | itself, -torch.inf))
+        if self.negatives != "none" and len(rows.owner):
+            terms.append(self._to_negatives(vectors, rows, own))
+        loss = softmax_loss(torch.cat(terms, dim=1))
+        return (loss + softmax_loss(to_positives.T)) / 2 if self.both_directions else loss
 
-    def compute_loss_from_embeddings(
-        self, embeddings: list[Tensor], labels: Tensor | None = None
-    ) -> Tensor:
-        """``embeddings``: queries, positives, then any negatives, each ``(n, d)``; a scalar."""
-        # bfloat16 keeps 8 bits: at temperature 0.02 a logit would be wrong by 0.2.
-        with torch.autocast(embeddings[0].device.type, enabled=False):
-            exact = torch.promote_types(embeddings[0].dtype, torch.float32)
-            queries, positives, *negatives = (column.to(exact) for column in embeddings)
-            itself = torch.eye(len(queries), dtype=torch.bool, device=queries.device)  # (n, n)
-            left_out = same_text(labels) if labels is not None else torch.zeros_like(itself)
+    def _to_negatives(self, vectors: Vectors, rows: Rows, own: Tensor) -> Tensor:
+        """Scores of hard negatives, -inf for no term: (n, most of a row), or (n, m) for all."""
+        if self.negatives == "own":
+            cosines = (vectors.queries[rows.owner] * vectors.negatives).sum(dim=1)  # (m,)
+            scores = by_row(self._weighted(cosines), rows, fill=-torch.inf)
+            return scores[:, : self.max_negatives]
+        cosines = vectors.queries @ vectors.negatives.T  # (n, d) @ (d, m) -> (n, m)
+        mine = rows.owner[None, :] == torch.arange(len(own), device=own.device)[:, None]
+        left_out = self.masks.other_negatives(rows) | self.masks.too_near(cosines, own)
+        left_out = left_out & ~mine
+        if self.max_negatives is not None:
+            left_out = left_out | (rows.rank >= self.max_negatives)
+        scores = torch.where(mine, self._weighted(cosines), cosines / self.temperature)
+        return scores.masked_fill(left_out, -torch.inf)
 
-            to_positives = self.similarity_fct(queries, positives) * self.scale  # (n, n)
-            terms = [to_positives.masked_fill(left_out, -torch.inf)]
-            if self.same_tower:
-                to_queries = self.similarity_fct(queries, queries) * self.scale  # (n, n)
-                terms.append(to_queries.masked_fill(left_out | itself, -torch.inf))
-            for negative in negatives:
-                own = F.cosine_similarity(queries, negative, dim=1) * self.scale  # (n,)
-                terms.append(own[:, None])
-            return (torch.cat(terms, dim=1).logsumexp(dim=1) - to_positives.diagonal()).mean()
-
-    def get_config_dict(self) -> dict[str, Any]:
-        """What goes into a sentence-transformers model card."""
-        return {"temperature": self.temperature, "same_tower": self.same_tower}
-
-    @property
-    def citation(self) -> str:
-        return GECKO_CITATION
+    def _weighted(self, cosines: Tensor) -> Tensor:
+        return cosines / self.temperature + self.hardness * cosines.detach()

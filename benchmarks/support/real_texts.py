@@ -1,0 +1,31 @@
+"""Real (query, passage) pairs of mixed length: the docstrings of installed packages."""
+
+from dataclasses import dataclass
+
+_PACKAGES = ["polars", "pydantic", "rich", "werkzeug", "mpmath", "networkx", "click", "jinja2"]
+
+
+@dataclass(frozen=True)
+class RealTexts:
+    """Pairs as a table of the corpus room (PAIR_SCHEMA), and all passages as rendered texts."""
+
+    pairs: object
+    passages: list[str]
+
+
+def real_texts(*, pairs: int, passages: int, seed: int = 7) -> RealTexts:
+    """Summary-to-body pairs and passages, at random."""
+    from gecko_kedro import corpus, encoder
+    from gecko_kedro.datasets import PythonDocsDataset
+
+    documents = PythonDocsDataset(
+        include=_PACKAGES, exclude=[], stdlib=True, workers=1
+    ).load().documents  # fmt: skip
+    made = corpus.make_passages(
+        documents, min_words=8, max_words=200, overlap_words=20, near_duplicate_threshold=None,
+        seed=seed,
+    )  # fmt: skip
+    table = corpus.natural_pairs(made.passages, kinds=["summary_body"])
+    drawn = made.passages.sample(passages, seed=seed)
+    texts = [encoder.render_passage(t, x) for t, x in drawn.select("title", "text").iter_rows()]
+    return RealTexts(table.sample(pairs, seed=seed, shuffle=True), texts)

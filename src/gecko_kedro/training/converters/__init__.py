@@ -1,0 +1,1 @@
+"""One file for each shape that training data comes in; all give the unified format."""

@@ -1,0 +1,87 @@
+"""Classification as triples: an input, another of its class, and one of another class."""
+
+import hashlib
+from collections.abc import Iterable
+from typing import Literal
+
+import numpy as np
+
+from gecko_kedro.training.converters.roles import Converted, RoleRow, UnfitRow, example, text_of
+
+ROLES = ("text", "label")
+Separation = Literal["unique_id", "label_mask"]
+
+
+def convert_classification(
+    rows: Iterable[RoleRow], *, seed: int, separation: Separation = "unique_id"
+) -> Converted:
+    """For each input x: x+, drawn among the others of its class, and x-, among all other classes.
+
+    Source: Gecko, section 3.2. A positive of one row may be of the class of another, so that
+    in-batch negatives would be false. ``"unique_id"``: one id, new for each row, is appended to x,
+    x+ and x-, which makes all other rows of the batch trivially different and leaves x+ against x-
+    as the signal; it is never there at inference. ``"label_mask"``: texts stay as they are and the
+    row carries its class, for the loss to leave rows of the same class out (``masks.same_label``).
+
+    Quarantined: ``no_text``, ``no_label``, ``text_is_no_text``, ``only_one_of_its_class``,
+    ``only_one_class``. Identical texts are one input.
+    """
+    made = Converted()
+    inputs: dict[str, tuple[str, RoleRow]] = {}
+    for row in rows:
+        try:
+            text = text_of(row.values, "text")
+            if row.values.get("label") is None:
+                raise UnfitRow("no_label")
+        except UnfitRow as unfit:
+            made.set_aside(row, unfit.reason, unfit.detail)
+            continue
+        inputs.setdefault(text, (str(row.values["label"]), row))
+    texts = list(inputs)
+    classes = np.array([inputs[text][0] for text in texts], dtype=object)
+    members = {label: np.flatnonzero(classes == label) for label in dict.fromkeys(classes)}
+    random = np.random.default_rng(seed)
+    for i, text in enumerate(texts):
+        label, row = inputs[text]
+        if len(members[label]) == 1:
+            made.set_aside(row, "only_one_of_its_class", f"class {label}")
+            continue
+        if len(members) == 1:
+            made.set_aside(row, "only_one_class", f"class {label}")
+            continue
+        positive, negative = _another(members[label], i, random), _of_other(classes, label, random)
+        triple = (text, texts[positive], texts[negative])
+        if separation == "unique_id":
+            triple = _with_id(triple, unique_id(seed, i))
+        made.examples.append(
+            example(
+                triple[0],
+                triple[1],
+                negatives=[{"title": None, "text": triple[2]}],
+                label=label if separation == "label_mask" else None,
+            )
+        )
+    return made
+
+
+def unique_id(seed: int, row: int) -> str:
+    """Eight hexadecimal digits, the same for the same arguments."""
+    return hashlib.sha256(f"{seed}:{row}".encode()).hexdigest()[:8]
+
+
+def _with_id(triple: tuple[str, str, str], own: str) -> tuple[str, str, str]:
+    first, second, third = (f"{text} {own}" for text in triple)
+    return first, second, third
+
+
+def _another(members: np.ndarray, own: int, random: np.random.Generator) -> int:
+    drawn = int(members[random.integers(len(members) - 1)])
+    return int(members[-1]) if drawn == own else drawn
+
+
+def _of_other(classes: np.ndarray, label: str, random: np.random.Generator) -> int:
+    """A row of any other class, each row as likely as any; there is one."""
+    while True:
+        for drawn in random.integers(len(classes), size=8):
+            if classes[drawn] != label:
+                return int(drawn)

@@ -1,0 +1,126 @@
+"""The project's own tables in the unified format: natural pairs, FRet, seed queries."""
+
+import polars as pl
+
+from gecko_kedro.training.examples import EXAMPLE_SCHEMA, NEGATIVE, ExampleResult, check_examples
+
+# Kinds of natural pairs whose query is the title or the name: the title would give it away.
+_TITLE_IS_THE_QUERY = ("title_body", "name_body")
+
+
+def from_pairs(pairs: pl.DataFrame, *, passages: pl.DataFrame | None = None) -> ExampleResult:
+    """Natural pairs (PAIR) without negatives; the data set is named after the kind of pair.
+
+    With ``passages`` (PASSAGE) a positive carries its title, unless the query was made from it.
+    """
+    titles = _titles(passages)
+    rows = pairs.join(titles, on="passage_id", how="left", maintain_order="left")
+    return _checked(
+        rows,
+        dataset=pl.col("kind"),
+        task_name=pl.col("task"),
+        positive_title=pl.when(~pl.col("kind").is_in(_TITLE_IS_THE_QUERY)).then("title"),
+        positive=pl.col("text"),
+        where="natural pairs",
+    )
+
+
+def from_fret(fret: pl.DataFrame, *, passages: pl.DataFrame | None = None) -> ExampleResult:
+    """FRet rows with their relabelled positive and hard negative, as the data set ``fret``.
+
+    With ``passages`` (PASSAGE) a row has all its other candidates as further negatives, behind the
+    hard negative, and the teacher's scores of all of them: what distillation needs. A score is the
+    sum of the log-likelihoods that there are, of the query and of the relevance label.
+    """
+    rows = fret.with_columns(
+        negatives=pl.when(pl.col("negative").is_not_null())
+        .then(pl.concat_list(_negative("negative_title", "negative")))
+        .otherwise(pl.lit([], pl.List(NEGATIVE)))
+    )
+    scores: pl.Expr = pl.lit(None, pl.List(pl.Float64))
+    if passages is not None:
+        rows = _with_all_candidates(rows, passages)
+        scores = pl.col("teacher_scores")
+    return _checked(
+        rows,
+        dataset=pl.lit("fret"),
+        task_name=pl.col("task_name"),
+        positive_title=pl.col("positive_title"),
+        positive=pl.col("positive"),
+        negatives=pl.col("negatives"),
+        teacher_scores=scores,
+        where="fret",
+    )
+
+
+def from_seed_queries(queries: pl.DataFrame, passages: pl.DataFrame) -> ExampleResult:
+    """(query, the passage it was written for): what the seed retriever is trained on.
+
+    Queries of a log have no seed and are left out (not bad rows); a query whose seed is not among
+    ``passages`` is quarantined as ``empty_positive``.
+    """
+    seeded = queries.filter(pl.col("passage_id").is_not_null())
+    rows = seeded.join(
+        passages.select("passage_id", "title", "text"),
+        on="passage_id",
+        how="left",
+        maintain_order="left",
+    )
+    return _checked(
+        rows,
+        dataset=pl.lit("seed_queries"),
+        task_name=pl.col("task_name"),
+        positive_title=pl.col("title"),
+        positive=pl.col("text"),
+        where="seed queries",
+    )
+
+
+def _checked(rows: pl.DataFrame, *, where: str, **columns: pl.Expr) -> ExampleResult:
+    absent = {
+        "query": pl.col("query"),
+        "negatives": pl.lit([], EXAMPLE_SCHEMA["negatives"]),
+        "teacher_scores": pl.lit(None, EXAMPLE_SCHEMA["teacher_scores"]),
+        "label": pl.lit(None, pl.String),
+        "symmetric": pl.lit(value=False),
+    }
+    given = absent | columns
+    ordered = {name: given[name] for name in EXAMPLE_SCHEMA}
+    return check_examples(rows.select(**ordered), where=where)
+
+
+def _with_all_candidates(rows: pl.DataFrame, passages: pl.DataFrame) -> pl.DataFrame:
+    """``negatives`` with every other candidate behind, and ``teacher_scores``; order is kept."""
+    lists = ["candidate_ids", "query_likelihoods", "relevances"]
+    each = (
+        rows.select("query_id", "positive_id", "negative_id", *lists)
+        .explode(lists)
+        .join(
+            passages.select("title", "text", candidate_ids="passage_id"),
+            on="candidate_ids",
+            how="left",
+            maintain_order="left",
+        )
+        .with_columns(
+            score=pl.sum_horizontal("query_likelihoods", "relevances"),
+            is_positive=pl.col("candidate_ids") == pl.col("positive_id"),
+            is_negative=(pl.col("candidate_ids") == pl.col("negative_id")).fill_null(value=False),
+        )
+        .sort("is_positive", "is_negative", descending=True, maintain_order=True)
+    )
+    others = ~pl.col("is_positive") & pl.col("text").is_not_null()
+    grouped = each.group_by("query_id").agg(
+        negatives=_negative("title", "text").filter(others),
+        teacher_scores=pl.col("score").filter(pl.col("is_positive") | others),
+    )
+    return rows.drop("negatives").join(grouped, on="query_id", how="left", maintain_order="left")
+
+
+def _negative(title: str, text: str) -> pl.Expr:
+    return pl.struct(title=pl.col(title), text=pl.col(text))
+
+
+def _titles(passages: pl.DataFrame | None) -> pl.DataFrame:
+    if passages is None:
+        return pl.DataFrame(schema={"passage_id": pl.String, "title": pl.String})
+    return passages.select("passage_id", "title")

@@ -1,0 +1,79 @@
+"""What converters share: rows whose columns have been renamed to roles, and texts out of them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from gecko_kedro.corpus.quarantine import QuarantineRow, quarantine_row
+
+Negative = dict[str, str | None]
+
+
+class RoleRow(NamedTuple):
+    """One row of a source: where it was read, and its values by role."""
+
+    where: str
+    values: Mapping[str, Any]
+
+
+class UnfitRow(Exception):
+    """This row makes no example; ``reason`` is the name under which it is counted."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason)
+        self.reason, self.detail = reason, detail
+
+
+@dataclass
+class Converted:
+    """Rows of the unified format, as dicts, and the rows that made none."""
+
+    examples: list[dict[str, Any]] = field(default_factory=list)
+    quarantined: list[QuarantineRow] = field(default_factory=list)
+
+    def set_aside(self, row: RoleRow, reason: str, detail: str = "") -> None:
+        """Count ``row`` as bad."""
+        self.quarantined.append(
+            quarantine_row(row.where, row.where, reason=reason, detail=detail, record=row.values)
+        )
+
+
+def example(query: str, positive: str, **more: Any) -> dict[str, Any]:
+    """A row of the unified format, without data set, task and symmetry, which are the source's."""
+    absent: dict[str, Any] = dict.fromkeys(("positive_title", "teacher_scores", "label"))
+    return {"query": query, "positive": positive, "negatives": []} | absent | more
+
+
+def text_of(values: Mapping[str, Any], role: str) -> str:
+    """The text of ``role``; UnfitRow for one that is missing or no text."""
+    value = values.get(role)
+    if value is None:
+        raise UnfitRow(f"no_{role}")
+    if not isinstance(value, str):
+        raise UnfitRow(f"{role}_is_no_text", f"a {type(value).__name__}")
+    return value
+
+
+def passages_of(values: Mapping[str, Any], role: str) -> list[Negative]:
+    """Title and text of each passage under ``role``: a text, a record, or a list of either.
+
+    A record has ``text`` and may have ``title``, as in MIRACL. None are none.
+    """
+    value = values.get(role)
+    if value is None:
+        return []
+    return [_passage(item, role) for item in (value if isinstance(value, list) else [value])]
+
+
+def _passage(item: Any, role: str) -> Negative:
+    if isinstance(item, str):
+        return {"title": None, "text": item}
+    if isinstance(item, Mapping) and isinstance(item.get("text"), str):
+        title = item.get("title")
+        return {"title": title if isinstance(title, str) else None, "text": item["text"]}
+    raise UnfitRow(f"{role}_is_no_text", f"a {type(item).__name__}")
+
+
+def same_label(value: Any, names: Iterable[Any]) -> bool:
+    """Whether a label, a name or a number, is one of ``names``; case does not matter."""
+    return str(value).strip().lower() in {str(name).lower() for name in names}

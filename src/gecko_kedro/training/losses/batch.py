@@ -1,0 +1,103 @@
+"""From the tokens of a batch to its loss, with or without gradient caching."""
+
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import Any
+
+import torch
+from sentence_transformers.base.losses.gradcache import CachedLossMixin, RandContext
+from torch import Tensor, nn
+
+from gecko_kedro.training.losses.embedded import Rows
+from gecko_kedro.training.losses.matryoshka import Objective
+from gecko_kedro.training.passes import Features, Passes, plan_passes
+
+
+class BatchLoss(CachedLossMixin, nn.Module):
+    """Embeds the columns of a batch in passes of like length and applies ``objective``.
+
+    With ``cached`` the batch is embedded twice: once without a graph, to get the gradient with
+    respect to the vectors, then pass by pass with one, to carry it on to the weights (GradCache,
+    Gao et al. 2021, arXiv 2101.06983). The gradient is the same and only one pass's activations
+    are alive at a time, whatever the batch. Random numbers, those of dropout, are replayed. The
+    machinery (replay, DDP, loss scaling) is that of sentence-transformers' cached losses.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        objective: Objective,
+        *,
+        tokens_per_pass: int | None = None,
+        cached: bool = False,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.objective = objective
+        self.tokens_per_pass = tokens_per_pass
+        self.cached = cached
+        self.mini_batch_size = 2**62  # a pass is embedded as it is
+
+    def forward(
+        self, sentence_features: Iterable[Features], labels: dict[str, Tensor] | None = None
+    ) -> Tensor:
+        """Columns queries, positives and maybe negatives; ``labels`` holds the fields of Rows."""
+        columns = list(sentence_features)
+        passes = plan_passes(self.model, columns, tokens_per_pass=self.tokens_per_pass)
+        rows = _rows(passes.sizes, labels)
+        if self.cached and torch.is_grad_enabled():
+            planned: Any = (passes, rows)  # the parent only hands it to calculate_loss
+            return self.forward_cached(passes.features, planned)
+        vectors = [self.model(features)["sentence_embedding"] for features in passes.features]
+        return self.objective(passes.columns(vectors), rows)
+
+    def calculate_loss(
+        self,
+        reps: list[list[Tensor]],
+        labels: Any = None,
+        *,
+        with_backward: bool = False,
+    ) -> Tensor:
+        """The loss of the embedded passes; with ``with_backward`` their gradients too."""
+        planned: tuple[Passes, Rows] = labels
+        passes, rows = planned
+        columns = passes.columns([part for parts in reps for part in parts])
+        if not with_backward:
+            return self.objective(columns, rows)
+        leaves = [column.detach().requires_grad_() for column in columns]
+        total = torch.zeros((), device=leaves[0].device)
+        for loss in self.objective.at_each_dimension(leaves, rows):
+            loss.backward()  # type: ignore[no-untyped-call]  # one dimension's graph at a time
+            total = total + loss.detach()
+        gradients = [torch.zeros_like(x) if x.grad is None else x.grad for x in leaves]
+        torch.autograd.backward(columns, gradients)
+        return total
+
+    def embed_minibatch(  # noqa: PLR0917  # the parent's signature
+        self,
+        sentence_feature: Features,
+        begin: int,
+        end: int,
+        with_grad: bool,
+        copy_random_state: bool,
+        random_state: RandContext | None = None,
+    ) -> tuple[Tensor, RandContext | None]:
+        """As the parent, but a pass keeps its padding: few shapes save much memory on a CPU."""
+        features = dict(sentence_feature)
+        if copy_random_state:
+            state = RandContext(*features.values())
+            with torch.set_grad_enabled(with_grad):
+                return self.model(features)["sentence_embedding"], state
+        with random_state, torch.set_grad_enabled(with_grad):  # type: ignore[union-attr]
+            return self.model(features)["sentence_embedding"], random_state
+
+    def get_config_dict(self) -> dict[str, Any]:
+        """What goes into a sentence-transformers model card."""
+        return {"objective": repr(self.objective), "cached": self.cached}
+
+
+def _rows(sizes: list[int], labels: dict[str, Tensor] | None) -> Rows:
+    if labels is not None:
+        return Rows(**{field.name: labels[field.name] for field in fields(Rows)})
+    n = sizes[0]
+    return Rows.distinct(n, [1] * n if len(sizes) > 2 else None)

@@ -1,0 +1,98 @@
+"""Hard negatives for training sets that have none, found by an encoder."""
+
+import logging
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from gecko_kedro.encoder.encoding import encode_texts
+from gecko_kedro.encoder.formatting import GECKO, Templates
+from gecko_kedro.retrieval.index import Index
+from gecko_kedro.retrieval.mining import mine_negatives
+from gecko_kedro.training.examples import EXAMPLE_SCHEMA, render_examples
+from gecko_kedro.training.mixture import text_ids
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+logger = logging.getLogger(__name__)
+
+
+def add_mined_negatives(
+    examples: pl.DataFrame,
+    model: "SentenceTransformer",
+    *,
+    datasets: Collection[str],
+    candidates: int,
+    percent_of_positive: float,
+    n_negatives: int,
+    batch_size: int,
+    seed: int,
+    templates: Templates = GECKO,
+) -> pl.DataFrame:
+    """``examples`` in their order; rows of ``datasets`` without a negative get the nearest ones.
+
+    The ``candidates`` nearest positives of the same data set are searched, exactly; those of the
+    query itself are left out, in whichever row they stand, and so is what scores above
+    ``percent_of_positive`` times the score of the lowest of them (TopK-PercPos with 0.95, Moreira
+    et al. 2024, arXiv 2407.15831). A row for which nothing is left stays without one.
+    """
+    parts = []
+    for part in examples.with_row_index("row").partition_by("dataset", maintain_order=True):
+        name = part["dataset"][0]
+        if name in datasets and part["negatives"].list.len().min() == 0:
+            part = _mined(  # noqa: PLW2901
+                part, model, candidates=candidates, percent_of_positive=percent_of_positive,
+                n_negatives=n_negatives, batch_size=batch_size, seed=seed, templates=templates,
+            )  # fmt: skip
+        parts.append(part)
+    if not parts:
+        return examples
+    return pl.concat(parts).sort("row").drop("row")
+
+
+def _mined(
+    part: pl.DataFrame,
+    model: "SentenceTransformer",
+    *,
+    candidates: int,
+    percent_of_positive: float,
+    n_negatives: int,
+    batch_size: int,
+    seed: int,
+    templates: Templates,
+) -> pl.DataFrame:
+    ids, table = text_ids(part), render_examples(part, templates=templates, max_negatives=0)
+    first_row = dict(zip(ids.positive.tolist(), range(part.height), strict=True))
+    place = {text: i for i, text in enumerate(first_row)}
+    rows = list(first_row.values())
+    passages = encode_texts(model, table["positive"][rows].to_list(), batch_size=batch_size)
+    queries = encode_texts(model, table["query"].to_list(), batch_size=batch_size)
+    found = mine_negatives(
+        Index(passages),
+        queries,
+        [
+            [place[text] for text in (known or [own])]
+            for own, known in zip(ids.positive.tolist(), ids.known, strict=True)
+        ],
+        exclude=[[place[text]] if text in place else [] for text in ids.query.tolist()],
+        k=min(candidates, len(rows)),
+        n_negatives=n_negatives,
+        strategy="top",
+        relative_margin=1 - percent_of_positive,
+        seed=seed,
+    )
+    unfilled = int((found.ids < 0).all(axis=1).sum())
+    name = part["dataset"][0]
+    logger.info("add_mined_negatives: %s, %d rows, %d got none", name, part.height, unfilled)
+    texts = part.select("positive_title", "positive")[rows].rows()
+    mined = [
+        [dict(zip(("title", "text"), texts[i], strict=True)) for i in own if i >= 0]
+        for own in found.ids.tolist()
+    ]
+    return part.with_columns(
+        negatives=pl.when(pl.col("negatives").list.len() > 0)
+        .then("negatives")
+        .otherwise(pl.Series(mined, dtype=EXAMPLE_SCHEMA["negatives"])),
+    )

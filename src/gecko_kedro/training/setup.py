@@ -1,0 +1,105 @@
+"""What a stage's settings mean to the trainer: its arguments and its loss."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from gecko_kedro.precision import fast_bf16
+from gecko_kedro.training.mixture import BatchPlan
+from gecko_kedro.training.settings import LossSettings, TrainSettings
+
+if TYPE_CHECKING:
+    from sentence_transformers import (
+        SentenceTransformer,
+        SentenceTransformerTrainingArguments,
+    )
+
+    from gecko_kedro.training.losses.batch import BatchLoss
+    from gecko_kedro.training.losses.matryoshka import Objective
+
+Loss = Literal["in_batch", "gecko"]
+EQUATIONS = {"in_batch": 2, "gecko": 3}
+
+_LOGGED_POINTS = 200
+
+
+def training_arguments(
+    model: "SentenceTransformer", plan: BatchPlan, settings: TrainSettings, folder: Path
+) -> "SentenceTransformerTrainingArguments":
+    """bf16 where it pays, linear decay after a warm-up, AdamW, checkpoints, no reports."""
+    from sentence_transformers import SentenceTransformerTrainingArguments
+
+    half = settings.precision == "bf16" or (
+        settings.precision == "auto" and fast_bf16(str(model.device))
+    )
+    on_cpu = model.device.type == "cpu"
+    steps = len(plan.batches)
+    return SentenceTransformerTrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=1,  # the plan holds all epochs
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=round(settings.warmup_ratio * steps),
+        max_grad_norm=1.0,
+        seed=settings.seed,
+        bf16=half,
+        use_cpu=on_cpu,
+        dataloader_pin_memory=not on_cpu,
+        logging_steps=max(1, steps // _LOGGED_POINTS),
+        logging_nan_inf_filter=False,
+        save_steps=settings.checkpoint_steps,
+        save_total_limit=2,
+        report_to="none",
+        disable_tqdm=True,
+    )
+
+
+def embedded_negatives(settings: TrainSettings, loss: Loss) -> int | None:
+    """How many negatives of a row are embedded; None for all."""
+    if loss == "in_batch":
+        return 0
+    if settings.loss.distillation:
+        return None  # the KL is over all candidates
+    return 0 if settings.loss.negatives == "none" else settings.loss.max_negatives
+
+
+def batch_loss(model: "SentenceTransformer", settings: TrainSettings, loss: Loss) -> "BatchLoss":
+    """From the tokens of a batch to its loss."""
+    from gecko_kedro.training.losses.batch import BatchLoss
+
+    return BatchLoss(
+        model,
+        objective(settings.loss, loss, width=model.get_embedding_dimension() or 0),
+        tokens_per_pass=settings.tokens_per_pass,
+        cached=settings.gradient_caching,
+    )
+
+
+def objective(settings: LossSettings, loss: Loss, *, width: int) -> "Objective":
+    """The loss on vectors that ``settings`` and ``loss`` ask for."""
+    from gecko_kedro.training.losses.gecko import GeckoLoss
+    from gecko_kedro.training.losses.in_batch import InBatchLoss
+    from gecko_kedro.training.losses.masks import Masks
+    from gecko_kedro.training.losses.matryoshka import Objective
+
+    masks = Masks(**settings.masks.model_dump())
+    contrastive: InBatchLoss | GeckoLoss = (
+        InBatchLoss(settings.temperature, masks, settings.both_directions)
+        if loss == "in_batch"
+        else GeckoLoss(
+            temperature=settings.temperature,
+            same_tower=settings.same_tower,
+            negatives=settings.negatives,
+            max_negatives=settings.max_negatives,
+            both_directions=settings.both_directions,
+            hardness=settings.hardness,
+            masks=masks,
+        )
+    )
+    return Objective(
+        contrastive,
+        tuple(sorted({width, *settings.matryoshka_dims}, reverse=True)),
+        temperature=settings.temperature,
+        spread_out_weight=settings.spread_out,
+        distillation_weight=settings.distillation if loss == "gecko" else 0.0,
+        teacher_temperature=settings.teacher_temperature,
+    )

@@ -1,0 +1,125 @@
+"""Training sets from files or the Hugging Face Hub, declared as data."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field
+
+from gecko_kedro.corpus.formats import check_mapping, read_hub, read_table
+from gecko_kedro.corpus.quarantine import count_reasons, quarantine_row, quarantine_table
+from gecko_kedro.corpus.readers import looks_like_path
+from gecko_kedro.errors import InputError
+from gecko_kedro.training.converters import (
+    claims,
+    classification,
+    multiple_choice,
+    nli,
+    pairs,
+)
+from gecko_kedro.training.converters.roles import Converted, RoleRow
+from gecko_kedro.training.examples import EXAMPLE_SCHEMA, ExampleResult, check_examples
+
+Converter = Literal["pairs", "claims", "nli", "classification", "multiple_choice"]
+
+_ROLES: dict[Converter, tuple[tuple[str, ...], str]] = {
+    "pairs": (pairs.ROLES, "query"),
+    "claims": (claims.ROLES, "query"),
+    "nli": (nli.ROLES, "premise"),
+    "classification": (classification.ROLES, "text"),
+    "multiple_choice": (multiple_choice.ROLES, "question"),
+}
+
+
+class SourceSettings(BaseModel):
+    """One training set: where it lies, what its columns are, and how it is trained on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1, description="the data set; a batch is of one")
+    data: str = Field(description="a .jsonl, .csv, .tsv or .parquet file, or a hub id[:config]")
+    split: str = Field("train", description="of a hub data set")
+    converter: Converter
+    columns: dict[str, str | None] = Field(description="role -> column; see the converter")
+    only: dict[str, str] = Field(
+        default_factory=dict, description="column -> value: the rows to take, by default all"
+    )
+    task: str = Field(description="task name, as in the paper's Table 9")
+    symmetric: bool = Field(False, description="both sides in the query's form")
+    rate: float = Field(1.0, ge=0, description="how often a row is seen an epoch")
+    max_rows: int | None = Field(None, ge=1, description="rows read, the first")
+    mine_negatives: bool = Field(False, description="find negatives for rows that have none")
+    separation: classification.Separation = Field(
+        "unique_id", description="of rows of one class in a batch; classification only"
+    )
+
+
+def read_source(source: SourceSettings, *, seed: int) -> ExampleResult:
+    """The examples of ``source`` and the rows that make none, by reason.
+
+    Reasons are those of the reader (``corpus.formats``), of the converter and of
+    ``check_examples``. Raises InputError for a file or column that is not there.
+    """
+    roles, required = _ROLES[source.converter]
+    where = f"source {source.name}, columns"
+    names = check_mapping(source.columns, roles=roles, required=required, where=where)
+    unreadable = Converted()
+    rows = list(_role_rows(source, names, unreadable))
+    made = _convert(source, rows, seed=seed)
+    shared = {"dataset": source.name, "task_name": source.task, "symmetric": source.symmetric}
+    table = pl.DataFrame([row | shared for row in made.examples], schema=EXAMPLE_SCHEMA)
+    checked = check_examples(table, where=f"source {source.name}")
+    earlier = unreadable.quarantined + made.quarantined
+    counts = dict(checked.counts)
+    for reason, count in count_reasons(earlier).items():
+        counts[reason] = counts.get(reason, 0) + count
+    return ExampleResult(
+        checked.examples, pl.concat([quarantine_table(earlier), checked.quarantine]), counts
+    )
+
+
+def _role_rows(
+    source: SourceSettings, names: Mapping[str, str], unreadable: Converted
+) -> Iterator[RoleRow]:
+    wanted = list(dict.fromkeys([*names.values(), *source.only]))
+    path = Path(source.data).expanduser()
+    if path.is_file():
+        raw = read_table(path, wanted=wanted)
+    elif looks_like_path(source.data):
+        raise InputError(
+            f"source {source.name}",
+            expected="a file",
+            got=f"no file at {source.data}",
+            fix=f"Check the path; relative ones start at {Path.cwd()}.",
+        )
+    else:
+        raw = read_hub(source.data, split=source.split, wanted=wanted)
+    taken = 0
+    for row in raw:
+        if taken == source.max_rows:
+            return
+        if row.reason is not None:
+            unreadable.quarantined.append(
+                quarantine_row(
+                    row.where, row.where, reason=row.reason, detail=row.detail, record=row.values
+                )
+            )
+            continue
+        if any(str(row.values.get(column)) != value for column, value in source.only.items()):
+            continue
+        taken += 1
+        yield RoleRow(row.where, {role: row.values.get(name) for role, name in names.items()})
+
+
+def _convert(source: SourceSettings, rows: list[RoleRow], *, seed: int) -> Converted:
+    if source.converter == "classification":
+        return classification.convert_classification(rows, seed=seed, separation=source.separation)
+    plain: dict[str, Any] = {
+        "pairs": pairs.convert_pairs,
+        "claims": claims.convert_claims,
+        "nli": nli.convert_nli,
+        "multiple_choice": multiple_choice.convert_multiple_choice,
+    }
+    converted: Converted = plain[source.converter](rows)
+    return converted
