@@ -74,6 +74,19 @@ define cpp_tests
 	$(BIN)/ctest --test-dir $(1) --output-on-failure
 endef
 
+CLANGXX ?= $(or $(shell command -v clang++),$(lastword $(sort $(shell ls /usr/bin/clang++-[0-9]* 2>/dev/null))))
+FUZZ_SECONDS ?= 120
+
+.PHONY: fuzz
+fuzz: $(VENV)/.installed-dev  ## random searches against brute force for two minutes; needs Clang
+	$(BIN)/cmake -S . -B build/fuzz -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
+	  -DCMAKE_CXX_COMPILER=$(CLANGXX) -DGECKO_TESTS=ON -DGECKO_FUZZ=ON -DGECKO_PYTHON=OFF \
+	  -DGECKO_SANITIZE=fuzzer-no-link,address,undefined
+	$(BIN)/cmake --build build/fuzz --target fuzz_search
+	mkdir -p build/fuzz/corpus
+	build/fuzz/csrc/tests/fuzz_search -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -len_control=0 \
+	  -timeout=60 -artifact_prefix=build/fuzz/ build/fuzz/corpus
+
 bench: $(VENV)/.installed-dev  ## every benchmark, quick; JSON below build/benchmarks
 	mkdir -p build/benchmarks
 	for file in benchmarks/*.py; do \

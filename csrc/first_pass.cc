@@ -58,7 +58,7 @@ FloatPass::FloatPass(const SearchInput& input, const Kernels& kernels)
 void FloatPass::load_queries(int64_t first, int64_t count) {
   const int64_t width = kernels_.panel_queries, d = input_.queries.columns;
   const int64_t places = round_up(count, width);
-  values_.assign(index(places * d), 0.0F);
+  values_.assign(index(places * std::max<int64_t>(1, d)), 0.0F);
   norms_.assign(index(places), 0.0F);
   scratch_.resize(index(std::max<int64_t>(1, kernels_.tile_rows) * d));
   reset_limits(limits_, count, places);
