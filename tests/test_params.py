@@ -30,6 +30,22 @@ def test_what_the_project_ships_is_valid(parameters: dict[str, Any]) -> None:
     assert isinstance(check_parameters(parameters), Parameters)
 
 
+@pytest.mark.parametrize("profile", ["llm-api", "test"])
+def test_every_profile_is_valid(profile: str) -> None:
+    loader = ParameterAwareConfigLoader(
+        str(CONF), base_env="base", default_run_env=profile, merge_strategy={"parameters": "soft"}
+    )
+    checked = check_parameters(loader["parameters"])
+    assert checked.teacher.backend == ("http" if profile == "llm-api" else "lexical")
+
+
+def test_a_secret_in_the_teachers_address_is_not_shown(parameters: dict[str, Any]) -> None:
+    parameters["teacher"]["http"]["base_url"] = "https://user:canary@host/v1"
+    text = complaint(parameters)
+    assert "api_key_env" in text
+    assert "canary" not in text
+
+
 def test_an_unknown_name_is_answered_with_the_nearest_one(parameters: dict[str, Any]) -> None:
     parameters["mine"]["n_candidate"] = 20
     assert "Did you mean mine.n_candidates?" in complaint(parameters)
@@ -61,19 +77,3 @@ def test_all_mistakes_are_told_at_once(parameters: dict[str, Any]) -> None:
     text = complaint(parameters)
     assert "relabel.fusion_k" in text
     assert "mine.n_candidates" in text
-
-
-@pytest.mark.parametrize("profile", ["llm-api", "test"])
-def test_every_profile_is_valid(profile: str) -> None:
-    loader = ParameterAwareConfigLoader(
-        str(CONF), base_env="base", default_run_env=profile, merge_strategy={"parameters": "soft"}
-    )
-    checked = check_parameters(loader["parameters"])
-    assert checked.teacher.backend == ("http" if profile == "llm-api" else "lexical")
-
-
-def test_a_secret_in_the_teachers_address_is_not_shown(parameters: dict[str, Any]) -> None:
-    parameters["teacher"]["http"]["base_url"] = "https://user:canary@host/v1"
-    text = complaint(parameters)
-    assert "api_key_env" in text
-    assert "canary" not in text
