@@ -37,6 +37,7 @@ def test_every_profile_is_valid(profile: str) -> None:
     )
     checked = check_parameters(loader["parameters"])
     assert checked.teacher.backend == ("http" if profile == "llm-api" else "lexical")
+    assert loader["globals"]["data"] == f"data/{profile}"
 
 
 def test_a_secret_in_the_teachers_address_is_not_shown(parameters: dict[str, Any]) -> None:
