@@ -2,7 +2,7 @@
 
 import pytest
 
-from gecko_kedro.fret import estimate_table, pilot_size
+from gecko_kedro.fret.pilot import estimate_table, pilot_size
 from gecko_kedro.teacher.budget import Prices
 
 FREE = Prices(prompt=None, completion=None)

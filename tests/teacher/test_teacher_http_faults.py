@@ -75,7 +75,7 @@ def test_a_fault_that_passes_is_asked_again(
 def test_a_hang_ends_with_the_time_limit_and_is_asked_again(
     server: ServerState, http_settings: Settings
 ) -> None:
-    teacher = HttpTeacher(http_settings(server, timeout_s=0.2, dialect="openai"))
+    teacher = HttpTeacher(http_settings(server, timeout_s=1.5, dialect="openai"))
     server.faults.append(hang)
     assert len(texts_of(teacher)) == 6
     assert sum(server.asked.values()) == 7

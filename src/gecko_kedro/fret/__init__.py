@@ -1,7 +1,6 @@
 """FRet: query synthesis, QL and RC ranking, fusion, choice of positive and negative, audit."""
 
 from gecko_kedro.fret.audit import AUDIT_SHARES, LabelAudit, audit_labels
-from gecko_kedro.fret.calls import ranker_calls
 from gecko_kedro.fret.candidates import candidate_metrics, candidates_with_seeds
 from gecko_kedro.fret.card import FretFacts, fret_card
 from gecko_kedro.fret.choice import ChoiceResult, choose_examples
@@ -9,7 +8,6 @@ from gecko_kedro.fret.controls import Shares
 from gecko_kedro.fret.filters import FilterResult, filter_queries, stop_above
 from gecko_kedro.fret.fusion import RelevanceScore, fuse_rankings, ranker_sets
 from gecko_kedro.fret.label_sample import LABEL_SAMPLE, label_sample, label_sample_page
-from gecko_kedro.fret.pilot import estimate_table, pilot_size
 from gecko_kedro.fret.prompts import Prompts
 from gecko_kedro.fret.query_log import as_queries, join_query_log
 from gecko_kedro.fret.query_report import query_plot, share_report
@@ -21,7 +19,7 @@ __all__ = [
     "AUDIT_SHARES", "LABEL_SAMPLE", "TASK_NAMES", "ChoiceResult", "FilterResult", "FretFacts",
     "LabelAudit", "Prompts", "Ranker", "RelevanceScore", "Shares", "SynthesisResult", "as_queries",
     "audit_labels", "candidate_metrics", "candidates_with_seeds", "choose_examples",
-    "estimate_table", "filter_queries", "fret_card", "fuse_rankings", "join_query_log",
-    "label_sample", "label_sample_page", "pilot_size", "query_plot", "ranker_calls", "ranker_sets",
-    "score_candidates", "share_report", "short_task_name", "stop_above", "synthesize_queries",
+    "filter_queries", "fret_card", "fuse_rankings", "join_query_log", "label_sample",
+    "label_sample_page", "query_plot", "ranker_sets", "score_candidates", "share_report",
+    "short_task_name", "stop_above", "synthesize_queries",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ from gecko_kedro import encoder, fret, retrieval
 from gecko_kedro.errors import InputError
 from gecko_kedro.evaluation import label_quality as quality
 from gecko_kedro.evaluation.tasks import CheckedData
+from gecko_kedro.fret.calls import ranker_calls
 from gecko_kedro.params import EncoderParams, LabelQualityParams, MineParams, RelabelParams
 from gecko_kedro.teacher import TeacherSettings, build_teacher, teacher_name
 
@@ -77,7 +78,7 @@ def judge_candidates(
         teacher_settings,
         texts=judged_passages["text"],
         store=store,
-        calls=fret.ranker_calls(params.rankers),
+        calls=ranker_calls(params.rankers),
     )
     judgements = fret.score_candidates(
         judged_queries,

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from gecko_kedro import fret
+from gecko_kedro.fret.calls import ranker_calls
 from gecko_kedro.params import CorpusParams, RelabelParams
 from gecko_kedro.progress import Progress
 from gecko_kedro.shards import NO_SHARD, Shard, count_missing, missing_pieces
@@ -33,7 +34,7 @@ def judge_candidates(
         teacher_settings,
         texts=passages["text"],
         store=store,
-        calls=fret.ranker_calls(params.rankers) if total else [],
+        calls=ranker_calls(params.rankers) if total else [],
     )
     if total == 0 and finished:
         yield NO_SHARD

@@ -10,6 +10,7 @@ import polars as pl
 from gecko_kedro import corpus, fret
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
 from gecko_kedro.events import emit
+from gecko_kedro.fret.pilot import pilot_size
 from gecko_kedro.params import CorpusParams, QueriesParams, SynthesizeParams
 from gecko_kedro.progress import Progress
 from gecko_kedro.shards import NO_SHARD, Shard, count_missing, missing_pieces
@@ -83,7 +84,7 @@ def sample_seeds(
     """
     replaced = queries_params.source is not None and queries_params.use == "replace"
     whole = 0 if replaced else min(params.n_seeds, passages.height)
-    n_seeds = fret.pilot_size(whole, share=params.pilot)
+    n_seeds = pilot_size(whole, share=params.pilot)
     seeds = corpus.cap(passages, limit=n_seeds, seed=params.seed)
     logger.info("sample_seeds: %d of %d passages", seeds.height, passages.height)
     return seeds
