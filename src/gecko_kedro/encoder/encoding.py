@@ -79,7 +79,8 @@ def _batches(
                 continue
             for start in range(0, len(window), size):  # packed, or padded on the left
                 rows = window[start : start + size]
-                yield rows, tokenise(rows)
+                # By the same thread: a tokeniser serves one at a time.
+                yield rows, ahead.submit(tokenise, rows).result()
 
 
 def _by_tokens(

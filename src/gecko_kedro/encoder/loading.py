@@ -77,7 +77,7 @@ def load_encoder(
 
 
 def _attention(name: str | None, device: str) -> dict[str, str]:
-    from transformers.utils import is_flash_attn_2_available
+    from transformers.utils.import_utils import is_flash_attn_2_available
 
     if name == "unpadded":
         installed = device.startswith("cuda") and is_flash_attn_2_available()
