@@ -44,6 +44,13 @@ def test_the_papers_scale_names_its_sets() -> None:
     assert parameters.finetune.train.loss.matryoshka_dims == (256,)
 
 
+def test_distillation_needs_the_texts_of_the_candidates(parameters: dict[str, Any]) -> None:
+    parameters["finetune"]["train"]["loss"]["distillation"] = 0.5
+    assert "needs candidate_passages" in complaint(parameters)
+    parameters["finetune"]["candidate_passages"] = "passages.parquet"
+    check_parameters(parameters)
+
+
 def test_two_sets_of_one_name_are_refused(parameters: dict[str, Any]) -> None:
     parameters["finetune"]["sources"] = [
         {"name": "fret", "data": "a.csv", "converter": "pairs", "columns": {}, "task": "t"}

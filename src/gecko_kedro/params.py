@@ -207,7 +207,14 @@ class FinetuneParams(MixtureParams):
     """Fine-tuning on the mixture."""
 
     rates: dict[str, Annotated[float, Field(ge=0.0)]]
+    candidate_passages: str | None
     mined_negatives: MinedNegativesParams
+
+    @model_validator(mode="after")
+    def _distillation_has_its_texts(self) -> "FinetuneParams":
+        if self.train.loss.distillation and self.candidate_passages is None:
+            raise ValueError("loss.distillation needs candidate_passages, the passages' table")
+        return self
 
 
 class EvaluateParams(Params):

@@ -90,3 +90,11 @@ def test_a_wider_projection_keeps_angles(tmp_path: Path) -> None:
     plain = load_encoder(folder, device="cpu", dtype="float32")
     projected, own = (encode_texts(model, TEXTS, batch_size=3) for model in (wide, plain))
     np.testing.assert_allclose(projected @ projected.T, own @ own.T, atol=1e-5)
+
+
+def test_texts_padded_on_the_left_come_back_in_their_order(decoder: Path) -> None:
+    model = load_encoder(str(decoder), device="cpu", dtype="float32")
+    model.tokenizer.padding_side = "left"
+    texts = [f"number {i} " + "word " * (i * 7 % 9) for i in range(11)]
+    one_by_one = np.concatenate([encode_texts(model, [text], batch_size=1) for text in texts])
+    np.testing.assert_allclose(encode_texts(model, texts, batch_size=3), one_by_one, atol=1e-5)

@@ -25,6 +25,23 @@ def test_vectors_are_those_of_sentence_transformers_in_the_order_of_the_texts(
         np.testing.assert_allclose(vectors, MODEL.encode(texts), atol=2e-6)
 
 
+def test_texts_of_several_windows_come_back_in_their_order() -> None:
+    texts = [f"number {i} " + "word " * (i * 7 % 31) for i in range(150)]
+    np.testing.assert_allclose(
+        encode_texts(MODEL, texts, batch_size=2), MODEL.encode(texts), atol=2e-6
+    )
+
+
+def test_the_text_before_the_pooling_has_no_more_than_seven_columns_of_padding() -> None:
+    shapes = []
+    model = tiny_encoder()
+    model[0].register_forward_pre_hook(
+        lambda _, inputs: shapes.append(inputs[0]["attention_mask"].clone())
+    )
+    encode_texts(model, [f"{'a' * (i % 50)} {i}" for i in range(90)], batch_size=4)
+    assert all(int((~mask.bool().any(dim=0)).sum()) < 8 for mask in shapes)
+
+
 def test_bfloat16_weights_give_vectors_of_length_one_close_to_the_exact_ones() -> None:
     texts = [f"text number {i} " + "more " * i for i in range(30)]
     half = encode_texts(tiny_encoder().bfloat16(), texts, batch_size=7)

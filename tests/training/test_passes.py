@@ -1,12 +1,14 @@
 """Passes of like length and gradient caching: the same vectors, loss and gradient."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gecko_kedro.training.cpu import trained_fast
 from gecko_kedro.training.losses.batch import BatchLoss
 from gecko_kedro.training.losses.embedded import Rows
 from gecko_kedro.training.losses.gecko import GeckoLoss
@@ -92,6 +94,40 @@ def test_texts_padded_on_the_left_are_embedded_by_column() -> None:
     assert [part["input_ids"].shape for part in passes.features] == [
         column["input_ids"].shape for column in padded
     ]
+
+
+@pytest.mark.parametrize("tokens", [9, 20, 10**6, None])
+def test_packed_columns_are_cut_between_texts_in_their_order(tokens: int | None) -> None:
+    def packed(lengths: list[int], first: int) -> dict[str, torch.Tensor]:
+        ends = torch.tensor([0, *lengths]).cumsum(0).int()
+        ids = torch.arange(first, first + sum(lengths))[None]
+        return {"input_ids": ids, "position_ids": ids.clone(), "cu_seq_lens_q": ends,
+                "cu_seq_lens_k": ends.clone(), "max_length_q": max(lengths),
+                "max_length_k": max(lengths)}  # fmt: skip
+
+    lengths = [[3, 9, 1, 4], [12, 2, 2, 7]]
+    columns = [packed(lengths[0], 0), packed(lengths[1], 17)]
+    passes = plan_passes(MODEL, columns, tokens_per_pass=tokens)
+    assert passes.sizes == [4, 4]
+    texts = []
+    for part in passes.features:
+        ends = part["cu_seq_lens_q"].tolist()
+        assert tokens is None or ends[-1] <= tokens or len(ends) == 2
+        assert part["max_length_q"] >= max(b - a for a, b in pairwise(ends))
+        texts += [part["input_ids"][0, a:b].tolist() for a, b in pairwise(ends)]
+    assert [len(text) for text in texts] == [*lengths[0], *lengths[1]]
+    assert [token for text in texts for token in text] == list(range(40))
+
+
+# torch's own compiler imports what torch itself has deprecated.
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
+def test_compiling_is_undone_with_the_rest() -> None:
+    model = tiny_encoder()
+    names = list(model.state_dict())
+    with trained_fast(model, threads=1, compiled=True):
+        assert model.transformers_model._compiled_call_impl is not None
+        assert list(model.state_dict()) == names
+    assert model.transformers_model._compiled_call_impl is None
 
 
 @pytest.mark.parametrize("tokens", [16, 128])

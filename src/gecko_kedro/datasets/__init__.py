@@ -4,6 +4,7 @@ from gecko_kedro.datasets.corpus import CorpusDataset
 from gecko_kedro.datasets.encoder import EncoderDataset
 from gecko_kedro.datasets.folder import WorkFolderDataset
 from gecko_kedro.datasets.json_file import JsonDataset
+from gecko_kedro.datasets.optional_table import OptionalTableDataset
 from gecko_kedro.datasets.python_docs import PythonDocsDataset
 from gecko_kedro.datasets.query_log import QueryLogDataset
 from gecko_kedro.datasets.retrieval_data import RetrievalDataDataset
@@ -17,6 +18,7 @@ __all__ = [
     "EncoderDataset",
     "FinishedShardsDataset",
     "JsonDataset",
+    "OptionalTableDataset",
     "PythonDocsDataset",
     "QueryLogDataset",
     "RetrievalDataDataset",

@@ -1,6 +1,7 @@
 """Texts to vectors, fast on a CPU and exact in length."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 _SHAPE_STEP = 16
+_ENCODING_STEP = 8
+_WINDOW = 32  # batches
 
 Vectors = npt.NDArray[np.float32]
 
@@ -29,8 +32,11 @@ def encode_texts(
     """L2-normalised vectors, ``(n, d)`` float32 in the order of ``texts``; ``(0, d)`` for none.
 
     The texts are taken as they are: render the templates before. They are batched by length, the
-    longest first, so that a batch is padded little and an out-of-memory comes at once. With
-    ``dimension`` the vectors are cut to their first ``dimension`` numbers and normalised again
+    longest first, so that a batch is padded little and an out-of-memory comes at once: by
+    characters first, then, in windows of some batches, by tokens. While one window is embedded,
+    the next is tokenised.
+
+    With ``dimension`` the vectors are cut to their first ``dimension`` numbers and normalised again
     (Matryoshka). Normalisation is in float32 also where the weights are bfloat16, whose own leaves
     lengths of 1.002.
     """
@@ -42,11 +48,8 @@ def encode_texts(
     vectors = np.empty((len(texts), width), dtype=np.float32)
     order = np.argsort([-len(text) for text in texts], kind="stable")
     model.eval()
-    limit = longest_input(model)
     with Progress(description, total=len(texts), unit="text") as progress, torch.inference_mode():
-        for start in range(0, len(texts), batch_size):
-            rows = order[start : start + batch_size]
-            features = pad_tokens(model.preprocess([texts[row] for row in rows]), limit=limit)
+        for rows, features in _batches(model, texts, order, batch_size):
             on_device = {
                 name: value.to(model.device) if isinstance(value, torch.Tensor) else value
                 for name, value in features.items()
@@ -56,18 +59,69 @@ def encode_texts(
     return truncate_vectors(vectors, width if dimension is None else dimension)
 
 
-def pad_tokens(features: dict[str, Any], *, limit: int | None) -> dict[str, Any]:
+def _batches(
+    model: "SentenceTransformer", texts: Sequence[str], order: npt.NDArray[np.int64], size: int
+) -> Iterator[tuple[npt.NDArray[np.int64], dict[str, Any]]]:
+    """Row numbers and tokens of each batch; the tokeniser works one window ahead."""
+
+    def tokenise(rows: npt.NDArray[np.int64]) -> dict[str, Any]:
+        features: dict[str, Any] = model.preprocess([texts[row] for row in rows])
+        return features
+
+    windows = [order[i : i + size * _WINDOW] for i in range(0, len(order), size * _WINDOW)]
+    with ThreadPoolExecutor(max_workers=1) as ahead:
+        coming = [ahead.submit(tokenise, window) for window in windows[:1]]
+        for number, window in enumerate(windows):
+            features = coming.pop().result()
+            coming += [ahead.submit(tokenise, after) for after in windows[number + 1 : number + 2]]
+            if padded_on_the_right(features):
+                yield from _by_tokens(window, features, size, limit=longest_input(model))
+                continue
+            for start in range(0, len(window), size):  # packed, or padded on the left
+                rows = window[start : start + size]
+                # By the same thread: a tokeniser serves one at a time.
+                yield rows, ahead.submit(tokenise, rows).result()
+
+
+def _by_tokens(
+    window: npt.NDArray[np.int64], features: dict[str, Any], size: int, *, limit: int | None
+) -> Iterator[tuple[npt.NDArray[np.int64], dict[str, Any]]]:
+    import torch
+
+    mask = features["attention_mask"]
+    lengths = mask.sum(dim=1)
+    order = torch.argsort(lengths, descending=True, stable=True)
+    for chosen in torch.split(order, size):
+        longest = int(lengths[chosen[0]])
+        batch = {
+            name: value[chosen, :longest]
+            if isinstance(value, torch.Tensor) and value.shape == mask.shape
+            else value
+            for name, value in features.items()
+        }
+        yield window[chosen.numpy()], pad_tokens(batch, limit=limit, step=_ENCODING_STEP)
+
+
+def padded_on_the_right(features: dict[str, Any]) -> bool:
+    """Whether these are matrices of tokens whose padding, if any, is behind the text."""
+    mask = features.get("attention_mask")
+    return mask is not None and mask.ndim == 2 and bool(mask[:, 0].all())
+
+
+def pad_tokens(
+    features: dict[str, Any], *, limit: int | None, step: int = _SHAPE_STEP
+) -> dict[str, Any]:
     """``features`` with its token tensors (n, t) padded on the right, see ``padded_length``.
 
     Left as they are where they are padded on the left, or not a matrix.
     """
     import torch
 
-    mask = features.get("attention_mask")
-    if mask is None or mask.ndim != 2 or not bool(mask[:, 0].all()):
+    if not padded_on_the_right(features):
         return features
+    mask = features["attention_mask"]
     width = mask.shape[1]
-    missing = padded_length(width, limit=limit) - width
+    missing = padded_length(width, limit=limit, step=step) - width
     return {
         name: torch.nn.functional.pad(value, (0, missing))
         if isinstance(value, torch.Tensor) and value.shape == mask.shape
@@ -76,13 +130,14 @@ def pad_tokens(features: dict[str, Any], *, limit: int | None) -> dict[str, Any]
     }
 
 
-def padded_length(tokens: int, *, limit: int | None) -> int:
-    """``tokens`` rounded up to a multiple of 16, but not above ``limit``, the model's positions.
+def padded_length(tokens: int, *, limit: int | None, step: int = _SHAPE_STEP) -> int:
+    """``tokens`` rounded up to a multiple of ``step``, but not above ``limit``, the positions.
 
     The CPU library behind torch keeps a compiled kernel, with its memory, for every shape that it
-    has seen: with all lengths from 1 to 256 that came to 2.5 GB.
+    has seen: in training, with all lengths from 1 to 256, that came to 2.5 GB. Encoding needs a
+    third of the kernels, so a smaller step, and less padding, will do there.
     """
-    rounded = -(-tokens // _SHAPE_STEP) * _SHAPE_STEP
+    rounded = -(-tokens // step) * step
     return rounded if limit is None else max(tokens, min(rounded, limit))
 
 

@@ -7,7 +7,7 @@ import torch
 from sentence_transformers.base.losses import gradcache
 from torch import Tensor, nn
 
-from gecko_kedro.encoder.encoding import pad_tokens, padded_length
+from gecko_kedro.encoder.encoding import pad_tokens, padded_length, padded_on_the_right
 from gecko_kedro.encoder.loading import longest_input
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def plan_passes(
         return _packed_passes(columns, tokens_per_pass)
     limit = longest_input(cast("SentenceTransformer", getattr(model, "module", model)))
     sizes = [len(column["input_ids"]) for column in columns]
-    if tokens_per_pass is None or not _padded_on_the_right(columns):
+    if tokens_per_pass is None or not all(map(padded_on_the_right, columns)):
         return Passes([pad_tokens(column, limit=limit) for column in columns], None, sizes)
     lengths = torch.cat([column["attention_mask"].sum(dim=1) for column in columns]).cpu()
     order = torch.argsort(lengths, descending=True, stable=True)
@@ -102,10 +102,3 @@ def _to_width(values: Tensor, width: int) -> Tensor:
 
 def _is_by_token(value: object) -> bool:
     return isinstance(value, Tensor) and value.ndim == 2
-
-
-def _padded_on_the_right(columns: list[Features]) -> bool:
-    return all(
-        "attention_mask" in column and bool(column["attention_mask"][:, 0].all())
-        for column in columns
-    )

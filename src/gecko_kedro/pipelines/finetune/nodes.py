@@ -38,12 +38,12 @@ def collect_source_examples(
 def mix_finetune_examples(
     fret_table: pl.DataFrame,
     natural_pairs: pl.DataFrame,
-    passages: pl.DataFrame,
+    candidate_passages: pl.DataFrame | None,
     source_examples: pl.DataFrame,
     params: FinetuneParams,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """All sets in the unified format, at their rates."""
-    candidates = passages if params.train.loss.distillation else None
+    candidates = candidate_passages if params.train.loss.distillation else None
     fret_set = training.from_fret(fret_table, passages=candidates)
     pair_set = training.from_pairs(natural_pairs)
     sources = {

@@ -18,7 +18,13 @@ def create_pipeline() -> Pipeline:
             ),
             step(
                 nodes.mix_finetune_examples,
-                inputs=["fret", "natural_pairs", "passages", "source_examples", "params:finetune"],
+                inputs=[
+                    "fret",
+                    "natural_pairs",
+                    "candidate_passages",
+                    "source_examples",
+                    "params:finetune",
+                ],
                 outputs=["finetune_examples", "finetune_examples_quarantine"],
             ),
             step(
