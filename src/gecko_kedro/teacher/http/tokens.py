@@ -11,8 +11,8 @@ from gecko_kedro.teacher.http.client import Client
 from gecko_kedro.teacher.http.failure import Failure, unusable
 from gecko_kedro.teacher.http.wire import Detokenized, parse
 from gecko_kedro.teacher.http.wire import Tokens as TokensReply
+from gecko_kedro.teacher.tokens import ChatTemplate, PromptTokenizer
 
-_MARK = "\N{OBJECT REPLACEMENT CHARACTER}prompt\N{OBJECT REPLACEMENT CHARACTER}"
 _CACHED_TEXTS = 1 << 14
 # Where nobody can count: a token of English has some four characters, of code and names fewer.
 _CHARACTERS_PER_TOKEN = 3
@@ -40,6 +40,7 @@ class LocalTokenizer:
     def __init__(self, name: str) -> None:
         from transformers import AutoTokenizer
 
+        self._name = name
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(name)
         except (OSError, ValueError) as error:
@@ -63,42 +64,29 @@ class LocalTokenizer:
 
     async def encode(self, client: Client, text: str, *, special: bool) -> list[int]:
         """As ``Tokenizer.encode``. A special token that the text spells out is plain text."""
-        return [*(self._begin if special else []), *self._plain(text)]
+        encode = self._plain.prompts if special else self._plain.continuations
+        return encode([text])[0]
 
     async def encode_chat(self, client: Client, text: str) -> list[int]:
         """As ``Tokenizer.encode_chat``."""
-        head, tail = self._around
-        return [*head, *self._plain(text.strip()), *tail]
+        return self._chat.prompts([text])[0]
 
     async def cut(self, client: Client, text: str, max_tokens: int) -> str:
         """As ``Tokenizer.cut``."""
-        found = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        offsets = found["offset_mapping"]
-        return text if len(offsets) <= max_tokens else text[: offsets[max_tokens][0]].rstrip()
+        return self._plain.truncate([text], max_tokens)[0]
 
     @cached_property
-    def _begin(self) -> list[int]:
-        """What the tokenizer puts before a prompt; what it puts behind would end the prompt."""
-        first = list(self._tokenizer("")["input_ids"])[:1]
-        return first if first == [self._tokenizer.bos_token_id] else []
+    def _plain(self) -> PromptTokenizer:
+        return self._prompt_tokenizer("off")
 
     @cached_property
-    def _around(self) -> tuple[list[int], list[int]]:
-        """What the chat template puts around the user's message."""
-        rendered = self._tokenizer.apply_chat_template(
-            _turn(_MARK), add_generation_prompt=True, tokenize=False
-        )
-        head, _, tail = rendered.partition(_MARK)
-        return self._special(head), self._special(tail)
+    def _chat(self) -> PromptTokenizer:
+        return self._prompt_tokenizer("on")
 
-    def _special(self, text: str) -> list[int]:
-        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
-
-    def _plain(self, text: str) -> list[int]:
-        found = self._tokenizer(
-            text, add_special_tokens=False, split_special_tokens=True, verbose=False
+    def _prompt_tokenizer(self, chat_template: ChatTemplate) -> PromptTokenizer:
+        return PromptTokenizer(
+            self._tokenizer, model=self._name, chat_template=chat_template, chat_template_kwargs={}
         )
-        return list(found["input_ids"])
 
 
 class ServerTokenizer:
