@@ -291,9 +291,11 @@ void run_search(const SearchInput& input, const Kernels& kernels, int threads, f
 
 void search(const SearchInput& input, const Kernels& all_kernels, int threads, float* scores,
             int64_t* ids, const std::function<void(double share)>& report) {
-  const Kernels* narrow = all_kernels.narrow;
-  const bool few = narrow != nullptr && input.queries.rows <= narrow->panel_queries;
-  const Kernels& kernels = few ? *narrow : all_kernels;
+  const Kernels* fitting = &all_kernels;
+  while (fitting->narrow != nullptr && input.queries.rows <= fitting->few_queries) {
+    fitting = fitting->narrow;
+  }
+  const Kernels& kernels = *fitting;
   if (input.queries.rows == 0 || input.k == 0) return;
   if (input.passages.rows == 0) {
     std::fill_n(scores, input.queries.rows * input.k, -kInfinity);

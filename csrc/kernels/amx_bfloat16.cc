@@ -56,10 +56,14 @@ constexpr PackedScan kBFloat16 = {
     kBlock,          kBlock,        2, kStepWords, true, round_row, scan_tiles<FloatSums>,
     configure_tiles, release_tiles,
 };
-constexpr Kernels kNarrow = {"amx-bf16", 12,         16,        nullptr,   scan_tile<Avx512, 12, 1>,
-                             nullptr,    &kBFloat16, exact_dot, widen_half};
-constexpr Kernels kTable = {"amx-bf16", 12,         32,        &kNarrow,  scan_tile<Avx512, 12, 2>,
-                            nullptr,    &kBFloat16, exact_dot, widen_half};
+constexpr Kernels kSingle = {"amx-bf16",           4,       1,          nullptr,   0,
+                             scan_rows<Avx512, 4>, nullptr, &kBFloat16, exact_dot, widen_half};
+constexpr Kernels kNarrow = {
+    "amx-bf16", 12,         16,        &kSingle,  4, scan_tile<Avx512, 12, 1>,
+    nullptr,    &kBFloat16, exact_dot, widen_half};
+constexpr Kernels kTable = {
+    "amx-bf16", 12,         32,        &kNarrow,  16, scan_tile<Avx512, 12, 2>,
+    nullptr,    &kBFloat16, exact_dot, widen_half};
 
 }  // namespace
 

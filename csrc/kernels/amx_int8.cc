@@ -21,9 +21,11 @@ constexpr PackedScan kInt8 = {
     kBlock,          kBlock,        1, kStepWords, true, quantise, scan_tiles<IntegerSums>,
     configure_tiles, release_tiles,
 };
-constexpr Kernels kNarrow = {"amx-int8", 12,      16,        nullptr,   scan_tile<Avx512, 12, 1>,
+constexpr Kernels kSingle = {"amx-int8",           4,      1,       nullptr,   0,
+                             scan_rows<Avx512, 4>, &kInt8, nullptr, exact_dot, widen_half};
+constexpr Kernels kNarrow = {"amx-int8", 12,      16,        &kSingle,  4, scan_tile<Avx512, 12, 1>,
                              &kInt8,     nullptr, exact_dot, widen_half};
-constexpr Kernels kTable = {"amx-int8", 12,      32,        &kNarrow,  scan_tile<Avx512, 12, 2>,
+constexpr Kernels kTable = {"amx-int8", 12,      32,        &kNarrow,  16, scan_tile<Avx512, 12, 2>,
                             &kInt8,     nullptr, exact_dot, widen_half};
 
 }  // namespace

@@ -8,7 +8,9 @@
 namespace gecko {
 namespace {
 
-constexpr Kernels kTable = {"avx2",  6,       16,        nullptr,   scan_tile<Avx2, 6, 2>,
+constexpr Kernels kSingle = {"avx2",  4,       1,         nullptr,   0, scan_rows<Avx2, 4>,
+                             nullptr, nullptr, exact_dot, widen_half};
+constexpr Kernels kTable = {"avx2",  6,       16,        &kSingle,  4, scan_tile<Avx2, 6, 2>,
                             nullptr, nullptr, exact_dot, widen_half};
 
 }  // namespace

@@ -12,6 +12,13 @@ struct Avx2 {
   static constexpr int kLanes = 8;
   static Reg zero() { return _mm256_setzero_ps(); }
   static Reg load(const float* p) { return _mm256_load_ps(p); }
+  static Reg load_unaligned(const float* p) { return _mm256_loadu_ps(p); }
+  static float sum(Reg a) {
+    alignas(32) float lanes[kLanes];
+    _mm256_store_ps(lanes, a);
+    return ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) +
+           ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
+  }
   static Reg broadcast(float x) { return _mm256_set1_ps(x); }
   static Reg fma(Reg a, Reg b, Reg c) { return _mm256_fmadd_ps(a, b, c); }
   static Reg subtract_product(Reg c, Reg a, Reg b) { return _mm256_fnmadd_ps(a, b, c); }

@@ -25,7 +25,9 @@ struct AvxVnni : Avx2 {
 
 constexpr PackedScan kInt8 = {
     6, 16, 1, 1, false, quantise_plain, scan_bytes<AvxVnni, 6, 2>, nullptr, nullptr};
-constexpr Kernels kTable = {"avx2-vnni", 6,       16,        nullptr,   scan_tile<AvxVnni, 6, 2>,
+constexpr Kernels kSingle = {"avx2-vnni",           4,      1,       nullptr,   0,
+                             scan_rows<AvxVnni, 4>, &kInt8, nullptr, exact_dot, widen_half};
+constexpr Kernels kTable = {"avx2-vnni", 6,       16,        &kSingle,  4, scan_tile<AvxVnni, 6, 2>,
                             &kInt8,      nullptr, exact_dot, widen_half};
 
 }  // namespace

@@ -10,9 +10,11 @@
 namespace gecko {
 namespace {
 
-constexpr Kernels kNarrow = {"avx512", 12,      16,        nullptr,   scan_tile<Avx512, 12, 1>,
+constexpr Kernels kSingle = {"avx512", 4,       1,         nullptr,   0, scan_rows<Avx512, 4>,
                              nullptr,  nullptr, exact_dot, widen_half};
-constexpr Kernels kTable = {"avx512", 12,      32,        &kNarrow,  scan_tile<Avx512, 12, 2>,
+constexpr Kernels kNarrow = {"avx512", 12,      16,        &kSingle,  4, scan_tile<Avx512, 12, 1>,
+                             nullptr,  nullptr, exact_dot, widen_half};
+constexpr Kernels kTable = {"avx512", 12,      32,        &kNarrow,  16, scan_tile<Avx512, 12, 2>,
                             nullptr,  nullptr, exact_dot, widen_half};
 
 }  // namespace

@@ -12,6 +12,8 @@ struct Avx512 {
   static constexpr int kLanes = 16;
   static Reg zero() { return _mm512_setzero_ps(); }
   static Reg load(const float* p) { return _mm512_load_ps(p); }
+  static Reg load_unaligned(const float* p) { return _mm512_loadu_ps(p); }
+  static float sum(Reg a) { return _mm512_reduce_add_ps(a); }
   static Reg broadcast(float x) { return _mm512_set1_ps(x); }
   static Reg fma(Reg a, Reg b, Reg c) { return _mm512_fmadd_ps(a, b, c); }
   static Reg subtract_product(Reg c, Reg a, Reg b) { return _mm512_fnmadd_ps(a, b, c); }

@@ -30,10 +30,12 @@ constexpr PackedScan kNarrowInt8 = {12,      16,     1, 1, false, quantise, scan
                                     nullptr, nullptr};
 constexpr PackedScan kInt8 = {12,      32,     1, 1, false, quantise, scan_bytes<Vnni, 12, 2>,
                               nullptr, nullptr};
-constexpr Kernels kNarrow = {"avx512-vnni", 12,      16,        nullptr,   scan_tile<Vnni, 12, 1>,
+constexpr Kernels kSingle = {"avx512-vnni", 4,       1,         nullptr,   0, scan_rows<Vnni, 4>,
                              &kNarrowInt8,  nullptr, exact_dot, widen_half};
-constexpr Kernels kTable = {"avx512-vnni", 12,      32,        &kNarrow,  scan_tile<Vnni, 12, 2>,
-                            &kInt8,        nullptr, exact_dot, widen_half};
+constexpr Kernels kNarrow = {"avx512-vnni",          12,           16,      &kSingle,  4,
+                             scan_tile<Vnni, 12, 1>, &kNarrowInt8, nullptr, exact_dot, widen_half};
+constexpr Kernels kTable = {"avx512-vnni",          12,     32,      &kNarrow,  16,
+                            scan_tile<Vnni, 12, 2>, &kInt8, nullptr, exact_dot, widen_half};
 
 }  // namespace
 

@@ -100,9 +100,10 @@ struct Kernels {
   int tile_rows;      // passages of one tile of scan_tile
   int panel_queries;  // queries of one panel of scan_tile
 
-  // The same with narrower panels, for searches with few queries; or null. Passages that were
-  // packed for one serve the other.
+  // The same with narrower panels, for searches with up to `few_queries`; or null. Passages that
+  // were packed for one serve the other.
   const Kernels* narrow;
+  int few_queries;
 
   // Scores `tile_rows` passages of `d` floats each against one panel, in float32, and appends to
   // `hits` every pair with score >= limit - norm * reach. rows[] may repeat a pointer; rows need no

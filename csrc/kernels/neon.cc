@@ -53,7 +53,7 @@ void widen_half(const uint16_t* half, float* out, int64_t n) {
   }
 }
 
-constexpr Kernels kTable = {"neon",  6,       16,        nullptr,   scan_tile<Neon, 6, 4>,
+constexpr Kernels kTable = {"neon",  6,       16,        nullptr,   0, scan_tile<Neon, 6, 4>,
                             nullptr, nullptr, exact_dot, widen_half};
 
 }  // namespace

@@ -70,7 +70,7 @@ void widen_half(const uint16_t* half, float* out, int64_t n) {
 
 constexpr PackedScan kInt8 = {
     4, 4, 1, 1, false, quantise_plain, scan_bytes<ScalarBytes, 4, 4>, nullptr, nullptr};
-constexpr Kernels kTable = {"scalar", 4,       4,         nullptr,   scan_tile<Scalar, 4, 4>,
+constexpr Kernels kTable = {"scalar", 4,       4,         nullptr,   0, scan_tile<Scalar, 4, 4>,
                             &kInt8,   nullptr, exact_dot, widen_half};
 
 }  // namespace

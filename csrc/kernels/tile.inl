@@ -3,9 +3,10 @@
 //
 // V has: Reg, kLanes, zero(), load(p), broadcast(x), fma(a, b, c) = a * b + c, max(a, b),
 // subtract_product(c, a, b) = c - a * b, reaches(a, bar) -> bit mask of lanes with a >= bar, and
-// append(scores, places, mask, reg, first_place): writes the lanes of mask, compacted. For the pass
-// over bytes also: Int, multiply(a, b), broadcast_int(x), load_words(p), to_float(int) and
-// add_products(sum, unsigned bytes, signed bytes): adds four products to each 32-bit lane.
+// append(scores, places, mask, reg, first_place): writes the lanes of mask, compacted. For
+// scan_rows also: load_unaligned(p), sum(a) of the lanes. For the pass over bytes also: Int,
+// multiply(a, b), broadcast_int(x), load_words(p), to_float(int) and add_products(sum, unsigned
+// bytes, signed bytes): adds four products to each 32-bit lane.
 
 #include <math.h>
 
@@ -75,6 +76,36 @@ void scan_tile(const float* const* rows, const QueryPanel* panel, int64_t d, flo
                                   V::load(panel->norms + v * V::kLanes));
   }
   report_hits<V, kRows, kVectors>(sums, bars, 0, hits);
+}
+
+// Kernels::scan_tile for panels of one query, whose components are then contiguous: sums run along
+// the vectors, and nothing is computed for queries that are not there.
+template <class V, int kRows>
+void scan_rows(const float* const* rows, const QueryPanel* panel, int64_t d, float reach,
+               Hits* hits) {
+  typename V::Reg even[kRows], odd[kRows];
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) even[r] = odd[r] = V::zero();
+  const float* query = panel->values;
+  int64_t i = 0;
+  for (; i + 2 * V::kLanes <= d; i += 2 * V::kLanes) {
+    const typename V::Reg left = V::load_unaligned(query + i);
+    const typename V::Reg right = V::load_unaligned(query + i + V::kLanes);
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+      even[r] = V::fma(V::load_unaligned(rows[r] + i), left, even[r]);
+      odd[r] = V::fma(V::load_unaligned(rows[r] + i + V::kLanes), right, odd[r]);
+    }
+  }
+  const float bar = panel->limits[0] - panel->norms[0] * reach;
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) {
+    float score = V::sum(even[r]) + V::sum(odd[r]);
+    for (int64_t j = i; j < d; ++j) score += rows[r][j] * query[j];
+    if (score < bar) continue;
+    hits->scores[hits->count] = score;
+    hits->places[hits->count++] = r;
+  }
 }
 
 // Scores tile `t` of those.

@@ -59,6 +59,7 @@ GECKO_INTRINSIC __m512 _mm512_load_ps(const void* p) {
   require_alignment(p);
   return load<__m512>(p);
 }
+GECKO_INTRINSIC __m512 _mm512_loadu_ps(const void* p) { return load<__m512>(p); }
 GECKO_INTRINSIC __m512i _mm512_load_si512(const void* p) {
   require_alignment(p);
   return load<__m512i>(p);
