@@ -46,7 +46,7 @@ ifneq ($(strip $(NEON_MISSING)),)
 else
 	$(BIN)/cmake -S . -B build/cpp-neon -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DGECKO_TESTS=ON -DGECKO_PYTHON=OFF \
 	  -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ \
-	  -DCMAKE_EXE_LINKER_FLAGS=-static -DCMAKE_CROSSCOMPILING_EMULATOR=qemu-aarch64
+	  -DGECKO_EMULATED=OFF -DCMAKE_EXE_LINKER_FLAGS=-static -DCMAKE_CROSSCOMPILING_EMULATOR=qemu-aarch64
 	$(BIN)/cmake --build build/cpp-neon
 	$(BIN)/ctest --test-dir build/cpp-neon --output-on-failure
 endif
@@ -57,6 +57,19 @@ define cpp_tests
 	$(BIN)/cmake --build $(1)
 	$(BIN)/ctest --test-dir $(1) --output-on-failure
 endef
+
+CLANGXX ?= $(or $(shell command -v clang++),$(lastword $(sort $(shell ls /usr/bin/clang++-[0-9]* 2>/dev/null))))
+FUZZ_SECONDS ?= 120
+
+.PHONY: fuzz
+fuzz: $(VENV)/.installed-dev  ## random searches against brute force for two minutes; needs Clang
+	$(BIN)/cmake -S . -B build/fuzz -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
+	  -DCMAKE_CXX_COMPILER=$(CLANGXX) -DGECKO_TESTS=ON -DGECKO_FUZZ=ON -DGECKO_PYTHON=OFF \
+	  -DGECKO_SANITIZE=fuzzer-no-link,address,undefined
+	$(BIN)/cmake --build build/fuzz --target fuzz_search
+	mkdir -p build/fuzz/corpus
+	build/fuzz/csrc/tests/fuzz_search -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -len_control=0 \
+	  -timeout=60 -artifact_prefix=build/fuzz/ build/fuzz/corpus
 
 bench: $(VENV)/.installed-dev  ## every benchmark, quick; JSON below build/benchmarks
 	mkdir -p build/benchmarks

@@ -11,9 +11,10 @@
 #include <string>
 #include <type_traits>
 
-#include "bytes.h"
+#include "amx_permission.h"
 #include "dispatch.h"
 #include "mapping_guard.h"
+#include "packed.h"
 #include "parallel.h"
 #include "rows.h"
 #include "sampling.h"
@@ -63,19 +64,39 @@ std::function<void(double)> reporter(const py::object& progress) {
 
 int thread_count(int threads) { return threads > 0 ? threads : available_cpus(); }
 
-BytePassages pack(const py::array& passages, const std::string& level, int threads) {
+FirstPass first_pass_named(const std::string& name) {
+  if (name == "float32") return FirstPass::kFloat32;
+  if (name == "int8") return FirstPass::kInt8;
+  if (name == "bfloat16") return FirstPass::kBFloat16;
+  throw std::invalid_argument("no first pass called '" + name + "'");
+}
+
+// Checks what a pass over packed numbers needs.
+void require_pass(const Kernels& kernels, FirstPass pass, int64_t columns) {
+  require(pass == FirstPass::kFloat32 || packed_scan(kernels, pass) != nullptr,
+          "this level has no such first pass");
+  require(pass != FirstPass::kInt8 || columns <= kMaxByteDimension,
+          "the dimension is too large for the int8 pass");
+}
+
+// No passages yet, in the one packed type that the level has.
+PackedPassages empty_passages(const std::string& level, int64_t columns) {
   const Kernels& kernels = kernels_named(level);
+  const FirstPass pass = kernels.int8 != nullptr ? FirstPass::kInt8 : FirstPass::kBFloat16;
+  require_pass(kernels, pass, columns);
+  return PackedPassages(kernels, *packed_scan(kernels, pass), columns);
+}
+
+PackedPassages pack(const py::array& passages, const std::string& level, int threads) {
   const Matrix matrix = borrow(passages);
-  require(kernels.quantise != nullptr, "this level has no int8 pass");
-  require(matrix.columns <= kMaxByteDimension, "the dimension is too large for the int8 pass");
-  BytePassages packed(kernels, matrix.columns);
+  PackedPassages packed = empty_passages(level, matrix.columns);
   const py::object no_progress = py::none();
   const py::gil_scoped_release no_gil;
   packed.extend(matrix, thread_count(threads), reporter(no_progress));
   return packed;
 }
 
-void extend(BytePassages& packed, const py::array& passages, int threads) {
+void extend(PackedPassages& packed, const py::array& passages, int threads) {
   const Matrix matrix = borrow(passages);
   require(matrix.columns == packed.columns() && matrix.rows >= packed.rows(),
           "packed passages must be the first ones of the passages");
@@ -86,15 +107,15 @@ void extend(BytePassages& packed, const py::array& passages, int threads) {
 
 // Views of what was packed, by name; they keep it alive.
 py::dict parts(const py::object& self) {
-  const auto& packed = self.cast<const BytePassages&>();
-  const BytePassages::Parts parts = packed.parts();
+  const auto& packed = self.cast<const PackedPassages&>();
+  const PackedPassages::Parts parts = packed.parts();
   const auto view = [&](const auto* data, int64_t size) {
     using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
     return Array<T>({size}, data, self);
   };
   const int64_t rows = packed.padded_rows();
   py::dict named;
-  named["words"] = view(parts.words, rows * packed.groups());
+  named["words"] = view(parts.words, rows * packed.words_per_row());
   named["offsets"] = view(parts.offsets, rows);
   named["scales"] = view(parts.scales, rows);
   named["residuals"] = view(parts.residuals, rows);
@@ -102,16 +123,14 @@ py::dict parts(const py::object& self) {
   return named;
 }
 
-BytePassages adopt(int64_t rows, int64_t columns, const std::string& level,
-                   const Array<int32_t>& words, const Array<int32_t>& offsets,
-                   const Array<float>& scales, const Array<float>& residuals,
-                   const Array<float>& norms) {
-  const Kernels& kernels = kernels_named(level);
-  require(kernels.quantise != nullptr, "this level has no int8 pass");
-  require(columns >= 0 && columns <= kMaxByteDimension && rows >= 0, "no such shape");
-  BytePassages packed(kernels, columns);
+PackedPassages adopt(int64_t rows, int64_t columns, const std::string& level,
+                     const Array<int32_t>& words, const Array<int32_t>& offsets,
+                     const Array<float>& scales, const Array<float>& residuals,
+                     const Array<float>& norms) {
+  require(columns >= 0 && rows >= 0, "no such shape");
+  PackedPassages packed = empty_passages(level, columns);
   const int64_t padded = packed.padded(rows);
-  require(words.size() == padded * packed.groups() && offsets.size() == padded &&
+  require(words.size() == padded * packed.words_per_row() && offsets.size() == padded &&
               scales.size() == padded && residuals.size() == padded && norms.size() == padded,
           "the parts must fit the shape");
   require(reinterpret_cast<uintptr_t>(words.data()) % 64 == 0, "words must be aligned");
@@ -156,7 +175,8 @@ Array<float> py_score_pairs(const py::array& queries, const py::array& passages,
 py::tuple py_search(const py::array& queries, const Array<float>& query_norms,
                     const py::array& passages, const Array<float>& passage_norms, int64_t k,
                     const Array<int64_t>& exclude_offsets, const Array<int64_t>& exclude_ids,
-                    const std::string& level, bool bytes, const BytePassages* packed, int threads,
+                    const std::string& level, const std::string& first_pass,
+                    const PackedPassages* packed, bool certified, int threads,
                     const py::object& progress) {
   const Kernels& kernels = kernels_named(level);
   const SearchInput input{borrow(queries),
@@ -166,20 +186,19 @@ py::tuple py_search(const py::array& queries, const Array<float>& query_norms,
                           exclude_offsets.data(),
                           exclude_ids.data(),
                           k,
-                          bytes ? FirstPass::kInt8 : FirstPass::kFloat32,
-                          packed};
+                          first_pass_named(first_pass),
+                          packed,
+                          certified ? Margin::kCertified : Margin::kStatistical};
   require(k >= 0, "k must not be negative");
   require(input.queries.columns == input.passages.columns, "dimensions must be the same");
   require(query_norms.size() == input.queries.rows, "one norm per query is needed");
   require(passage_norms.size() == input.passages.rows, "one norm per passage is needed");
   require(exclude_offsets.size() == input.queries.rows + 1, "one id list per query is needed");
   require(exclude_offsets.at(input.queries.rows) == exclude_ids.size(), "offsets must fit the ids");
-  require(!bytes || kernels.scan_bytes != nullptr, "this level has no int8 pass");
-  require(!bytes || input.queries.columns <= kMaxByteDimension,
-          "the dimension is too large for the int8 pass");
-  require(packed == nullptr ||
-              (&packed->kernels() == &kernels && packed->rows() == input.passages.rows &&
-               packed->columns() == input.passages.columns),
+  require_pass(kernels, input.first_pass, input.queries.columns);
+  require(packed == nullptr || (&packed->scan() == packed_scan(kernels, input.first_pass) &&
+                                packed->rows() == input.passages.rows &&
+                                packed->columns() == input.passages.columns),
           "packed passages must be the passages, packed at this level");
   Array<float> scores({input.queries.rows, k});
   Array<int64_t> ids({input.queries.rows, k});
@@ -224,10 +243,10 @@ Array<int64_t> py_sample_negatives(const Array<int64_t>& candidates, const Array
   return chosen;
 }
 
-std::vector<std::string> byte_level_names() {
+std::vector<std::string> levels_with(FirstPass pass) {
   std::vector<std::string> names;
   for (const Kernels* kernels : available_kernels()) {
-    if (kernels->scan_bytes != nullptr) names.emplace_back(kernels->name);
+    if (packed_scan(*kernels, pass) != nullptr) names.emplace_back(kernels->name);
   }
   return names;
 }
@@ -244,10 +263,18 @@ std::vector<std::string> level_names() {
 PYBIND11_MODULE(_core, module) {
   module.doc() = "Exact top-k search and negative sampling; use gecko_kedro.retrieval instead.";
   module.def("available_levels", &gecko::level_names, "Names of the instruction sets, best first.");
-  module.def("byte_levels", &gecko::byte_level_names, "Those levels that have an int8 pass.");
-  py::class_<gecko::BytePassages>(module, "BytePassages")
-      .def_property_readonly("nbytes", &gecko::BytePassages::bytes)
-      .def_property_readonly("rows", &gecko::BytePassages::rows)
+  module.def(
+      "byte_levels", [] { return gecko::levels_with(gecko::FirstPass::kInt8); },
+      "Those levels that have an int8 pass.");
+  module.def(
+      "bfloat16_levels", [] { return gecko::levels_with(gecko::FirstPass::kBFloat16); },
+      "Those levels that have a bfloat16 pass.");
+  module.def(
+      "amx_refusal", [] { return gecko::amx_permission().refusal; },
+      "Why a processor's AMX may not be used; empty if it may, and where there is none.");
+  py::class_<gecko::PackedPassages>(module, "PackedPassages")
+      .def_property_readonly("nbytes", &gecko::PackedPassages::bytes)
+      .def_property_readonly("rows", &gecko::PackedPassages::rows)
       .def("extend", &gecko::extend)
       .def("parts", &gecko::parts);
   module.def("pack", &gecko::pack);

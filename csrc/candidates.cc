@@ -11,6 +11,7 @@ void Candidates::reset(int64_t k, float limit) {
   rescored_ = 0;
   limit_ = limit;
   entries_.clear();
+  entries_.reserve(static_cast<size_t>(capacity_));
 }
 
 void Candidates::tidy(Scratch& scratch, const Rescore& rescore) {

@@ -2,8 +2,30 @@
 
 #include <stdexcept>
 
+#include "amx_permission.h"
+
+#if defined(__x86_64__) || defined(__i386__)
+#include <cpuid.h>
+#endif
+
 namespace gecko {
 namespace {
+
+#if defined(__x86_64__) || defined(__i386__)
+
+// Two features that __builtin_cpu_supports of Clang 14 does not know. They need no registers beyond
+// those of AVX2.
+bool has_f16c() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & 1U << 29) != 0;
+}
+
+bool has_avxvnni() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax & 1U << 4) != 0;
+}
+
+#endif
 
 std::vector<const Kernels*> detect() {
   std::vector<const Kernels*> found;
@@ -12,13 +34,14 @@ std::vector<const Kernels*> detect() {
   };
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_cpu_init();  // the builtins also ask whether the operating system keeps the registers
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                    __builtin_cpu_supports("f16c");
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") &&
                       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
                       __builtin_cpu_supports("avx512vl");
+  add(kAmxInt8Kernels, avx512 && amx_permission().int8);
+  add(kAmxBFloat16Kernels, avx512 && amx_permission().bfloat16);
   add(kAvx512VnniKernels, avx512 && __builtin_cpu_supports("avx512vnni"));
-  add(kAvx2VnniKernels, avx2 && __builtin_cpu_supports("avxvnni"));
+  add(kAvx2VnniKernels, avx2 && has_avxvnni());
   add(kAvx512Kernels, avx512);
   add(kAvx2Kernels, avx2);
 #endif

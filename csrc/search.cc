@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <limits>
+#include <mutex>
 #include <numeric>
 #include <vector>
 
@@ -18,9 +19,10 @@ namespace gecko {
 namespace {
 
 constexpr int64_t kPanelBytes = 384 << 10;     // packed queries of a task: half of a small L2 cache
-constexpr int64_t kCandidateBytes = 64 << 20;  // the most that a task's candidates take
+constexpr int64_t kCandidateBytes = 32 << 20;  // of all tasks, beside half a buffer for each query
 constexpr int64_t kMaxBlockQueries = 1024;
-constexpr int64_t kChunkTiles = 16;        // tiles that are visited in a row
+constexpr int64_t kStreamedFactor = 4;     // larger blocks, where passages are rounded for each one
+constexpr int64_t kChunkRows = 192;        // passages that are visited in a row, at least
 constexpr int64_t kLongRangeRows = 65536;  // a range of passages whose limits rise soon enough
 constexpr int64_t kShortRangeRows = 2048;  // a smaller one is not worth a task
 constexpr int64_t kTasksPerThread = 4;     // so that threads end at about the same time
@@ -30,16 +32,22 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 size_t index(int64_t i) { return static_cast<size_t>(i); }
 
+// How many results a query can have.
+int64_t reachable(const SearchInput& input) { return std::min(input.k, input.passages.rows); }
+
 // How a search is cut: query_blocks x ranges tasks.
 struct Plan {
   int64_t block_queries, query_blocks, range_rows, ranges;
 };
 
-Plan make_plan(const SearchInput& input, const Kernels& kernels, int64_t query_bytes, int threads) {
-  const int64_t q = input.queries.rows, n = input.passages.rows, panel = kernels.panel_queries;
-  const int64_t packable = kPanelBytes / std::max<int64_t>(1, query_bytes);
-  const int64_t bufferable = kCandidateBytes / Candidates::bytes(input.k);
-  const int64_t most = std::min({packable, bufferable, kMaxBlockQueries});
+template <class Pass>
+Plan make_plan(const SearchInput& input, const Pass& pass, int threads) {
+  const int64_t q = input.queries.rows, n = input.passages.rows, panel = pass.panel_queries();
+  const int64_t factor = pass.streams() ? kStreamedFactor : 1;
+  const int64_t packable = factor * kPanelBytes / std::max<int64_t>(1, pass.query_bytes());
+  const int64_t buffer = Candidates::bytes(reachable(input));
+  const int64_t bufferable = (kCandidateBytes + q * buffer / 2) / threads / buffer;
+  const int64_t most = std::min({packable, bufferable, factor * kMaxBlockQueries});
   const int64_t fitting = std::max<int64_t>(1, most / panel) * panel;
   const int64_t wanted = threads > 1 ? threads * kTasksPerThread : 1;
   // Large blocks of queries read the passages less often, so long ranges are split first; then
@@ -53,7 +61,7 @@ Plan make_plan(const SearchInput& input, const Kernels& kernels, int64_t query_b
   plan.query_blocks = divide_up(q, plan.block_queries);
   ranges = std::clamp(divide_up(wanted, plan.query_blocks), ranges,
                       std::max(ranges, n / kShortRangeRows));
-  plan.range_rows = divide_up(divide_up(n, ranges), kernels.tile_rows) * kernels.tile_rows;
+  plan.range_rows = divide_up(divide_up(n, ranges), pass.tile_rows()) * pass.tile_rows();
   plan.ranges = divide_up(n, plan.range_rows);
   return plan;
 }
@@ -100,8 +108,11 @@ class Worker {
         control_(control),
         shared_limits_(limits),
         pass_(input, kernels),
+        chunk_rows_(std::max<int64_t>(1, kChunkRows / pass_.run_rows()) * pass_.run_rows()),
         query_scratch_(index(input.queries.columns)),
         passage_scratch_(index(input.queries.columns)) {}
+
+  const Pass& pass() const { return pass_; }
 
   void load(int64_t first_query, int64_t count) {
     first_query_ = first_query;
@@ -110,21 +121,23 @@ class Worker {
     candidates_.resize(std::max(candidates_.size(), index(count)));
     for (int64_t j = 0; j < count; ++j) {
       const float limit = shared_limits_.get(first_query + j);
-      candidates_[index(j)].reset(input_.k, limit);
+      candidates_[index(j)].reset(reachable(input_), limit);
       pass_.set_limit(j, limit);
     }
   }
 
   // Leads passages [begin, end) past the loaded queries. Returns early if the search is stopped.
   void scan(int64_t begin, int64_t end) {
-    const int64_t chunk_rows = kChunkTiles * kernels_.tile_rows;
-    const int64_t chunks = divide_up(end - begin, chunk_rows);
+    const typename Pass::Scope scope(pass_);
+    const int64_t chunks = divide_up(end - begin, chunk_rows_);
     const StridedOrder order(chunks);
     for (int64_t c = 0; c < chunks && !control_.stop; ++c) {
-      const int64_t first = begin + order[c] * chunk_rows;
-      const int64_t last = std::min(end, first + chunk_rows);
-      for (int64_t row = first; row < last; row += kernels_.tile_rows) {
-        scan_tile(row, std::min<int64_t>(kernels_.tile_rows, last - row));
+      const int64_t first = begin + order[c] * chunk_rows_;
+      const int64_t last = std::min(end, first + chunk_rows_);
+      const int64_t next = begin + order[c + 1] * chunk_rows_;  // after the last one, any
+      for (int64_t row = first; row < last; row += pass_.run_rows()) {
+        const int64_t after = row + pass_.run_rows();
+        scan_run(row, std::min(last, after), after < last ? after : next, end);
       }
       control_.done += (last - first) * count_;
     }
@@ -138,16 +151,28 @@ class Worker {
   }
 
  private:
-  void scan_tile(int64_t first, int64_t count) {
-    const int64_t width = kernels_.panel_queries, panels = divide_up(count_, width);
-    pass_.load_tile(first, count);
-    for (int64_t p = 0; p < panels; ++p) {
-      const int hits = pass_.scan(p, &hits_);
-      for (int h = 0; h < hits; ++h) {
-        const int64_t row = hits_.places[h] / width;
-        if (row >= count) break;  // filling behind the last row of a range
-        add(p * width + hits_.places[h] % width, first, row, hits_.scores[h]);
+  // Passages [first, last); next, up to `end`, come those from `next`.
+  void scan_run(int64_t first, int64_t last, int64_t next, int64_t end) {
+    const int64_t tiles = divide_up(last - first, pass_.tile_rows());
+    const int64_t panels = divide_up(count_, pass_.panel_queries());
+    pass_.load_run(first, last - first);
+    pass_.fetch_ahead(next, std::min(pass_.run_rows(), end - next), panels);
+    for (int64_t panel = 0; panel < panels; ++panel) {
+      for (int64_t tile = 0; tile < tiles;) {
+        const int64_t done = pass_.scan(panel, tile, &hits_);
+        take_hits(panel, tile * pass_.tile_rows(), first, last);
+        tile += done;
       }
+    }
+  }
+
+  // Hits of a panel, in rows from `row` on of the run [first, last).
+  void take_hits(int64_t panel, int64_t row, int64_t first, int64_t last) {
+    const auto width = static_cast<int32_t>(pass_.panel_queries());
+    for (int h = 0; h < hits_.count; ++h) {
+      const int64_t row_of_hit = row + hits_.places[h] / width;
+      if (first + row_of_hit >= last) continue;  // filling of the last tile
+      add(panel * width + hits_.places[h] % width, first, row_of_hit, hits_.scores[h]);
     }
   }
 
@@ -188,71 +213,61 @@ class Worker {
   Control& control_;
   SharedLimits& shared_limits_;
   Pass pass_;
+  const int64_t chunk_rows_;
   int64_t first_query_ = 0, count_ = 0;
-  Hits hits_ = {};
+  Hits hits_;
   std::vector<Candidates> candidates_;
   Scratch scratch_;
   std::vector<float> query_scratch_, passage_scratch_;
 };
 
-// Where the results of the ranges of passages come together.
+// Where the results of the ranges of passages come together: the best of those that are in.
 class Results {
  public:
-  Results(const SearchInput& input, const Plan& plan, float* scores, int64_t* ids)
-      : k_(input.k), scores_(scores), ids_(ids) {
-    if (plan.ranges > 1) parts_.resize(index(plan.ranges * input.queries.rows));
-    queries_ = input.queries.rows;
-    ranges_ = plan.ranges;
+  Results(int64_t queries, int64_t k, float* scores, int64_t* ids)
+      : k_(k), scores_(scores), ids_(ids) {
+    std::fill_n(scores, queries * k, -kInfinity);
+    std::fill_n(ids, queries * k, int64_t{-1});
   }
 
-  void put(int64_t range, int64_t query, const std::vector<Scored>& found) {
-    if (ranges_ == 1) {
-      write(query, found);
-    } else {
-      parts_[index(range * queries_ + query)] = found;
+  // Takes what was found in one more range, in the order of results.
+  void put(int64_t query, const std::vector<Scored>& found) {
+    const std::lock_guard lock(mutex_);
+    float* scores = scores_ + query * k_;
+    int64_t* ids = ids_ + query * k_;
+    best_.clear();
+    for (int64_t rank = 0; rank < k_ && ids[rank] >= 0; ++rank) {
+      best_.push_back({scores[rank], ids[rank]});
     }
-  }
-
-  // To be called once, when all ranges are in.
-  void merge() {
-    std::vector<Scored> all;
-    for (int64_t query = 0; ranges_ > 1 && query < queries_; ++query) {
-      all.clear();
-      for (int64_t range = 0; range < ranges_; ++range) {
-        const auto& part = parts_[index(range * queries_ + query)];
-        all.insert(all.end(), part.begin(), part.end());
-      }
-      std::sort(all.begin(), all.end(), ranks_before);
-      write(query, all);
+    const auto middle = static_cast<std::ptrdiff_t>(best_.size());
+    best_.insert(best_.end(), found.begin(), found.end());
+    std::inplace_merge(best_.begin(), best_.begin() + middle, best_.end(), ranks_before);
+    const int64_t filled = std::min(k_, static_cast<int64_t>(best_.size()));
+    for (int64_t rank = 0; rank < filled; ++rank) {
+      scores[rank] = best_[index(rank)].score;
+      ids[rank] = best_[index(rank)].id;
     }
   }
 
  private:
-  void write(int64_t query, const std::vector<Scored>& found) {
-    for (int64_t rank = 0; rank < k_; ++rank) {
-      const bool filled = rank < static_cast<int64_t>(found.size());
-      scores_[query * k_ + rank] = filled ? found[index(rank)].score : -kInfinity;
-      ids_[query * k_ + rank] = filled ? found[index(rank)].id : -1;
-    }
-  }
-
-  int64_t k_, queries_, ranges_;
-  float* scores_;
-  int64_t* ids_;
-  std::vector<std::vector<Scored>> parts_;
+  const int64_t k_;
+  float* const scores_;
+  int64_t* const ids_;
+  std::mutex mutex_;
+  std::vector<Scored> best_;
 };
 
 template <class Pass>
 void run_search(const SearchInput& input, const Kernels& kernels, int threads, float* scores,
                 int64_t* ids, const std::function<void(double share)>& report) {
   const int64_t q = input.queries.rows, n = input.passages.rows;
-  const Plan plan = make_plan(input, kernels, Pass::query_bytes(input), threads);
-  Results results(input, plan, scores, ids);
   Control control;
   SharedLimits limits(q);
   std::vector<Worker<Pass>> workers;
   workers.reserve(index(threads));
   for (int i = 0; i < threads; ++i) workers.emplace_back(input, kernels, control, limits);
+  const Plan plan = make_plan(input, workers[0].pass(), threads);
+  Results results(q, input.k, scores, ids);
 
   const auto task = [&](int64_t i, int worker) {
     // Neighbouring tasks share a range of passages, so that their reads meet in the cache, and the
@@ -264,13 +279,12 @@ void run_search(const SearchInput& input, const Kernels& kernels, int threads, f
     self.load(first, count);
     self.scan(range * plan.range_rows, std::min(n, (range + 1) * plan.range_rows));
     for (int64_t j = 0; j < count && !control.stop; ++j) {
-      results.put(range, first + j, self.finish(j));
+      results.put(first + j, self.finish(j));
     }
   };
   const double total = static_cast<double>(q) * static_cast<double>(n);
   run_tasks(plan.query_blocks * plan.ranges, threads, control, task,
             [&] { report(static_cast<double>(control.done) / total); });
-  results.merge();
 }
 
 }  // namespace
@@ -284,10 +298,10 @@ void search(const SearchInput& input, const Kernels& all_kernels, int threads, f
   if (input.passages.rows == 0) {
     std::fill_n(scores, input.queries.rows * input.k, -kInfinity);
     std::fill_n(ids, input.queries.rows * input.k, int64_t{-1});
-  } else if (input.first_pass == FirstPass::kInt8) {
-    run_search<BytePass>(input, kernels, threads, scores, ids, report);
-  } else {
+  } else if (input.first_pass == FirstPass::kFloat32) {
     run_search<FloatPass>(input, kernels, threads, scores, ids, report);
+  } else {
+    run_search<PackedPass>(input, kernels, threads, scores, ids, report);
   }
 }
 

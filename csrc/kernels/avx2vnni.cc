@@ -13,7 +13,7 @@ struct AvxVnni : Avx2 {
   using Int = __m256i;
   static Reg multiply(Reg a, Reg b) { return _mm256_mul_ps(a, b); }
   static Int broadcast_int(int32_t x) { return _mm256_set1_epi32(x); }
-  static Int load_bytes(const uint8_t* p) {
+  static Int load_words(const int32_t* p) {
     return _mm256_load_si256(reinterpret_cast<const __m256i*>(p));
   }
   static Reg to_float(Int a) { return _mm256_cvtepi32_ps(a); }
@@ -23,15 +23,10 @@ struct AvxVnni : Avx2 {
   }
 };
 
-constexpr Kernels kTable = {"avx2-vnni",
-                            6,
-                            16,
-                            nullptr,
-                            scan_tile<AvxVnni, 6, 2>,
-                            scan_bytes<AvxVnni, 6, 2>,
-                            quantise_plain,
-                            exact_dot,
-                            widen_half};
+constexpr PackedScan kInt8 = {
+    6, 16, 1, 1, false, quantise_plain, scan_bytes<AvxVnni, 6, 2>, nullptr, nullptr};
+constexpr Kernels kTable = {"avx2-vnni", 6,       16,        nullptr,   scan_tile<AvxVnni, 6, 2>,
+                            &kInt8,      nullptr, exact_dot, widen_half};
 
 }  // namespace
 

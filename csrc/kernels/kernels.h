@@ -11,8 +11,13 @@
 
 namespace gecko {
 
-// The largest tile of any level: what a `Hits` buffer must have room for.
-enum { kMaxTileRows = 16, kMaxPanelQueries = 32, kMaxHits = kMaxTileRows * kMaxPanelQueries };
+// The largest tile of any level, and how many hits a buffer has room for.
+enum {
+  kMaxTileRows = 32,
+  kMaxPanelQueries = 32,
+  kMaxTileHits = kMaxTileRows * kMaxPanelQueries,
+  kMaxHits = 4 * kMaxTileHits
+};
 
 // The largest dimension whose sum of products of bytes fits 32 bits.
 enum { kMaxByteDimension = 65536 };
@@ -25,61 +30,90 @@ struct QueryPanel {
   const float* norms;   // (panel_queries): |q|, rounded up
 };
 
-// A vector as bytes: component i is about scale * bytes[i].
-struct Quantised {
-  float scale;     // above 0
-  float residual;  // at least |x - scale * bytes|
-  float norm;      // at least |scale * bytes|
-  int32_t sum;     // of the bytes
-};
-
-// `tile_rows` quantised passages. Four components of a row, lowest first, are one word.
-struct ByteTile {
-  const int32_t* words;    // (groups, tile_rows), groups = ceil(d / 4), padded with zeros
-  const int32_t* offsets;  // (tile_rows): -128 * sum, as bytes of queries are stored 128 higher
-  const float* scales;     // (tile_rows)
-  float residual;          // the largest of the rows
-  float norm;              // the largest of the rows
-};
-
-// Quantised queries. All floats of a query are divided by its scale.
-struct BytePanel {
-  const uint8_t* values;   // (groups, panel_queries, 4): bytes + 128, 64-byte aligned
-  const float* limits;     // (panel_queries): as in QueryPanel
-  const float* norms;      // (panel_queries): |q|, rounded up
-  const float* residuals;  // (panel_queries): Quantised::residual of q
-};
-
-// What one tile found: scores[i] belongs to tile row places[i] / panel_queries and to query
-// places[i] % panel_queries. Kernels may write up to one vector past the last hit.
+// What was found: scores[i] belongs to row places[i] / panel_queries, counted from the first row of
+// the call, and to query places[i] % panel_queries. Kernels append in any order, and may write up
+// to one vector past the last hit.
 struct Hits {
+  int count;
   float scores[kMaxHits + 16];
   int32_t places[kMaxHits + 16];
 };
 
+// A vector rounded to int8 or bfloat16: component i is about scale * numbers[i].
+struct Rounded {
+  float scale;     // above 0; 1 for bfloat16
+  float residual;  // at least |x - scale * numbers|
+  float norm;      // at least |scale * numbers|
+  int32_t sum;     // of the bytes; 0 for bfloat16
+};
+
+// Packed passages, tile after tile. Four bytes of a row (four components in int8, two in bfloat16),
+// lowest first, are one word; rows are padded with zeros.
+struct PackedTiles {
+  const int32_t* words;    // (tiles, words / row_words, tile_rows, row_words), 64-byte aligned
+  const int32_t* offsets;  // (tiles, tile_rows): what PackedScan::signed_queries is about
+  const float* scales;     // (tiles, tile_rows)
+  const float* residuals;  // (tiles): the largest of the rows
+  const float* norms;      // (tiles): the largest of the rows
+  int count;
+  // What will be read next: so many bytes of it are to be fetched to the L2 cache with each tile.
+  const char* ahead;
+  int64_t ahead_bytes;
+};
+
+// Packed queries. All floats of a query are divided by its scale.
+struct PackedPanel {
+  const int32_t* words;    // (words, panel_queries), 64-byte aligned
+  const float* limits;     // (panel_queries): as in QueryPanel
+  const float* norms;      // (panel_queries): factors of the residuals of tiles, |q| or less
+  const float* residuals;  // (panel_queries): factors of the norms of tiles, about |q - q'|
+};
+
+// A pass over numbers of 8 or 16 bits.
+struct PackedScan {
+  int tile_rows;        // passages of one tile
+  int panel_queries;    // queries of one panel
+  int component_bytes;  // 1 for int8, 2 for bfloat16
+  int row_words;        // words of a row that lie side by side
+
+  // False where the instruction wants one unsigned factor: bytes of queries are then stored 128
+  // higher, and sums begin at the offset of the passage, -128 * Rounded::sum.
+  bool signed_queries;
+
+  // Rounds `d` floats to bytes in -127..127, with the largest magnitude / 127 as scale, or to
+  // bfloat16, without subnormal numbers.
+  Rounded (*round)(const float* row, int64_t d, void* numbers);
+
+  // Scores tiles one after another, as long as `hits` has room, and gives the number of those done,
+  // at least 1 with empty `hits`. A score is scales[row] * (sum of products); it is reported if it
+  // is at least limit - norm * tile residual - residual * tile norm. `words` is at least 1 and a
+  // multiple of row_words.
+  int (*scan)(const PackedTiles* tiles, const PackedPanel* panel, int64_t words, Hits* hits);
+
+  // To be called by each thread before its first scan and after its last one, or null.
+  void (*begin)(void);
+  void (*end)(void);
+};
+
 struct Kernels {
   const char* name;
-  int tile_rows;      // passages of one tile
-  int panel_queries;  // queries of one panel
+  int tile_rows;      // passages of one tile of scan_tile
+  int panel_queries;  // queries of one panel of scan_tile
 
   // The same with narrower panels, for searches with few queries; or null. Passages that were
   // packed for one serve the other.
   const Kernels* narrow;
 
-  // Scores `tile_rows` passages of `d` floats each against one panel, in float32, and reports in
-  // `hits` every pair with score >= limit - norm * reach, in ascending order of place. Returns
-  // their number. rows[] may repeat a pointer; rows need no alignment beyond that of float.
-  int (*scan_tile)(const float* const* rows, const QueryPanel* panel, int64_t d, float reach,
-                   Hits* hits);
+  // Scores `tile_rows` passages of `d` floats each against one panel, in float32, and appends to
+  // `hits` every pair with score >= limit - norm * reach. rows[] may repeat a pointer; rows need no
+  // alignment beyond that of float.
+  void (*scan_tile)(const float* const* rows, const QueryPanel* panel, int64_t d, float reach,
+                    Hits* hits);
 
-  // The same in int8, or null where the level has no instruction that makes it worth while: scores
-  // are scales[row] * (sum of products of bytes), reported if they are at least
-  // limit - norm * tile.residual - residual * tile.norm. d is at most kMaxByteDimension.
-  int (*scan_bytes)(const ByteTile* tile, const BytePanel* panel, int64_t groups, Hits* hits);
-
-  // Rounds `d` floats to bytes in -127..127; their scale is the largest magnitude / 127. Null
-  // together with scan_bytes.
-  Quantised (*quantise)(const float* row, int64_t d, int8_t* bytes);
+  // Null where the level has no instruction that makes it worth while. The dimension is at most
+  // kMaxByteDimension for int8.
+  const PackedScan* int8;
+  const PackedScan* bfloat16;
 
   // The definition of a score, the same bits at every level and in NumPy: component i belongs to
   // lane i % 32; each lane adds its float64 products (exact, as the factors are float32) in
@@ -96,6 +130,8 @@ extern const Kernels* const kAvx2Kernels;
 extern const Kernels* const kAvx2VnniKernels;
 extern const Kernels* const kAvx512Kernels;
 extern const Kernels* const kAvx512VnniKernels;
+extern const Kernels* const kAmxInt8Kernels;
+extern const Kernels* const kAmxBFloat16Kernels;
 extern const Kernels* const kNeonKernels;
 
 }  // namespace gecko

@@ -26,11 +26,7 @@ struct ScalarBytes : Scalar {
   using Int = int32_t;
   static Reg multiply(Reg a, Reg b) { return a * b; }
   static Int broadcast_int(int32_t x) { return x; }
-  static Int load_bytes(const uint8_t* p) {
-    Int four;
-    memcpy(&four, p, sizeof four);
-    return four;
-  }
+  static Int load_words(const int32_t* p) { return *p; }
   static Reg to_float(Int a) { return static_cast<float>(a); }
   static void add_products(Int& sum, Int query, Int word) {
     uint8_t left[4];
@@ -72,15 +68,10 @@ void widen_half(const uint16_t* half, float* out, int64_t n) {
   for (int64_t i = 0; i < n; ++i) out[i] = widen(half[i]);
 }
 
-constexpr Kernels kTable = {"scalar",
-                            4,
-                            4,
-                            nullptr,
-                            scan_tile<Scalar, 4, 4>,
-                            scan_bytes<ScalarBytes, 4, 4>,
-                            quantise_plain,
-                            exact_dot,
-                            widen_half};
+constexpr PackedScan kInt8 = {
+    4, 4, 1, 1, false, quantise_plain, scan_bytes<ScalarBytes, 4, 4>, nullptr, nullptr};
+constexpr Kernels kTable = {"scalar", 4,       4,         nullptr,   scan_tile<Scalar, 4, 4>,
+                            &kInt8,   nullptr, exact_dot, widen_half};
 
 }  // namespace
 

@@ -4,7 +4,7 @@
 // V has: Reg, kLanes, zero(), load(p), broadcast(x), fma(a, b, c) = a * b + c, max(a, b),
 // subtract_product(c, a, b) = c - a * b, reaches(a, bar) -> bit mask of lanes with a >= bar, and
 // append(scores, places, mask, reg, first_place): writes the lanes of mask, compacted. For the pass
-// over bytes also: Int, multiply(a, b), broadcast_int(x), load_bytes(p), to_float(int) and
+// over bytes also: Int, multiply(a, b), broadcast_int(x), load_words(p), to_float(int) and
 // add_products(sum, unsigned bytes, signed bytes): adds four products to each 32-bit lane.
 
 #include <math.h>
@@ -14,10 +14,10 @@
 namespace gecko {
 namespace {
 
-// Writes what reaches its bar, in ascending order of place; gives the number.
+// Appends what reaches its bar; `place` is that of the first score.
 template <class V, int kRows, int kVectors>
-inline int report_hits(typename V::Reg (&scores)[kRows][kVectors],
-                       const typename V::Reg (&bars)[kVectors], Hits* hits) {
+inline void report_hits(typename V::Reg (&scores)[kRows][kVectors],
+                        const typename V::Reg (&bars)[kVectors], int place, Hits* hits) {
   unsigned any = 0;
 #pragma GCC unroll 4
   for (int v = 0; v < kVectors; ++v) {
@@ -26,9 +26,9 @@ inline int report_hits(typename V::Reg (&scores)[kRows][kVectors],
     for (int r = 1; r < kRows; ++r) best = V::max(best, scores[r][v]);
     any |= V::reaches(best, bars[v]);
   }
-  if (any == 0) return 0;  // almost every tile, once the limits have risen
+  if (any == 0) return;  // almost every tile, once the limits have risen
 
-  int count = 0;
+  int count = hits->count;
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
@@ -36,16 +36,16 @@ inline int report_hits(typename V::Reg (&scores)[kRows][kVectors],
       const unsigned mask = V::reaches(scores[r][v], bars[v]);
       if (mask == 0) continue;
       V::append(hits->scores + count, hits->places + count, mask, scores[r][v],
-                (r * kVectors + v) * V::kLanes);
+                place + (r * kVectors + v) * V::kLanes);
       count += __builtin_popcount(mask);
     }
   }
-  return count;
+  hits->count = count;
 }
 
 template <class V, int kRows, int kVectors>
-int scan_tile(const float* const* rows, const QueryPanel* panel, int64_t d, float reach,
-              Hits* hits) {
+void scan_tile(const float* const* rows, const QueryPanel* panel, int64_t d, float reach,
+               Hits* hits) {
   constexpr int kPanel = kVectors * V::kLanes;
   const float* row[kRows];
   typename V::Reg sums[kRows][kVectors];
@@ -74,26 +74,29 @@ int scan_tile(const float* const* rows, const QueryPanel* panel, int64_t d, floa
     bars[v] = V::subtract_product(V::load(panel->limits + v * V::kLanes), V::broadcast(reach),
                                   V::load(panel->norms + v * V::kLanes));
   }
-  return report_hits<V, kRows, kVectors>(sums, bars, hits);
+  report_hits<V, kRows, kVectors>(sums, bars, 0, hits);
 }
 
+// Scores tile `t` of those.
 template <class V, int kRows, int kVectors>
-int scan_bytes(const ByteTile* tile, const BytePanel* panel, int64_t groups, Hits* hits) {
+inline void scan_byte_tile(const PackedTiles* tiles, int t, const PackedPanel* panel, int64_t words,
+                           Hits* hits) {
+  const int32_t* row_words = tiles->words + t * words * kRows;
+  const int32_t* offsets = tiles->offsets + t * kRows;
+  const int32_t* query_words = panel->words;
   typename V::Int sums[kRows][kVectors];
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) sums[r][v] = V::broadcast_int(tile->offsets[r]);
+    for (int v = 0; v < kVectors; ++v) sums[r][v] = V::broadcast_int(offsets[r]);
   }
-  const int32_t* words = tile->words;
-  const uint8_t* values = panel->values;
-  for (int64_t i = 0; i < groups; ++i, words += kRows, values += 4 * kVectors * V::kLanes) {
+  for (int64_t i = 0; i < words; ++i, row_words += kRows, query_words += kVectors * V::kLanes) {
     typename V::Int query[kVectors];
 #pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) query[v] = V::load_bytes(values + 4 * v * V::kLanes);
+    for (int v = 0; v < kVectors; ++v) query[v] = V::load_words(query_words + v * V::kLanes);
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
-      const typename V::Int word = V::broadcast_int(words[r]);
+      const typename V::Int word = V::broadcast_int(row_words[r]);
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) V::add_products(sums[r][v], query[v], word);
     }
@@ -102,17 +105,31 @@ int scan_bytes(const ByteTile* tile, const BytePanel* panel, int64_t groups, Hit
   typename V::Reg scores[kRows][kVectors], bars[kVectors];
 #pragma GCC unroll 4
   for (int v = 0; v < kVectors; ++v) {
-    bars[v] =
-        V::subtract_product(V::load(panel->limits + v * V::kLanes),
-                            V::load(panel->norms + v * V::kLanes), V::broadcast(tile->residual));
+    bars[v] = V::subtract_product(V::load(panel->limits + v * V::kLanes),
+                                  V::load(panel->norms + v * V::kLanes),
+                                  V::broadcast(tiles->residuals[t]));
     bars[v] = V::subtract_product(bars[v], V::load(panel->residuals + v * V::kLanes),
-                                  V::broadcast(tile->norm));
+                                  V::broadcast(tiles->norms[t]));
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
-      scores[r][v] = V::multiply(V::to_float(sums[r][v]), V::broadcast(tile->scales[r]));
+      const typename V::Reg scale = V::broadcast(tiles->scales[t * kRows + r]);
+      scores[r][v] = V::multiply(V::to_float(sums[r][v]), scale);
     }
   }
-  return report_hits<V, kRows, kVectors>(scores, bars, hits);
+  report_hits<V, kRows, kVectors>(scores, bars, t * kRows * kVectors * V::kLanes, hits);
+}
+
+// PackedScan::scan for bytes.
+template <class V, int kRows, int kVectors>
+int scan_bytes(const PackedTiles* tiles, const PackedPanel* panel, int64_t words, Hits* hits) {
+  constexpr int kTileHits = kRows * kVectors * V::kLanes;
+  int t = 0;
+  for (; t < tiles->count && hits->count <= kMaxHits - kTileHits; ++t) {
+    const char* ahead = tiles->ahead + t * tiles->ahead_bytes;
+    for (int64_t i = 0; i < tiles->ahead_bytes; i += 64) __builtin_prefetch(ahead + i, 0, 2);
+    scan_byte_tile<V, kRows, kVectors>(tiles, t, panel, words, hits);
+  }
+  return t;
 }
 
 // The step of a row with this largest magnitude. A row of next to nothing gets bytes of 0.
@@ -122,16 +139,17 @@ inline float byte_scale(float largest) { return largest > 1e-30F ? largest / 127
 // x / scale - byte, of x / scale, and of the bytes. Norms are rounded up: a sum of d squares is off
 // by at most d * 2^-24 of itself, and x / scale by 2^-22 of itself. The last term of the residual
 // is the norm of a row whose bytes are 0.
-inline Quantised finish_quantised(float scale, float residuals, float all, int64_t squares,
-                                  int32_t sum, int64_t d) {
+inline Rounded finish_quantised(float scale, float residuals, float all, int64_t squares,
+                                int32_t sum, int64_t d) {
   const float up = 1.0F + static_cast<float>(d + 8) * 0x1p-23F;
   const float residual = sqrtf(residuals) * up + sqrtf(all) * up * 0x1p-21F;
   return {scale, residual * scale * up + sqrtf(static_cast<float>(d)) * 1e-30F,
           sqrtf(static_cast<float>(squares)) * scale * up, sum};
 }
 
-// Kernels::quantise in plain C++.
-inline Quantised quantise_plain(const float* row, int64_t d, int8_t* bytes) {
+// PackedScan::round to bytes, in plain C++.
+inline Rounded quantise_plain(const float* row, int64_t d, void* numbers) {
+  auto* bytes = static_cast<int8_t*>(numbers);
   float largest = 0, residuals = 0, all = 0;
   int32_t sum = 0, squares = 0;
   for (int64_t i = 0; i < d; ++i) largest = fmaxf(largest, fabsf(row[i]));

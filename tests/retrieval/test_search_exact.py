@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from gecko_kedro.retrieval import Exclusions, Index
-from gecko_kedro.retrieval.levels import VARIABLE, has_bytes
+from gecko_kedro.retrieval.levels import VARIABLE, packed_type
 from tests.retrieval.oracle import assert_is_exact
 from tests.retrieval.vectors import SHAPES, WIDTHS, make_vectors
 
@@ -28,7 +28,7 @@ BFLOAT16 = ml_dtypes.bfloat16
     k=st.sampled_from((0, 1, 2, 12, 20, 33, 3000)),
     shape=st.sampled_from(SHAPES),
     threads=st.sampled_from((1, 2)),
-    dtype=st.sampled_from(("auto", "float32", "int8")),
+    dtype=st.sampled_from(("auto", "float32", "packed")),
     element=st.sampled_from((np.float32, np.float16, BFLOAT16)),
     seed=st.integers(0, 2**16),
 )
@@ -39,7 +39,7 @@ def test_search_equals_brute_force_in_float64(
     passages = make_vectors(shape, n, d, seed).astype(element)
     queries = make_vectors("gaussian" if shape == "unnormalised" else shape, q, d, seed + 1)
     excluded = [[(row * 7) % (n + 1), 0, -5, n + 9] if row % 3 else [] for row in range(q)]
-    index = Index(passages, dtype=dtype if has_bytes(level) else "auto")
+    index = Index(passages, dtype=(packed_type(level) or "auto") if dtype == "packed" else dtype)
     found = index.search(queries, k, exclude=excluded, threads=threads)
     if shape != "unnormalised":
         assert_is_exact(found, queries, passages, k, excluded)
@@ -160,7 +160,7 @@ def test_the_number_type_of_the_first_pass_changes_no_bit(level, shape, tmp_path
     expected = forced("numpy", lambda: Index(passages).search(queries, 15))
     np.save(tmp_path / "passages.npy", passages)
     mapped = np.load(tmp_path / "passages.npy", mmap_mode="r")  # quantised as it is read
-    for dtype in ("auto", "float32", "int8") if has_bytes(level) else ("auto", "float32"):
+    for dtype in ("auto", "float32", packed_type(level) or "auto"):
         for vectors in (passages, mapped, np.asfortranarray(passages)):
             found = Index(vectors, dtype=dtype).search(queries, 15, threads=2)
             assert (found.ids == expected.ids).all()

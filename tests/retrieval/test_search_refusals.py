@@ -63,14 +63,17 @@ def test_arguments_that_do_not_fit_are_refused():
         index.search(queries, 1, exclude=[[0]])
     with pytest.raises(InputError, match="dtype"):
         Index(queries, dtype="int4")
+    with pytest.raises(InputError, match="margin"):
+        Index(queries, margin="small")
     for ids in ([[0]], [[0], [3]], [0, 1]):
         with pytest.raises(InputError, match="2 rows of ids below 3"):
             index.score_pairs(queries, ids)
 
 
-def test_an_int8_pass_that_the_level_lacks_is_refused(level):
-    index = Index(np.ones((3, 4), dtype=np.float32), dtype="int8")
-    if levels.has_bytes(level):
+@pytest.mark.parametrize("dtype", ["int8", "bfloat16"])
+def test_a_first_pass_that_the_level_lacks_is_refused(level, dtype):
+    index = Index(np.ones((3, 4), dtype=np.float32), dtype=dtype)
+    if levels.packed_type(level) == dtype:
         assert index.search(np.ones((1, 4), dtype=np.float32), 1).ids.tolist() == [[0]]
         return
     with pytest.raises(InputError, match=f"at level {level}"):

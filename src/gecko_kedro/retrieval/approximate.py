@@ -125,7 +125,7 @@ class ApproximateIndex:
             ids[row, np.isin(ids[row], hidden)] = -1
         best = rank(self.exact.score_pairs(queries, ids), ids, k)
         recall = self._recall(rows, best, excluded=excluded, sample=sample, seed=seed)
-        return SearchResult(best.scores, best.ids, recall)
+        return SearchResult(best.scores, best.ids, certified=False, recall=recall)
 
     def _recall(
         self,

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,7 +15,7 @@ from gecko_kedro.errors import InputError
 from gecko_kedro.retrieval import fallback
 from gecko_kedro.retrieval.exclusions import Exclusions
 from gecko_kedro.retrieval.index_file import ROWS_AT_ONCE, Parts, read_index, write_index
-from gecko_kedro.retrieval.levels import PORTABLE, extension, has_bytes, simd_level
+from gecko_kedro.retrieval.levels import PORTABLE, extension, level_for, packed_type, simd_level
 from gecko_kedro.retrieval.mapping import MappedFile
 from gecko_kedro.retrieval.vectors import GrowingRows, as_matrix, measure_norms, name_of_type
 
@@ -29,13 +29,15 @@ ReportProgress = Callable[[float], bool | None]
 class SearchResult:
     """The best ``k`` passages of each query, best first; padded with -inf and -1.
 
-    scores: (q, k) float32; ids: (q, k) int64, row numbers of the index.
-    recall: share of the exact best that the route finds: 1 for an exact one, measured on a sample
-    by an approximate one, None where it was not measured.
+    scores: (q, k) float32; ids: (q, k) int64, row numbers of the index. certified: whether these
+    are surely the best, as they always are unless the index has a statistical margin or the route
+    is approximate. recall: the share of the exact best that was found: 1 where certified, measured
+    on a sample by an approximate route, None where it was not measured.
     """
 
     scores: NDArray[np.float32]
     ids: NDArray[np.int64]
+    certified: bool = True
     recall: float | None = None
 
 
@@ -51,8 +53,14 @@ class Index:
     copied if it is not on the CPU). Kept by reference, so it must not change while the index lives.
     dtype: number type of the first pass, which never changes a result: ``"float32"`` reads the
     vectors as they are; ``"int8"`` packs them at the first search into a quarter of float32's
-    memory (a memory map is not packed but quantised as it is read, at each search); ``"auto"``
-    takes int8 where the machine has instructions for it and enough is searched, else float32.
+    memory and ``"bfloat16"`` into half of it (a memory map is not packed but rounded as it is read,
+    at each search); ``"auto"`` takes int8 where the machine has instructions for it and enough is
+    searched, else float32.
+    margin: ``"certified"`` keeps every passage that can be among the best by a bound of the first
+    pass's error that always holds. ``"statistical"`` reckons with six standard deviations of that
+    error instead, as if the roundings of components were independent of the vectors: faster, and
+    not certified, since a passage may, very rarely, be missed (``SearchResult.certified`` is then
+    False). It makes no difference to a first pass in float32.
     stored_as: ``"bfloat16"`` where ``vectors``, such as a memory map, has dtype uint16 and holds
     the bits of bfloat16, for which NumPy has no type.
 
@@ -60,22 +68,39 @@ class Index:
     the row number; every method raises it where the file of a memory map was cut short.
     """
 
-    def __init__(self, vectors: Any, *, dtype: str = "auto", stored_as: str | None = None) -> None:
+    def __init__(
+        self,
+        vectors: Any,
+        *,
+        dtype: str = "auto",
+        margin: str = "certified",
+        stored_as: str | None = None,
+    ) -> None:
         where = "retrieval.Index, vectors"
         matrix = as_matrix(vectors, where, stored_as=stored_as)
         file = MappedFile.behind(matrix)
         with nullcontext() if file is None else file.reading():
             norms = measure_norms(matrix, where)
-        self._set(matrix, norms, dtype)
+        self._set(matrix, norms, dtype, margin)
 
-    def _set(self, vectors: NDArray[Any], norms: NDArray[np.float32], dtype: str) -> None:
-        if dtype not in ("auto", "float32", "int8"):
+    def _set(
+        self, vectors: NDArray[Any], norms: NDArray[np.float32], dtype: str, margin: str
+    ) -> None:
+        if dtype not in ("auto", "float32", "int8", "bfloat16"):
             raise InputError(
                 "retrieval.Index, dtype",
-                expected="'auto', 'float32' or 'int8'",
+                expected="'auto', 'float32', 'int8' or 'bfloat16'",
                 got=dtype,
                 fix="Leave it out: 'auto' takes the fastest type that this machine has.",
             )
+        if margin not in ("certified", "statistical"):
+            raise InputError(
+                "retrieval.Index, margin",
+                expected="'certified' or 'statistical'",
+                got=margin,
+                fix="Leave it out for results that are exact on every input.",
+            )
+        self._margin = margin
         self.vectors, self._norms, self._dtype = vectors, norms, dtype
         self._file = MappedFile.behind(vectors)
         self._growing: tuple[GrowingRows, GrowingRows] | None = None
@@ -83,7 +108,14 @@ class Index:
         self._packed: dict[str, Any] = {}
 
     @classmethod
-    def load(cls, path: Path | str, *, mmap: bool = False, dtype: str = "auto") -> "Index":
+    def load(
+        cls,
+        path: Path | str,
+        *,
+        mmap: bool = False,
+        dtype: str = "auto",
+        margin: str = "certified",
+    ) -> "Index":
         """The index that ``save`` wrote.
 
         mmap: use vectors and packed passages from disk instead of reading them into memory; then
@@ -94,8 +126,8 @@ class Index:
         """
         stored = read_index(Path(path), mmap=mmap)
         index = cls.__new__(cls)
-        index._set(stored.vectors, stored.norms, dtype)
-        level = simd_level()
+        index._set(stored.vectors, stored.norms, dtype, margin)
+        level = level_for(dtype)
         core = extension(level)
         if core is not None and stored.level == level:
             rows, columns = stored.vectors.shape
@@ -105,14 +137,14 @@ class Index:
         return index
 
     def save(self, path: Path | str) -> None:
-        """Write vectors, norms and, where the machine has int8 instructions, the packed form.
+        """Write vectors, norms and, where the machine has instructions for it, the packed form.
 
         The file (docs/retrieval.md) appears whole or not at all. Passages not yet packed are packed
         block by block, so this also makes, of a memory map larger than memory, an index that
         ``load(..., mmap=True)`` scans in a quarter of the reads.
         Raises InputError where ``path`` cannot be written.
         """
-        level = simd_level()
+        level = level_for(self._dtype)
         core = extension(level)
         blocks: Iterable[Parts] | None = None
         if level in self._packed:
@@ -229,10 +261,8 @@ class Index:
             poll = self._file.checking(poll)
         self._searches += 1
         with self._reading():
-            scores, ids = self._search(
-                rows, norms, k, excluded=excluded, threads=threads, poll=poll
-            )
-        return SearchResult(scores, ids, recall=1.0)
+            found = self._search(rows, norms, k, excluded=excluded, threads=threads, poll=poll)
+        return replace(found, recall=1.0 if found.certified else None)
 
     def _search(
         self,
@@ -243,21 +273,22 @@ class Index:
         excluded: Exclusions,
         threads: int | None,
         poll: Callable[[float], None] | None,
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        level = simd_level()
+    ) -> SearchResult:
+        level = level_for(self._dtype)
         core = extension(level)
-        in_bytes = self._in_bytes(level, len(rows))
+        first_pass = self._first_pass(level, len(rows))
         if core is None:
-            return fallback.search(
+            return SearchResult(*fallback.search(
                 rows, self.vectors, query_norms=norms, passage_norms=self._norms,
                 k=k, exclude=excluded, poll=poll,
-            )  # fmt: skip
+            ))  # fmt: skip
+        certified = self._margin == "certified" or first_pass == "float32"
+        packed = None if first_pass == "float32" else self._pack(core, level, threads)
         scores, ids = core.search(
             rows, norms, self.vectors, self._norms, k, excluded.offsets, excluded.ids,
-            level, in_bytes, self._pack(core, level, threads) if in_bytes else None,
-            threads or 0, poll,
+            level, first_pass, packed, certified, threads or 0, poll,
         )  # fmt: skip
-        return scores, ids
+        return SearchResult(scores, ids, certified)
 
     def _reading(self) -> AbstractContextManager[None]:
         return nullcontext() if self._file is None else self._file.reading()
@@ -274,10 +305,10 @@ class Index:
             )
         return rows
 
-    def _in_bytes(self, level: str, n_queries: int) -> bool:
-        """Whether the first pass runs in int8; refuses ``dtype="int8"`` where there is none."""
-        possible = has_bytes(level) and self.dimension <= _LARGEST_BYTE_DIMENSION
-        if self._dtype == "int8" and not possible:
+    def _first_pass(self, level: str, n_queries: int) -> str:
+        """The number type of the first pass; refuses a ``dtype`` that ``level`` does not have."""
+        packed = packed_type(level) if self._can_pack(level) else None
+        if self._dtype not in ("auto", "float32", packed):
             raise InputError(
                 "retrieval.Index, dtype",
                 expected=f"'float32' or 'auto' at level {level} and dimension {self.dimension}",
@@ -285,21 +316,22 @@ class Index:
                 fix="Leave dtype out: 'auto' takes the fastest type that this machine has.",
             )
         if self._dtype != "auto":
-            return self._dtype == "int8"
+            return self._dtype
         # Packing costs about as much as three searches with few queries in float32, which read the
-        # vectors once whatever their number. A memory map is quantised anew each time.
+        # vectors once whatever their number. A memory map is rounded anew each time.
         pays = n_queries >= _MANY_QUERIES or (self._searches > 3 and self._file is None)
-        return level in self._packed or (pays and self._can_pack(level))
+        return packed if packed and (pays or level in self._packed) else "float32"
 
     def _can_pack(self, level: str) -> bool:
         """Whether packing for ``level`` is possible and, unless it was asked for, worth while."""
-        if not has_bytes(level) or self.dimension > _LARGEST_BYTE_DIMENSION:
+        packed = packed_type(level)
+        if packed is None or (packed == "int8" and self.dimension > _LARGEST_BYTE_DIMENSION):
             return False
         # The portable level has int8 for the sake of tests.
-        return self._dtype == "int8" or (self._dtype == "auto" and level != PORTABLE)
+        return self._dtype == packed or (self._dtype == "auto" and level != PORTABLE)
 
     def _pack(self, core: ModuleType, level: str, threads: int | None) -> Any:
-        """The passages quantised for ``level``, made once; None for a mere memory map."""
+        """The passages rounded for ``level``, made once; None for a mere memory map."""
         if level not in self._packed and self._file is None:
             self._packed[level] = core.pack(self.vectors, level, threads or 0)
         return self._packed.get(level)

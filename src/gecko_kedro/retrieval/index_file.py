@@ -5,7 +5,7 @@
                  without packed passages) and sections (name, dtype, shape, offset, crc32)
     offset 4096  sections, each at a multiple of 64 bytes, little-endian, in rows
 
-Sections are ``vectors``, ``norms`` and, with a level, the five parts of csrc/bytes.h.
+Sections are ``vectors``, ``norms`` and, with a level, the five parts of csrc/packed.h.
 """
 
 import json
@@ -39,7 +39,7 @@ Parts = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class StoredIndex:
-    """What a file holds; ``packed`` are the parts of csrc/bytes.h for ``level``, if any."""
+    """What a file holds; ``packed`` are the parts of csrc/packed.h for ``level``, if any."""
 
     vectors: NDArray[Any]
     norms: NDArray[np.float32]

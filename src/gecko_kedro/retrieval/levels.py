@@ -37,6 +37,28 @@ def simd_level() -> str:
     return forced or levels[0]
 
 
+def level_for(dtype: str) -> str:
+    """The level that serves an index of this ``dtype``.
+
+    ``simd_level()``, unless none is forced and only another level has a first pass of that type:
+    ``amx-int8`` has none in bfloat16, ``amx-bf16`` has.
+    """
+    level = simd_level()
+    wanted = dtype in ("int8", "bfloat16") and packed_type(level) != dtype
+    if not wanted or os.environ.get(VARIABLE, "").strip():
+        return level
+    return next((other for other in available_levels() if packed_type(other) == dtype), level)
+
+
+def packed_type(level: str) -> str | None:
+    """The number type, besides float32, in which ``level`` has a first pass, if it has one."""
+    core = extension(level)
+    if core is None:
+        return None
+    types = {"int8": core.byte_levels(), "bfloat16": core.bfloat16_levels()}
+    return next((name for name, levels in types.items() if level in levels), None)
+
+
 def extension(level: str) -> ModuleType | None:
     """The compiled module, or None where NumPy serves ``level``."""
     return None if level == NUMPY else _load()
@@ -44,16 +66,18 @@ def extension(level: str) -> ModuleType | None:
 
 def has_bytes(level: str) -> bool:
     """Whether ``level`` has a first pass in int8."""
-    core = extension(level)
-    return core is not None and level in core.byte_levels()
+    return packed_type(level) == "int8"
 
 
 @cache
 def _load() -> ModuleType | None:
     try:
-        return importlib.import_module("gecko_kedro._core")
+        core = importlib.import_module("gecko_kedro._core")
     except ModuleNotFoundError:
         logger.warning(
             "gecko_kedro._core is not built: NumPy serves, slower and with the same results"
         )
         return None
+    if refusal := core.amx_refusal():
+        logger.warning("This processor has AMX, but %s: another level serves, slower", refusal)
+    return core

@@ -1,0 +1,63 @@
+"""Which level serves, and what a result says of its certainty."""
+
+import logging
+
+import numpy as np
+import pytest
+
+from gecko_kedro.retrieval import Index, levels
+from gecko_kedro.retrieval.levels import NUMPY, VARIABLE, extension, packed_type
+
+
+def test_a_refused_amx_is_told_once(monkeypatch, caplog):
+    core = extension(levels.available_levels()[0])
+    if core is None:
+        pytest.skip("the extension is not built")
+    monkeypatch.setattr(core, "amx_refusal", lambda: "the kernel refused: no space")
+    levels._load.cache_clear()
+    try:
+        with caplog.at_level(logging.WARNING):
+            levels.available_levels()
+            levels.simd_level()
+    finally:
+        levels._load.cache_clear()
+    assert [record.message for record in caplog.records] == [
+        "This processor has AMX, but the kernel refused: no space: another level serves, slower"
+    ]
+
+
+def test_nothing_is_told_of_an_amx_that_may_be_used_or_is_not_there(caplog):
+    levels._load.cache_clear()
+    with caplog.at_level(logging.WARNING):
+        levels.available_levels()
+    core = extension(levels.available_levels()[0])
+    assert bool(caplog.records) == (core is None or core.amx_refusal() != "")
+
+
+def test_an_index_of_another_number_type_takes_the_level_that_has_it(monkeypatch):
+    types = {"amx-int8": "int8", "amx-bf16": "bfloat16", "avx2": None, NUMPY: None}
+    monkeypatch.setattr(levels, "available_levels", lambda: tuple(types))
+    monkeypatch.setattr(levels, "packed_type", types.__getitem__)
+    monkeypatch.delenv(VARIABLE, raising=False)
+    served = {dtype: levels.level_for(dtype) for dtype in ("auto", "float32", "int8", "bfloat16")}
+    assert served == {
+        "auto": "amx-int8", "float32": "amx-int8", "int8": "amx-int8", "bfloat16": "amx-bf16",
+    }  # fmt: skip
+    monkeypatch.setenv(VARIABLE, "avx2")
+    assert levels.level_for("bfloat16") == "avx2"  # forced: the index will refuse its dtype
+
+
+def test_a_result_says_whether_it_is_certified(level):
+    random = np.random.default_rng(1)
+    passages, queries = random.normal(size=(900, 96)), random.normal(size=(70, 96))
+    packed = packed_type(level)
+    exact = Index(passages).search(queries, 5)
+    assert exact.certified
+    plain = Index(passages, dtype="float32", margin="statistical").search(queries, 5)
+    assert plain.certified  # float32 has one margin only
+    if packed is None:
+        return
+    assert Index(passages, dtype=packed).search(queries, 5).certified
+    rough = Index(passages, dtype=packed, margin="statistical").search(queries, 5)
+    assert not rough.certified
+    assert (rough.ids == exact.ids).mean() > 0.99
