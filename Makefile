@@ -62,7 +62,7 @@ ifneq ($(strip $(NEON_MISSING)),)
 else
 	$(BIN)/cmake -S . -B build/cpp-neon -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DGECKO_TESTS=ON -DGECKO_PYTHON=OFF \
 	  -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ \
-	  -DCMAKE_EXE_LINKER_FLAGS=-static -DCMAKE_CROSSCOMPILING_EMULATOR=qemu-aarch64
+	  -DGECKO_EMULATED=OFF -DCMAKE_EXE_LINKER_FLAGS=-static -DCMAKE_CROSSCOMPILING_EMULATOR=qemu-aarch64
 	$(BIN)/cmake --build build/cpp-neon
 	$(BIN)/ctest --test-dir build/cpp-neon --output-on-failure
 endif
