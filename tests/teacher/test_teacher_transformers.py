@@ -196,6 +196,19 @@ def test_a_passage_is_computed_once_for_several_queries(monkeypatch: pytest.Monk
     assert sum(fed) < len(tiny_tokenizer()(long.text)["input_ids"]) + 50 * 12
 
 
+def test_passages_that_do_not_fit_into_the_cache_together_are_computed_once_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = tiny_model("llama")
+    made, fed = teacher(model=model, kv_cache_tokens=600), fed_tokens(model, monkeypatch)
+    passages = [f"{n} " + f"sugars of the flour {n} " * 20 for n in range(10)]
+    prompts = [Prompt(f"{SHOTS}Passage: {passage}\nQuery:", {}) for passage in passages] * 3
+    made.query_log_likelihood(prompts, [f" {n}" for n in (7, 8, 9) for _ in passages])
+    tokens = tiny_tokenizer()([prompt.text for prompt in prompts[:10]])["input_ids"]
+    shots = len(tiny_tokenizer()(SHOTS)["input_ids"])
+    assert sum(fed) < sum(len(ids) - shots for ids in tokens) + shots + 30 * 12
+
+
 def test_replies_keep_their_order_and_do_not_depend_on_their_batch() -> None:
     alone = teacher()
     together = teacher()

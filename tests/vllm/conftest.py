@@ -4,6 +4,7 @@
 ``test_vllm_server`` runs in the project's own and starts the server of the other one.
 """
 
+import importlib.util
 import os
 
 # One process instead of three, no compiler on first use, a small cache, no telemetry.
@@ -16,5 +17,6 @@ SMALL = {
     "HF_HUB_OFFLINE": "1",
     "DO_NOT_TRACK": "1",
 }
-for name, value in SMALL.items():
-    os.environ.setdefault(name, value)
+if importlib.util.find_spec("vllm") is not None or "GECKO_VLLM_PYTHON" in os.environ:
+    for name, value in SMALL.items():
+        os.environ.setdefault(name, value)

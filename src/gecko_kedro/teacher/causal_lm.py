@@ -9,6 +9,7 @@ from gecko_kedro.teacher.prefix_cache import (
     KeysValues,
     Match,
     PrefixCache,
+    common_prefix,
     shared_prefixes,
 )
 
@@ -78,23 +79,25 @@ class CausalLM:
 
         found: list[list[list[float]]] = [[] for _ in requests]
         with torch.inference_mode():
-            rows = self._prepared([(r.tokens, len(r.tokens) - len(r.targets)) for r in requests])
-            for batch in self._batches(rows, extra=0):
-                wanted = [requests[index].targets for index in batch]
-                keep = max(len(targets) for targets in wanted)
-                done = self._forward([rows[index] for index in batch], keep=keep)
-                self._remember([rows[index] for index in batch], done)
-                for index, values in zip(batch, _gathered(done.logits, wanted), strict=True):
-                    found[index] = values
+            fed = [(r.tokens, len(r.tokens) - len(r.targets)) for r in requests]
+            for numbers, rows in self._prepared(fed):
+                for batch in self._batches(rows, extra=0):
+                    wanted = [requests[numbers[index]].targets for index in batch]
+                    keep = max(len(targets) for targets in wanted)
+                    done = self._forward([rows[index] for index in batch], keep=keep)
+                    self._remember([rows[index] for index in batch], done)
+                    for index, values in zip(batch, _gathered(done.logits, wanted), strict=True):
+                        found[numbers[index]] = values
         return found
 
     def begin(
         self, prompts: Sequence[tuple[int, ...]], *, new_tokens: int
     ) -> Iterator[tuple[list[int], Pass]]:
         """Batches of row numbers and the pass over them, each with room for ``new_tokens``."""
-        rows = self._prepared([(tokens, len(tokens) - 1) for tokens in prompts])
-        for batch in self._batches(rows, extra=new_tokens):
-            yield batch, self._forward([rows[index] for index in batch], keep=1)
+        for numbers, rows in self._prepared([(tokens, len(tokens) - 1) for tokens in prompts]):
+            for batch in self._batches(rows, extra=new_tokens):
+                done = self._forward([rows[index] for index in batch], keep=1)
+                yield [numbers[index] for index in batch], done
 
     def step(self, state: Pass, tokens: Sequence[int]) -> Pass:
         """One more token for each row."""
@@ -114,22 +117,47 @@ class CausalLM:
         state.cache.batch_select_indices(index)
         return Pass(state.logits[index], state.cache, state.mask[index], state.positions[index])
 
-    def _prepared(self, wanted: Sequence[tuple[tuple[int, ...], int]]) -> list[_Row]:
-        """Rows in the order given, their shared prefixes in the cache.
+    def _prepared(
+        self, wanted: Sequence[tuple[tuple[int, ...], int]]
+    ) -> Iterator[tuple[list[int], list[_Row]]]:
+        """Numbers and rows of some inputs at a time, what they share in the cache.
 
         With the tokens of each comes the number of them that may be taken from the cache: the last
         ones have to be fed, for their logits.
         """
-        if self._shares:
-            for level in shared_prefixes(
-                sorted(tokens for tokens, _ in wanted), shortest=_SHORTEST_SHARED
-            ):
-                rows = [_Row(tokens, self._known(tokens, len(tokens))) for tokens in level]
-                missing = [row for row in rows if row.new]
-                for batch in self._batches(missing, extra=0):
-                    part = [missing[index] for index in batch]
-                    self._remember(part, self._forward(part, keep=1))
-        return [_Row(tokens, self._known(tokens, most)) for tokens, most in wanted]
+        for numbers in self._windows([tokens for tokens, _ in wanted]):
+            if self._prefixes.max_tokens:
+                self._share([wanted[number][0] for number in numbers])
+            some = [wanted[number] for number in numbers]
+            yield numbers, [_Row(tokens, self._known(tokens, most)) for tokens, most in some]
+
+    def _windows(self, sequences: Sequence[tuple[int, ...]]) -> Iterator[list[int]]:
+        """Sorted row numbers, as many at a time as the cache holds the tokens of.
+
+        Otherwise the first prefixes would be given up while the last ones are computed.
+        """
+        window: list[int] = []
+        size = 0
+        before: tuple[int, ...] = ()
+        for number in sorted(range(len(sequences)), key=sequences.__getitem__):
+            tokens = sequences[number]
+            size += len(tokens) - common_prefix(before, tokens)
+            if window and 0 < self._prefixes.max_tokens < size:
+                yield window
+                window, size = [], len(tokens)
+            window.append(number)
+            before = tokens
+        if window:
+            yield window
+
+    def _share(self, sequences: Sequence[tuple[int, ...]]) -> None:
+        """Compute what ``sequences`` (sorted) have in common, as far as it is not known."""
+        for level in shared_prefixes(sequences, shortest=_SHORTEST_SHARED):
+            rows = [_Row(tokens, self._known(tokens, len(tokens))) for tokens in level]
+            missing = [row for row in rows if row.new]
+            for batch in self._batches(missing, extra=0):
+                part = [missing[index] for index in batch]
+                self._remember(part, self._forward(part, keep=1))
 
     def _known(self, tokens: tuple[int, ...], most: int) -> Match:
         return self._prefixes.find(tokens, at_most=most)

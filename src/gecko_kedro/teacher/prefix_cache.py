@@ -38,7 +38,7 @@ class PrefixCache:
     """Holds at most ``max_tokens`` tokens; 0 for none at all."""
 
     def __init__(self, max_tokens: int) -> None:
-        self._max_tokens = max_tokens
+        self.max_tokens = max_tokens
         self._root = _Node((), [], None)
         self._clock = count(1)
         self.n_tokens = 0
@@ -57,7 +57,7 @@ class PrefixCache:
         They may have been given up in the meantime, or more may be known by now: then only what
         fits is kept, or nothing.
         """
-        if len(tokens) > self._max_tokens:
+        if len(tokens) > self.max_tokens:
             return
         new = keys_values[0][0].shape[1]
         path = list(self._path(tokens))
@@ -104,7 +104,7 @@ class PrefixCache:
         return upper
 
     def _make_room(self) -> None:
-        while self.n_tokens > self._max_tokens:
+        while self.n_tokens > self.max_tokens:
             oldest = min(self._leaves(), key=lambda node: node.last_use)
             assert oldest.parent is not None  # a leaf with tokens is never the root
             del oldest.parent.children[oldest.tokens[0]]
@@ -158,8 +158,12 @@ def shared_prefixes(
             known, level = length, level + 1
         begin = start
         for row in range(start + 1, stop + 1):
-            if row == stop or sequences[row][: length + 1] != sequences[begin][: length + 1]:
+            if row == stop or _token(sequences[row], length) != _token(sequences[begin], length):
                 if len(sequences[begin]) > length:  # else it ends here
                     waiting.append((begin, row, known, level))
                 begin = row
     return levels
+
+
+def _token(sequence: Sequence[int], place: int) -> int | None:
+    return sequence[place] if place < len(sequence) else None

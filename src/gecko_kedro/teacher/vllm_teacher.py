@@ -301,6 +301,9 @@ def _engine_arguments(
         "max_model_len": execution.max_model_len,
         "max_num_batched_tokens": execution.max_num_batched_tokens,
         "revision": settings.revision,
+        # On a CPU, vLLM 0.32 dies of a seeded request whose prompt is cut into chunks ("CPU
+        # Generator does not use offset"). It then wants max_num_batched_tokens >= max_model_len.
+        "enable_chunked_prefill": False if device == "cpu" else None,
     }
     return {
         "model": source,
