@@ -93,7 +93,7 @@ class HeldoutWatch(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         step = state.global_step
         if self.stopped_at(before=step):
-            control.should_training_stop = True
+            control.should_training_stop = control.should_log = True
             return
         if step % self.steps and step != self.last_step:
             return
@@ -105,7 +105,7 @@ class HeldoutWatch(TrainerCallback):
         self._write()
         if self.stopped_at(before=step + 1):
             logger.info("%s: stops at step %d, %s was best", self.name, step, self.best(until=step))
-            control.should_training_stop = True
+            control.should_training_stop = control.should_log = True
 
     def stopped_at(self, *, before: int) -> int | None:
         """The first step below ``before`` after which patience was at its end."""
