@@ -11,7 +11,7 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.pipeline import Pipeline
 
-from gecko_kedro.pipeline_registry import STAGES, SUMS, register_pipelines
+from gecko_kedro.pipeline_registry import CHECKS, STAGES, SUMS, register_pipelines
 
 PROJECT = Path(__file__).parents[1]
 LAYERS = {
@@ -34,18 +34,18 @@ def entries() -> dict[str, dict[str, Any]]:
 
 
 def test_the_six_stages_and_their_sums_are_there(pipelines: dict[str, Pipeline]) -> None:
-    assert set(pipelines) == {*STAGES, *SUMS}
+    assert set(pipelines) == {*STAGES, *SUMS, *CHECKS}
     assert set(pipelines["__default__"].nodes) == {
         node for stage in STAGES for node in pipelines[stage].nodes
     }
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", [*STAGES, *CHECKS])
 def test_a_stage_has_at_most_eight_nodes(pipelines: dict[str, Pipeline], stage: str) -> None:
     assert 1 <= len(pipelines[stage].nodes) <= 8
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", [*STAGES, *CHECKS])
 def test_nodes_are_named_after_their_functions(pipelines: dict[str, Pipeline], stage: str) -> None:
     for node in pipelines[stage].nodes:
         assert node.name == f"{stage}.{node.func.__name__}"
@@ -56,7 +56,8 @@ def test_every_dataset_is_in_the_catalog(
 ) -> None:
     used = {
         name
-        for name in pipelines["__default__"].datasets()
+        for pipeline in pipelines.values()
+        for name in pipeline.datasets()
         if not name.startswith("params:") and name != "parameters"
     }
     assert used == set(entries)
@@ -82,7 +83,7 @@ def test_data_flow_from_layer_to_layer_in_one_direction(
     pipelines: dict[str, Pipeline], entries: dict[str, dict[str, Any]]
 ) -> None:
     layer = {name: entry["metadata"]["kedro-viz"]["layer"] for name, entry in entries.items()}
-    for node in pipelines["__default__"].nodes:
+    for node in {node for pipeline in pipelines.values() for node in pipeline.nodes}:
         read = [layer[name] for name in node.inputs if name in layer]
         for name in node.outputs:
             assert layer[name] >= max(read), f"{node.name} -> {name}"

@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from gecko_kedro.corpus.overlap import OverlapSettings
 from gecko_kedro.errors import InputError
+from gecko_kedro.evaluation.task_settings import TaskSettings
 from gecko_kedro.teacher.settings import TeacherSettings
 from gecko_kedro.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+
+    from gecko_kedro.encoder.encoding import Vectors
 
 EXECUTION: dict[str, Any] = {"execution_only": True}
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -78,6 +82,13 @@ class CorpusParams(Params):
         return self
 
 
+class DecontaminateParams(Params):
+    """What training must not see of the evaluation."""
+
+    remove: bool
+    overlap: OverlapSettings
+
+
 class QueriesParams(Params):
     """An existing query log without labels."""
 
@@ -115,6 +126,12 @@ class EncoderParams(Params):
             for_training=for_training,
             trust_remote_code=self.trust_remote_code,
         )
+
+    def embed(self, texts: Sequence[str]) -> "Vectors":
+        """``(n, d)`` L2-normalised vectors of bare texts by the base model."""
+        from gecko_kedro.encoder.encoding import encode_texts
+
+        return encode_texts(self.load(), texts, batch_size=self.batch_size)
 
 
 class SynthesizeParams(Params):
@@ -173,7 +190,12 @@ class EvaluateParams(Params):
     data: str | None
     split: str
     task_name: str
+    tasks: list[TaskSettings]
+    tasks_root: str | None
+    prompts: dict[str, dict[str, str | bool]]
     dimensions: list[Count]
+    precisions: list[Literal["float32", "int8", "binary"]]
+    hybrid_constant: Annotated[float, Field(ge=0.0)] | None
     max_passages: Count
     max_queries: Count
     resamples: Count
@@ -181,10 +203,44 @@ class EvaluateParams(Params):
     seed: Seed
 
 
+class GuardParams(Params):
+    """What must not be forgotten, and the points between base and tuned."""
+
+    tasks: list[TaskSettings]
+    weights: Annotated[list[Share], Field(min_length=2)]
+    weight: Share | None
+    choose_fraction: Share
+    seed: Seed
+
+    @model_validator(mode="after")
+    def _base_is_there(self) -> "GuardParams":
+        wanted = {0.0} if self.weight is None else {0.0, self.weight}
+        if not wanted <= set(self.weights):
+            raise ValueError("weights must contain 0, the base, and weight where it is given")
+        return self
+
+
+class ParityParams(Params):
+    """A model with published scores, and how far ours may be from them."""
+
+    model: str
+    published: list[str]
+    dimension: Count
+    max_seq_length: Count
+    dtype: Literal["auto", "float32", "bfloat16"]
+    device: str = Field(json_schema_extra=EXECUTION)
+    batch_size: Count = Field(json_schema_extra=EXECUTION)
+    data: str | None
+    tolerance_by_type: dict[str, Annotated[float, Field(ge=0.0)]]
+    tolerance_by_task: dict[str, Annotated[float, Field(ge=0.0)]]
+    tasks: list[TaskSettings]
+
+
 class Parameters(Params):
     """All of them, as the files of one environment give them."""
 
     corpus: CorpusParams
+    decontaminate: DecontaminateParams
     queries: QueriesParams
     teacher: TeacherSettings
     encoder: EncoderParams
@@ -194,6 +250,8 @@ class Parameters(Params):
     pretrain: PretrainParams
     finetune: FinetuneParams
     evaluate: EvaluateParams
+    guard: GuardParams
+    parity: ParityParams
 
 
 def check_parameters(parameters: Mapping[str, Any]) -> Parameters:

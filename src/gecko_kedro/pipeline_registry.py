@@ -12,6 +12,8 @@ SUMS = {
     "__default__": STAGES,
 }
 
+CHECKS = ("guard", "parity")  # beside the road: of a finished model, and of this project
+
 
 def _stage(name: str) -> Pipeline:
     create: Callable[[], Pipeline] = import_module(
@@ -21,9 +23,9 @@ def _stage(name: str) -> Pipeline:
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Six stages, their sums ``fret`` and ``train``, and ``__default__``, which is everything."""
+    """Six stages, their sums ``fret``, ``train`` and ``__default__`` (all of them), and checks."""
     stages = {name: _stage(name) for name in STAGES}
     sums = {
         name: sum((stages[part] for part in parts), Pipeline([])) for name, parts in SUMS.items()
     }
-    return stages | sums
+    return stages | sums | {name: _stage(name) for name in CHECKS}

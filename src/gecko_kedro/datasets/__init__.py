@@ -2,6 +2,7 @@
 
 from gecko_kedro.datasets.corpus import CorpusDataset
 from gecko_kedro.datasets.encoder import EncoderDataset
+from gecko_kedro.datasets.evaluation_tasks import EvaluationTasksDataset
 from gecko_kedro.datasets.folder import WorkFolderDataset
 from gecko_kedro.datasets.json_file import JsonDataset
 from gecko_kedro.datasets.python_docs import PythonDocsDataset
@@ -14,6 +15,7 @@ from gecko_kedro.datasets.text_file import TextFileDataset
 __all__ = [
     "CorpusDataset",
     "EncoderDataset",
+    "EvaluationTasksDataset",
     "FinishedShardsDataset",
     "JsonDataset",
     "PythonDocsDataset",
