@@ -13,7 +13,7 @@ export KEDRO_DISABLE_TELEMETRY := 1
 export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: run test test-vllm run-test-vllm lint bench viz ui clean setup
+.PHONY: run test test-vllm run-test-vllm lint bench viz ui parity clean setup
 
 run: $(VENV)/.installed  ## set up, then the main job on the embedded default
 	$(BIN)/kedro run
@@ -92,6 +92,9 @@ bench: $(VENV)/.installed-dev  ## every benchmark, quick; JSON below build/bench
 	for file in benchmarks/*.py; do \
 	  $(BIN)/python $$file --quick --out build/benchmarks/$$(basename $$file .py).json || exit 1; \
 	done
+
+parity: $(VENV)/.installed  ## a known model's scores beside its published ones
+	$(BIN)/kedro run --pipeline parity
 
 viz: $(VENV)/.installed
 	$(BIN)/kedro viz run

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from gecko_kedro.corpus.overlap import OverlapSettings
 from gecko_kedro.errors import InputError
+from gecko_kedro.evaluation.task_settings import TaskSettings
 from gecko_kedro.fret.controls import Shares
 from gecko_kedro.teacher.settings import TeacherSettings
 from gecko_kedro.training.settings import TrainSettings
@@ -19,6 +21,8 @@ from gecko_kedro.training.sources import SourceSettings
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+
+    from gecko_kedro.encoder.encoding import Vectors
 
 EXECUTION: dict[str, Any] = {"execution_only": True}
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -80,6 +84,13 @@ class CorpusParams(Params):
         return self
 
 
+class DecontaminateParams(Params):
+    """What training must not see of the evaluation."""
+
+    remove: bool
+    overlap: OverlapSettings
+
+
 class QueriesParams(Params):
     """An existing query log without labels."""
 
@@ -123,6 +134,12 @@ class EncoderParams(Params):
             bidirectional=self.bidirectional,
             width=self.width,
         )
+
+    def embed(self, texts: Sequence[str]) -> "Vectors":
+        """``(n, d)`` L2-normalised vectors of bare texts by the base model."""
+        from gecko_kedro.encoder.encoding import encode_texts
+
+        return encode_texts(self.load(), texts, batch_size=self.batch_size)
 
 
 class SynthesizeParams(Params):
@@ -223,7 +240,12 @@ class EvaluateParams(Params):
     data: str | None
     split: str
     task_name: str
+    tasks: list[TaskSettings]
+    tasks_root: str | None
+    prompts: dict[str, dict[str, str | bool]]
     dimensions: list[Count]
+    precisions: list[Literal["float32", "int8", "binary"]]
+    hybrid_constant: Annotated[float, Field(ge=0.0)] | None
     max_passages: Count
     max_queries: Count
     resamples: Count
@@ -244,10 +266,44 @@ class LabelQualityParams(Params):
     seed: Seed
 
 
+class GuardParams(Params):
+    """What must not be forgotten, and the points between base and tuned."""
+
+    tasks: list[TaskSettings]
+    weights: Annotated[list[Share], Field(min_length=2)]
+    weight: Share | None
+    choose_fraction: Share
+    seed: Seed
+
+    @model_validator(mode="after")
+    def _base_is_there(self) -> "GuardParams":
+        wanted = {0.0} if self.weight is None else {0.0, self.weight}
+        if not wanted <= set(self.weights):
+            raise ValueError("weights must contain 0, the base, and weight where it is given")
+        return self
+
+
+class ParityParams(Params):
+    """A model with published scores, and how far ours may be from them."""
+
+    model: str
+    published: list[str]
+    dimension: Count
+    max_seq_length: Count
+    dtype: Literal["auto", "float32", "bfloat16"]
+    device: str = Field(json_schema_extra=EXECUTION)
+    batch_size: Count = Field(json_schema_extra=EXECUTION)
+    data: str | None
+    tolerance_by_type: dict[str, Annotated[float, Field(ge=0.0)]]
+    tolerance_by_task: dict[str, Annotated[float, Field(ge=0.0)]]
+    tasks: list[TaskSettings]
+
+
 class Parameters(Params):
     """All of them, as the files of one environment give them."""
 
     corpus: CorpusParams
+    decontaminate: DecontaminateParams
     queries: QueriesParams
     teacher: TeacherSettings
     encoder: EncoderParams
@@ -258,6 +314,8 @@ class Parameters(Params):
     finetune: FinetuneParams
     evaluate: EvaluateParams
     label_quality: LabelQualityParams
+    guard: GuardParams
+    parity: ParityParams
 
 
 def check_parameters(parameters: Mapping[str, Any]) -> Parameters:

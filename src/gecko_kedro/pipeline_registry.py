@@ -6,7 +6,8 @@ from importlib import import_module
 from kedro.pipeline import Pipeline
 
 STAGES = ("synthesize", "mine", "relabel", "pretrain", "finetune", "evaluate")
-EXTRAS = ("label_quality",)  # not part of the road
+# Beside the road: of a teacher, of a finished model, and of this project.
+EXTRAS = ("label_quality", "guard", "parity")
 SUMS = {
     "fret": ("synthesize", "mine", "relabel"),
     "train": ("pretrain", "finetune", "evaluate"),

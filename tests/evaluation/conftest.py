@@ -7,10 +7,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from gecko_kedro.encoder.encoding import encode_texts
+from gecko_kedro.evaluation import mteb_models
 from gecko_kedro.evaluation.mteb_runner import ScoreTable
 from gecko_kedro.evaluation.schemas import (
     FAILURES_SCHEMA,
-    METRICS,
     PER_QUERY_SCHEMA,
     SCORES_SCHEMA,
 )
@@ -18,6 +19,7 @@ from gecko_kedro.evaluation.tasks import RetrievalData
 from gecko_kedro.fret import LABEL_SAMPLE
 
 TOPICS = ("river", "engine", "violin", "harvest", "glacier", "lantern", "pepper", "anchor")
+METRICS = ("ndcg_at_10", "recall_at_20", "mrr_at_10")
 PLACES = ("north", "harbour", "valley")
 
 
@@ -43,6 +45,19 @@ def toy_data() -> RetrievalData:
         for p in range(1 + n % 3)
     ]
     return RetrievalData("toy", pl.DataFrame(corpus), pl.DataFrame(queries), pl.DataFrame(qrels))
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """All texts that reach the model."""
+    seen: list[str] = []
+
+    def encode_and_count(model, texts, **settings):
+        seen.extend(texts)
+        return encode_texts(model, texts, **settings)
+
+    monkeypatch.setattr(mteb_models, "encode_texts", encode_and_count)
+    return seen
 
 
 @pytest.fixture(scope="session")
@@ -93,11 +108,13 @@ def made_up_scores() -> Callable[..., tuple[ScoreTable, pl.DataFrame]]:
                 single = np.clip(difficulty + shift - cut + rng.normal(0, 0.1, queries), 0, 1)
                 rows += [
                     {"model": model, "dimension": dimension, "task": task, "query_id": f"q{n:04}",
-                     "ndcg_at_10": float(value), "top_ids": [f"p{n % 7}", f"p{(n + 1) % 7}"]}
+                     "score": float(value), "gold": None,
+                     "top_ids": [f"p{n % 7}", f"p{(n + 1) % 7}"]}
                     for n, value in enumerate(single)
                 ]  # fmt: skip
                 means += [
-                    {"model": model, "dimension": dimension, "task": task, "metric": metric,
+                    {"model": model, "dimension": dimension, "task": task, "type": "Retrieval",
+                     "metric": metric, "main": metric == METRICS[0],
                      "score": float(min(1, single.mean() * factor))}
                     for metric, factor in zip(METRICS, (1, 1.3, 0.95), strict=True)
                 ]  # fmt: skip

@@ -13,16 +13,17 @@ from gecko_kedro.encoder.encoding import encode_texts, truncate_vectors
 from gecko_kedro.encoder.loading import load_encoder
 from gecko_kedro.errors import InputError
 from gecko_kedro.evaluation import mteb_models, mteb_runner
-from gecko_kedro.evaluation.mteb_models import EmbedOnce, GeckoEncoder, rendered
+from gecko_kedro.evaluation.mteb_models import EmbedOnce, GeckoEncoder, quantised, rendered
 from gecko_kedro.evaluation.mteb_runner import (
-    EncoderUnderTest,
     concat_scores,
     evaluate_bm25,
     evaluate_encoder,
 )
 from gecko_kedro.evaluation.readers import read_retrieval_data
 from gecko_kedro.evaluation.schemas import PER_QUERY_SCHEMA, SCORES_SCHEMA
+from gecko_kedro.evaluation.task_settings import TaskPrompt
 from gecko_kedro.evaluation.tasks import RetrievalData, to_mteb_task
+from gecko_kedro.evaluation.under_test import EncoderUnderTest
 
 
 def under_test(reference: Path | str, **changes) -> EncoderUnderTest:
@@ -62,19 +63,6 @@ def score(table: pl.DataFrame, **where) -> float:
     return table.filter(**where)["score"].item()
 
 
-@pytest.fixture
-def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """All texts that reach the model."""
-    seen: list[str] = []
-
-    def encode_and_count(model, texts, **settings):
-        seen.extend(texts)
-        return encode_texts(model, texts, **settings)
-
-    monkeypatch.setattr(mteb_models, "encode_texts", encode_and_count)
-    return seen
-
-
 def test_mtebs_own_loader_reads_what_is_written(
     toy_data: RetrievalData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,7 +91,7 @@ def test_scores_equal_an_independent_computation(
         single = found.per_query.filter(dimension=dimension)
         assert single["query_id"].to_list() == sorted(expected)
         for row in single.iter_rows(named=True):
-            assert row["ndcg_at_10"] == pytest.approx(expected[row["query_id"]]["ndcg_cut_10"])
+            assert row["score"] == pytest.approx(expected[row["query_id"]]["ndcg_cut_10"])
             assert len(row["top_ids"]) == 10
         for metric, name in (("ndcg_at_10", "ndcg_cut_10"), ("recall_at_20", "recall_20")):
             mean = np.mean([values[name] for values in expected.values()])
@@ -211,17 +199,60 @@ def test_a_model_without_templates_gets_title_and_text_joined(
 @pytest.mark.parametrize(
     ("prompt", "prompt_type", "expected"),
     [
-        ({"query": "fact checking"}, PromptType.query, "task: fact checking | query: T x"),
-        ({"query": "fact checking"}, PromptType.document, "title: T | text: x"),
-        ({"query": "a", "document": "a"}, PromptType.document, "task: a | query: T x"),
-        ("semantic similarity", None, "task: semantic similarity | query: T x"),
-        (None, None, "task: search result | query: T x"),
+        (("fact checking", False), PromptType.query, "task: fact checking | query: T x"),
+        (("fact checking", False), PromptType.document, "title: T | text: x"),
+        (("a", True), PromptType.document, "task: a | query: T x"),
+        (("semantic similarity", True), None, "task: semantic similarity | query: T x"),
+        (("search result", False), None, "task: search result | query: T x"),
     ],
 )
 def test_templates_follow_the_prompt_and_its_type(prompt, prompt_type, expected: str) -> None:
     batch = {"text": ["T x"], "body": ["x"], "title": ["T"]}
-    assert rendered(batch, prompt, prompt_type, "gecko") == [expected]
-    assert rendered(batch, prompt, prompt_type, "none") == ["T x"]
+    assert rendered(batch, TaskPrompt(*prompt), prompt_type, "gecko") == [expected]
+    assert rendered(batch, TaskPrompt(*prompt), prompt_type, "none") == ["T x"]
+
+
+def test_quantised_vectors_keep_their_direction_as_far_as_their_bits_go() -> None:
+    vectors = truncate_vectors(np.random.default_rng(0).normal(size=(50, 64)), 64)
+    assert quantised(vectors, "float32") is vectors
+    int8, binary = (quantised(vectors, precision) for precision in ("int8", "binary"))
+    assert ((int8 * vectors).sum(axis=1) > 0.999).all()
+    assert set(np.unique(np.round(binary * 8, 5))) == {-1.0, 1.0}
+    assert (np.sign(binary) == np.sign(vectors)).all()
+    scale = np.abs(vectors).max(axis=1, keepdims=True) / 127
+    norms = np.linalg.norm(np.rint(vectors / scale), axis=1, keepdims=True)
+    assert np.allclose(int8 * norms, np.rint(vectors / scale), atol=1e-3)
+    assert (quantised(np.zeros((1, 4), np.float32), "int8") == 0).all()
+
+
+def test_precisions_are_models_of_their_own_from_the_same_vectors(
+    toy_data: RetrievalData, tiny_encoder: Path, tmp_path: Path, counted: list[str]
+) -> None:
+    encoder = under_test(tiny_encoder, precisions=("float32", "int8", "binary"))
+    found = evaluate_encoder(encoder, [toy_data], cache_root=tmp_path, hybrid_constant=60)
+    assert set(found.scores["model"]) == {"tiny", "tiny-int8", "tiny-binary", "hybrid"}
+    assert len(counted) == len(set(counted))
+    assert found.per_query.filter(model="hybrid")["dimension"].is_null().all()
+
+
+def test_the_hybrid_is_the_reciprocal_rank_fusion_of_its_routes(
+    toy_data: RetrievalData, tiny_encoder: Path, tmp_path: Path
+) -> None:
+    encoder = under_test(tiny_encoder, dims=(32,))
+    dense = evaluate_encoder(encoder, [toy_data], cache_root=tmp_path, hybrid_constant=60)
+    lexical = evaluate_bm25([toy_data], cache_root=tmp_path)
+    for query in toy_data.queries["id"]:
+        routes = [
+            dense.per_query.filter(model="tiny", query_id=query)["top_ids"].item().to_list(),
+            lexical.per_query.filter(query_id=query)["top_ids"].item().to_list(),
+        ]
+        first = dense.per_query.filter(model="hybrid", query_id=query)["top_ids"].item()[0]
+        scores = {
+            passage: sum(1 / (61 + r.index(passage)) for r in routes if passage in r)
+            for route in routes
+            for passage in route
+        }
+        assert scores.get(first, 0) == max(scores.values())
 
 
 def test_embed_once_keeps_the_order_and_forgets_on_request(tiny_encoder: Path) -> None:
@@ -238,7 +269,13 @@ def test_embed_once_keeps_the_order_and_forgets_on_request(tiny_encoder: Path) -
 def test_the_wrapper_is_an_encoder_to_mteb_with_a_name_of_its_own(tiny_encoder: Path) -> None:
     encoder = under_test(tiny_encoder)
     models = [
-        GeckoEncoder(encoder, dimension=dim, revision="abc", embed=EmbedOnce(encoder))
+        GeckoEncoder(
+            encoder,
+            dimension=dim,
+            revision="abc",
+            embed=EmbedOnce(encoder),
+            prompt=TaskPrompt("search result", False),
+        )
         for dim in encoder.dims
     ]
     assert all(isinstance(model, mteb.EncoderProtocol) for model in models)
@@ -257,7 +294,7 @@ def test_bm25_finds_shared_words_and_scores_every_query(
     )
     found = evaluate_bm25([data], cache_root=tmp_path)
     assert found.per_query.height == 17
-    single = dict(found.per_query.select("query_id", "ndcg_at_10").iter_rows())
+    single = dict(found.per_query.select("query_id", "score").iter_rows())
     assert single["q0"] == 1.0  # "river north": one passage has both words
     assert single["q99"] == 0.0
     assert found.per_query.filter(query_id="q99")["top_ids"].item().to_list() == []
@@ -286,7 +323,7 @@ def test_a_task_can_be_given_to_mteb_by_anyone(toy_data: RetrievalData) -> None:
         mteb_models.Bm25Search(), task, cache=None, co2_tracker=False, show_progress_bar=False
     )
     assert result.task_results[0].get_score() == pytest.approx(
-        np.mean([single["ndcg_at_10"] for single in task.per_query]), abs=1e-5
+        np.mean([single["ndcg_cut_10"] for single in task.query_scores.values()]), abs=1e-5
     )
 
 
@@ -305,7 +342,7 @@ def test_real_scores_equal_an_independent_computation(shared_data, tmp_path: Pat
     for dimension in encoder.dims:
         expected = by_hand(data, encoder, dimension, (queries["text"].to_list(), passages))
         single = found.per_query.filter(dimension=dimension)
-        by_query = dict(single.select("query_id", "ndcg_at_10").iter_rows())
+        by_query = dict(single.select("query_id", "score").iter_rows())
         assert by_query == pytest.approx(
             {query: values["ndcg_cut_10"] for query, values in expected.items()}, abs=1e-6
         )

@@ -17,8 +17,8 @@ from gecko_kedro.evaluation.comparison import (
     RESULTS_SCHEMA,
     Comparison,
     compare,
-    headline,
 )
+from gecko_kedro.evaluation.forgetting import SWEEP_SCHEMA, forgetting_curve
 from gecko_kedro.evaluation.model_card import ModelFacts, model_card
 from gecko_kedro.evaluation.moved import (
     MOVED_SCHEMA,
@@ -32,13 +32,26 @@ from gecko_kedro.evaluation.plots import (
     plot_training,
 )
 from gecko_kedro.evaluation.report import LabelAudit, NodeCost, ReportContent, write_report
-from gecko_kedro.evaluation.schemas import FAILURES_SCHEMA, PER_QUERY_SCHEMA, SCORES_SCHEMA
+from gecko_kedro.evaluation.schemas import (
+    FAILURES_SCHEMA,
+    PER_QUERY_SCHEMA,
+    RECORDS_SCHEMA,
+    SCORES_SCHEMA,
+)
 from gecko_kedro.evaluation.tables import as_text
 from gecko_kedro.evaluation.tasks import RetrievalData
+from gecko_kedro.evaluation.verdicts import CATEGORIES, category_table, headline
 
 ATTACK = (
     "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
 )
+PAPER = {**dict.fromkeys(CATEGORIES, 50.0), "Retrieval": 55.70, "all": 66.31}
+RECORD = {
+    "model": "gecko", "task": "heldout", "type": "Retrieval", "reference": "folder",
+    "model_revision": "0123456789ab", "data_revision": "fedcba", "templates": "gecko",
+    "prompt": "search result", "symmetric": False, "dtype": "float32", "max_seq_length": 256,
+    "device": "cpu", "seed": 42, "versions": "mteb 2.26",
+}  # fmt: skip
 SHIFTS = {"base": 0.0, "bm25": -0.1, "pretrained": 0.03, "gecko": 0.08}
 
 
@@ -75,7 +88,11 @@ def moved() -> pl.DataFrame:
 
 @pytest.fixture
 def content(
-    comparison: Comparison, history: pl.DataFrame, moved: pl.DataFrame, label_sample: pl.DataFrame
+    comparison: Comparison,
+    history: pl.DataFrame,
+    moved: pl.DataFrame,
+    label_sample: pl.DataFrame,
+    sweep: pl.DataFrame,
 ) -> ReportContent:
     return ReportContent(
         title="gecko_kedro, a run",
@@ -85,7 +102,13 @@ def content(
         comparison=comparison,
         result_figures=(dimension_curve(comparison), group_differences(comparison)),
         failures=pl.DataFrame(
-            {"model": ["base"], "dimension": [999], "task": ["heldout"], "error": ["too wide"]}
+            {
+                "model": ["base"],
+                "dimension": [999],
+                "task": ["heldout"],
+                "status": ["failed"],
+                "error": ["too wide"],
+            }
         ),
         audit=LabelAudit(
             facts={"Replaced seeds": 0.213, "Kendall tau, QL against RC": 0.41, "Queries": 4711},
@@ -99,9 +122,25 @@ def content(
         training_figures=(loss_curves({"pretrain": history, "finetune": history}),),
         moved=moved,
         costs=(NodeCost("train_encoder", 61.25, 1234.5), NodeCost("label", 3.0, None, 7, 8901)),
+        categories=category_table(comparison.results, {"gecko-1b-768": PAPER}),
+        records=pl.DataFrame([RECORD], schema=RECORDS_SCHEMA),
+        forgetting=sweep,
+        forgetting_figures=(forgetting_curve(sweep),),
         versions={"torch": "2.13.0"},
         parameters={"finetune": {"batch_size": 64, "dims": [384, 128]}, "seed": 3},
     )
+
+
+@pytest.fixture
+def sweep() -> pl.DataFrame:
+    rows = [
+        {"weight": weight, "task": task, "kind": kind, "side": "report", "metric": "ndcg_at_10",
+         "score": 0.5 + gain, "difference": gain, "low": gain - 0.01, "high": gain + 0.01, "p": 0.5,
+         "queries": 50, "groups": 25, "verdict": "not shown", "chosen": weight == 0.5}
+        for weight, gain in ((0.0, 0.0), (0.5, 0.03), (1.0, 0.04))
+        for task, kind in (("heldout", "target"), ("STS of before", "general"))
+    ]  # fmt: skip
+    return pl.DataFrame(rows, schema=SWEEP_SCHEMA)
 
 
 def text_of(html: str) -> str:
@@ -131,12 +170,12 @@ def test_differences_are_those_of_the_means_at_the_same_dimension(comparison: Co
     for (model, dimension), row in means.items():
         if model != "base":
             partner = means["base", dimension or 384]
-            expected = row["ndcg_at_10"] - partner["ndcg_at_10"]
+            expected = row["score"] - partner["score"]
             assert row["difference"] == pytest.approx(expected)
             assert row["low"] < row["difference"] < row["high"]
     for row in comparison.fret.to_dicts():
-        gain = (means["gecko", row["dimension"]]["ndcg_at_10"]
-                - means["pretrained", row["dimension"]]["ndcg_at_10"])  # fmt: skip
+        gain = (means["gecko", row["dimension"]]["score"]
+                - means["pretrained", row["dimension"]]["score"])  # fmt: skip
         assert row["difference"] == pytest.approx(gain)
 
 
@@ -183,7 +222,7 @@ def test_the_text_table_fits_a_terminal_and_lines_up(comparison: Comparison) -> 
 def test_moved_queries_are_the_largest_changes_with_their_ranks(toy_data: RetrievalData) -> None:
     def single(model: str, dimension: int, values: list[float], top: list[str]) -> pl.DataFrame:
         rows = [
-            {"query_id": f"q{n}", "ndcg_at_10": value, "top_ids": top}
+            {"query_id": f"q{n}", "score": value, "top_ids": top}
             | {"model": model, "dimension": dimension, "task": "toy"}
             for n, value in enumerate(values)
         ]
@@ -217,7 +256,7 @@ def test_the_dimension_curve_has_a_line_for_each_model(comparison: Comparison) -
     assert {line.name for line in figure.data} == {"base", "pretrained", "gecko", "BM25"}
     gecko = next(line for line in figure.data if line.name == "gecko")
     assert list(gecko.x) == [128, 384]
-    assert gecko.y[1] == comparison.results.filter(model="gecko")["ndcg_at_10"][0]
+    assert gecko.y[1] == comparison.results.filter(model="gecko")["score"][0]
 
 
 def test_group_differences_show_every_group_once(comparison: Comparison) -> None:
@@ -253,11 +292,12 @@ def test_the_report_says_everything_that_it_was_given(content: ReportContent) ->
         "is better than the base", "lexical stand-in", "A note.", "21.3 %", "0.410", "4,711",
         "query too short", "12,345", "too short 77", "too wide", "train_encoder 61.2", "8,901",
         "torch 2.13.0", "finetune.dims [384, 128]", "seed 3", "won", "rank below 10 → 1",
-        "A tie is worn at weddings.", "What FRet adds", "64 seconds in all nodes",
+        "A tie is worn at weddings.", "What FRet adds", "64 seconds in all nodes", "gecko-1b-768",
+        "paper's own", "66.31", "0123456789ab", "mteb 2.26", "STS of before", "Forgetting",
     ]  # fmt: skip
     assert [words for words in expected if words not in text] == []
     assert html.index('class="verdict"') < html.index("<table")
-    assert html.count('class="plot"') == 4
+    assert html.count('class="plot"') == 5
 
 
 def test_the_report_asks_the_network_for_nothing(content: ReportContent) -> None:
@@ -306,8 +346,18 @@ def hostile_content(content: ReportContent) -> ReportContent:
         comparison=spoilt,
         result_figures=(dimension_curve(spoilt), group_differences(spoilt)),
         failures=pl.DataFrame(
-            {"model": [ATTACK], "dimension": [1], "task": [ATTACK], "error": [ATTACK]}
+            {
+                "model": [ATTACK],
+                "dimension": [1],
+                "task": [ATTACK],
+                "status": [ATTACK],
+                "error": [ATTACK],
+            }
         ),
+        categories=content.categories.with_columns(attack.alias("model")),
+        records=content.records.with_columns(attack.alias("prompt")),
+        forgetting=content.forgetting.with_columns(attack.alias("task")),
+        forgetting_figures=(forgetting_curve(content.forgetting.with_columns(task=attack)),),
         audit=LabelAudit(
             facts={ATTACK: ATTACK},
             rejected={ATTACK: 1},
@@ -353,6 +403,12 @@ def test_a_browser_draws_the_report_in_silence(
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.title() == shown.title  # the attack would have changed it
     assert page.locator("img").count() == 0
+    sections = ("results", "forgetting", "queries", "labels", "training", "corpus", "cost")
+    for section in (*sections, "settings"):
+        assert page.locator(f"section#{section}").count() == 1, section
+    assert page.locator("table#categories tbody tr").count() == 8
+    verdict, table = (page.locator(part).first.bounding_box() for part in (".verdict", "table"))
+    assert verdict["y"] < table["y"]
     page.close()
 
 

@@ -141,7 +141,7 @@ def test_data_that_breaks_a_rule_cannot_be_built(toy_data: RetrievalData) -> Non
         replace(toy_data, corpus=twice)
     with pytest.raises(InputError, match="no rows in queries"):
         replace(toy_data, queries=toy_data.queries.clear(), qrels=toy_data.qrels.clear())
-    with pytest.raises(InputError, match="name of a retrieval task"):
+    with pytest.raises(InputError, match="name of a task"):
         replace(toy_data, name="../elsewhere")
 
 

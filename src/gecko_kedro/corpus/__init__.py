@@ -1,5 +1,6 @@
 """Passages: reading, cleaning, chunking, deduplication, splits and natural pairs."""
 
+from gecko_kedro.corpus.overlap import OverlapSettings, find_overlaps, remove_overlaps
 from gecko_kedro.corpus.pairs import collect_pairs, natural_pairs
 from gecko_kedro.corpus.passages import make_passages
 from gecko_kedro.corpus.query_log import read_query_log
@@ -15,6 +16,7 @@ from gecko_kedro.corpus.splits import cap, decontaminate, split_heldout
 
 __all__ = [
     "DecontaminationResult",
+    "OverlapSettings",
     "PairResult",
     "PassageResult",
     "QueryLogResult",
@@ -22,9 +24,11 @@ __all__ = [
     "cap",
     "collect_pairs",
     "decontaminate",
+    "find_overlaps",
     "make_passages",
     "natural_pairs",
     "read_corpus",
     "read_query_log",
+    "remove_overlaps",
     "split_heldout",
 ]

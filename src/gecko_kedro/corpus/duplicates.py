@@ -12,7 +12,7 @@ from gecko_kedro.corpus.words import WORD, normalise
 
 _PERMUTATIONS = 120  # has many divisors, hence many choices for the number of bands
 _RECALL = 0.99  # share of the pairs at the threshold that the bands must find
-_ESTIMATE_ERROR = 0.15  # over three standard errors of a Jaccard estimate from 120 permutations
+ESTIMATE_ERROR = 0.15  # over three standard errors of a Jaccard estimate from 120 permutations
 _SHINGLE_WORDS = 3
 _BATCH = 2_000  # texts whose shingles are held in memory together
 
@@ -41,17 +41,15 @@ def near_duplicates(
     hundred pairs at the threshold; the similarity of a candidate is then computed exactly, so
     that no text goes by an error of the sketch. ``seed`` chooses the permutations.
     """
-    import rensa
-
     ids = sorted(texts)
-    index = rensa.RMinHashLSH(threshold, _PERMUTATIONS, _bands(threshold))
+    index = minhash_index(threshold)
     sketches: dict[int, Any] = {}
     gone: dict[str, tuple[str, float]] = {}
-    for row, sketch in enumerate(_sketches([texts[row_id] for row_id in ids], seed)):
+    for row, sketch in enumerate(sketch_all([texts[row_id] for row_id in ids], seed)):
         near = [
             other
             for other in sorted(index.query(sketch))
-            if sketch.jaccard(sketches[other]) >= threshold - _ESTIMATE_ERROR
+            if sketch.jaccard(sketches[other]) >= threshold - ESTIMATE_ERROR
         ]
         match = _first_similar(ids, texts, row, near, threshold)
         if match is not None:
@@ -84,7 +82,15 @@ def _first_similar(
     return None
 
 
-def _sketches(texts: list[str], seed: int) -> Iterator[Any]:
+def minhash_index(threshold: float) -> Any:
+    """An empty LSH index that finds nearly all pairs of sketches at ``threshold``."""
+    import rensa
+
+    return rensa.RMinHashLSH(threshold, _PERMUTATIONS, _bands(threshold))
+
+
+def sketch_all(texts: list[str], seed: int) -> Iterator[Any]:
+    """A MinHash sketch of the shingles of each text, in their order."""
     import rensa
 
     for first in range(0, len(texts), _BATCH):

@@ -2,6 +2,7 @@
 
 from gecko_kedro.datasets.corpus import CorpusDataset
 from gecko_kedro.datasets.encoder import EncoderDataset
+from gecko_kedro.datasets.evaluation_tasks import EvaluationTasksDataset
 from gecko_kedro.datasets.folder import WorkFolderDataset
 from gecko_kedro.datasets.json_file import JsonDataset
 from gecko_kedro.datasets.optional_table import OptionalTableDataset
@@ -16,6 +17,7 @@ from gecko_kedro.datasets.training_sources import TrainingSourcesDataset
 __all__ = [
     "CorpusDataset",
     "EncoderDataset",
+    "EvaluationTasksDataset",
     "FinishedShardsDataset",
     "JsonDataset",
     "OptionalTableDataset",

@@ -4,13 +4,23 @@ mteb and torch are imported only by what runs a model, so this import stays chea
 """
 
 from gecko_kedro.evaluation.bootstrap import Interval, paired_bootstrap
-from gecko_kedro.evaluation.comparison import Comparison, compare, headline
+from gecko_kedro.evaluation.comparison import Comparison, compare
+from gecko_kedro.evaluation.decontamination import evaluation_texts
+from gecko_kedro.evaluation.forgetting import (
+    SweepPoint,
+    choose_weight,
+    forgetting_curve,
+    mark_chosen,
+    sweep_of,
+    sweep_table,
+    task_groups,
+)
 from gecko_kedro.evaluation.heldout import heldout_from_pairs
 from gecko_kedro.evaluation.model_card import ModelFacts, model_card
 from gecko_kedro.evaluation.moved import moved_queries
 from gecko_kedro.evaluation.mteb_runner import (
-    EncoderUnderTest,
     ScoreTable,
+    Task,
     concat_scores,
     evaluate_bm25,
     evaluate_encoder,
@@ -21,6 +31,8 @@ from gecko_kedro.evaluation.plots import (
     loss_curves,
     plot_training,
 )
+from gecko_kedro.evaluation.published import parity_table, parity_text, require_parity
+from gecko_kedro.evaluation.read_tasks import ReadTasks, read_task, read_tasks
 from gecko_kedro.evaluation.readers import read_retrieval_data
 from gecko_kedro.evaluation.report import LabelAudit, NodeCost, ReportContent, write_report
 from gecko_kedro.evaluation.tables import as_text
@@ -32,6 +44,8 @@ from gecko_kedro.evaluation.tasks import (
     require_tasks,
     to_mteb_task,
 )
+from gecko_kedro.evaluation.under_test import EncoderUnderTest
+from gecko_kedro.evaluation.verdicts import category_table, headline
 
 __all__ = [
     "CheckedData",
@@ -41,28 +55,44 @@ __all__ = [
     "LabelAudit",
     "ModelFacts",
     "NodeCost",
+    "ReadTasks",
     "ReportContent",
     "RetrievalData",
     "ScoreTable",
+    "SweepPoint",
+    "Task",
     "TaskTables",
     "as_text",
+    "category_table",
+    "choose_weight",
     "compare",
     "concat_scores",
     "dimension_curve",
     "evaluate_bm25",
     "evaluate_encoder",
+    "evaluation_texts",
+    "forgetting_curve",
     "from_tables",
     "group_differences",
     "headline",
     "heldout_from_pairs",
     "loss_curves",
+    "mark_chosen",
     "model_card",
     "moved_queries",
     "paired_bootstrap",
+    "parity_table",
+    "parity_text",
     "plot_training",
     "quarantined_of",
     "read_retrieval_data",
+    "read_task",
+    "read_tasks",
+    "require_parity",
     "require_tasks",
+    "sweep_of",
+    "sweep_table",
+    "task_groups",
     "to_mteb_task",
     "to_tables",
     "write_report",

@@ -5,18 +5,21 @@ from dataclasses import dataclass
 import polars as pl
 
 from gecko_kedro.errors import InputError
-from gecko_kedro.evaluation.bootstrap import Interval, paired_bootstrap
-from gecko_kedro.evaluation.mteb_runner import BM25, ScoreTable
+from gecko_kedro.evaluation.bootstrap import Interval, Resampled, mean_of, resampled_difference
+from gecko_kedro.evaluation.mteb_runner import BM25, HYBRID, ScoreTable
+from gecko_kedro.evaluation.statistics import statistic_of
 
 _INTERVAL = {
     "difference": pl.Float64, "low": pl.Float64, "high": pl.Float64, "p": pl.Float64,
     "queries": pl.Int64, "groups": pl.Int64, "verdict": pl.String,
 }  # fmt: skip
+OVERALL = "all tasks"
 RESULTS_SCHEMA = pl.Schema(
     {
-        "task": pl.String, "model": pl.String, "dimension": pl.Int64,
-        "ndcg_at_10": pl.Float64, "recall_at_20": pl.Float64, "mrr_at_10": pl.Float64,
-        **_INTERVAL,  # of nDCG@10 against the base at the same dimension; null for the base
+        "task": pl.String, "type": pl.String, "metric": pl.String,  # the task's main score
+        "model": pl.String, "dimension": pl.Int64,
+        "score": pl.Float64, "recall_at_20": pl.Float64, "mrr_at_10": pl.Float64,
+        **_INTERVAL,  # of the score against the base at the same dimension; null for the base
     }
 )  # fmt: skip
 DIFFERENCES_SCHEMA = pl.Schema(
@@ -29,6 +32,7 @@ DIFFERENCES_SCHEMA = pl.Schema(
     }
 )
 GROUPS_SCHEMA = pl.Schema({"task": pl.String, "group": pl.String, "model": pl.String, **_INTERVAL})
+_PLACES = {BM25: 1, HYBRID: 4}  # base 0, others 2, tuned 3
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,8 @@ class Comparison:
     """``results`` (RESULTS_SCHEMA), ``fret`` (tuned minus pretrained, DIFFERENCES_SCHEMA) and
     ``by_group`` (tuned minus base at full width in each query group, GROUPS_SCHEMA).
 
-    ``names`` says which model plays which part: base, pretrained, tuned.
+    Where several tasks were scored ``results`` ends in the rows of ``OVERALL``: the means over
+    them. ``names`` says which model plays which part: base, pretrained, tuned.
     """
 
     results: pl.DataFrame
@@ -57,9 +62,10 @@ def compare(
 ) -> Comparison:
     """Compare all models of ``table`` with ``base``, query by query.
 
-    ``groups``: ``task, query_id, group`` (``RetrievalData.groups()`` of each task). A model is
-    compared with the base at its own dimension, BM25 and dimensions that the base lacks with the
-    base at full width. Rows are sorted by task, then base, BM25, others, tuned; larger first.
+    ``groups``: ``task, query_id, group`` (``RetrievalData.groups()`` of each task); a query that it
+    lacks is a group of its own. A model is compared with the base at its own dimension, BM25, the
+    hybrid and dimensions that the base lacks with the base at full width. Rows are sorted by task,
+    then base, BM25, others, tuned, hybrid; larger dimensions first.
     """
     known = table.scores["model"].unique().to_list()
     for name in filter(None, (base, tuned, pretrained)):
@@ -68,41 +74,50 @@ def compare(
                 "comparison", expected=f"scores of the model {name}", got=sorted(known),
                 fix="See the failures in the score table.",
             )  # fmt: skip
-    judge = _Judge(table.per_query, groups, base=base, resamples=resamples, seed=seed)
-    scores = table.scores.pivot(
-        on="metric",
-        index=["task", "model", "dimension"],
-        values="score",
-        aggregate_function="first",
-    )
-    results = [
-        {**row, **(judge.against_base(row) if row["model"] != base else {})}
-        for row in scores.iter_rows(named=True)
-    ]
-    order = {base: 0, BM25: 1, tuned: 3}
-    sorted_results = (
-        pl.DataFrame(results, schema=RESULTS_SCHEMA)
+    judge = _Judge(table, groups, base=base, resamples=resamples, seed=seed)
+    rows = _wide(table.scores).to_dicts()
+    order = {base: 0, **_PLACES, tuned: 3}
+    results = (
+        pl.DataFrame(
+            [{**row, **judge.against_base(row)} for row in rows if row["model"] != base]
+            + [row for row in rows if row["model"] == base],
+            schema=RESULTS_SCHEMA,
+        )
         .with_columns(pl.col("model").replace_strict(order, default=2).alias("_order"))
         .sort("task", "_order", "model", "dimension", descending=[False, False, False, True])
-        .drop("_order")
     )
+    overall = judge.overall(results, base)
     fret = judge.everywhere(tuned, pretrained) if pretrained is not None else []
     names = {"base": base, "tuned": tuned} | ({"pretrained": pretrained} if pretrained else {})
     return Comparison(
-        sorted_results,
+        pl.concat([results.drop("_order"), pl.DataFrame(overall, schema=RESULTS_SCHEMA)]),
         pl.DataFrame(fret, schema=DIFFERENCES_SCHEMA),
         pl.DataFrame(judge.by_group(tuned), schema=GROUPS_SCHEMA),
         names,
     )
 
 
+def _wide(scores: pl.DataFrame) -> pl.DataFrame:
+    """One row for each result: its main score, and the other metrics where there are any."""
+    keys = ["task", "type", "model", "dimension"]
+    more = [
+        scores.filter(~pl.col("main"), metric=name).select(*keys, pl.col("score").alias(name))
+        for name in ("recall_at_20", "mrr_at_10")
+    ]
+    found = scores.filter("main").drop("main")
+    for extra in more:
+        found = found.join(extra, on=keys, how="left", nulls_equal=True)
+    return found
+
+
 class _Judge:
     """Paired differences between two (model, dimension) pairs of one score table."""
 
     def __init__(
-        self, per_query: pl.DataFrame, groups: pl.DataFrame, *, base: str, resamples: int, seed: int
+        self, table: ScoreTable, groups: pl.DataFrame, *, base: str, resamples: int, seed: int
     ) -> None:
-        self._single = per_query.select("model", "dimension", "task", "query_id", "ndcg_at_10")
+        self._single = table.per_query.drop("top_ids")
+        self._types = dict(table.scores.select("task", "type").unique().iter_rows())
         self._groups = groups.select("task", "query_id", "group")
         self._base, self._resamples, self._seed = base, resamples, seed
 
@@ -114,41 +129,88 @@ class _Judge:
     def pairs(
         self, task: str, model: tuple[str, int | None], other: tuple[str, int | None]
     ) -> pl.DataFrame:
-        """``group, a, b`` of the queries that both answered."""
+        """``query_id, a, gold, b, group`` of the queries that both answered."""
         a, b = (
             self._single.filter(
                 (pl.col("task") == task)
                 & (pl.col("model") == name)
                 & pl.col("dimension").eq_missing(pl.lit(dimension, pl.Int64))
-            ).select("query_id", pl.col("ndcg_at_10").alias(column))
+            ).select("query_id", pl.col("score").alias(column), "gold")
             for column, (name, dimension) in zip("ab", (model, other), strict=True)
         )
         grouped = self._groups.filter(task=task).select("query_id", "group")
-        return a.join(b, on="query_id").join(grouped, on="query_id").sort("query_id")
+        return (
+            a.join(b.drop("gold"), on="query_id")
+            .join(grouped, on="query_id", how="left")
+            .with_columns(pl.coalesce("group", "query_id").alias("group"))
+            .sort("query_id")
+        )
 
-    def interval(self, pairs: pl.DataFrame) -> dict[str, object]:
-        """The interval of one table of pairs as columns."""
-        found = paired_bootstrap(
+    def resampled(self, task: str, pairs: pl.DataFrame) -> Resampled | None:
+        """The difference of one table of pairs; None where no single scores are known."""
+        if pairs.is_empty():
+            return None
+        return resampled_difference(
             pairs["a"].to_numpy(), pairs["b"].to_numpy(), pairs["group"].to_list(),
-            resamples=self._resamples, seed=self._seed,
+            resamples=self._resamples, seed=self._seed, gold=pairs["gold"].to_numpy(),
+            statistic=statistic_of(self._types[task]),
         )  # fmt: skip
-        return _columns(found)
+
+    def interval(self, task: str, pairs: pl.DataFrame) -> dict[str, object]:
+        """The interval of one table of pairs as columns; none where no single scores are known."""
+        found = self.resampled(task, pairs)
+        return {} if found is None else _columns(found.interval())
+
+    def partner(self, task: str, dimension: int | None) -> int | None:
+        """The base's dimension that a model at ``dimension`` is set against."""
+        of_base = self.dimensions(task, self._base)
+        if not of_base:
+            return None
+        return dimension if dimension in of_base else of_base[0]
 
     def against_base(self, row: dict[str, object]) -> dict[str, object]:
         """One row of the scores against the base; nothing where the base has no result."""
         task, model, dimension = str(row["task"]), str(row["model"]), row["dimension"]
-        of_base = self.dimensions(task, self._base)
-        if not of_base:
-            return {}
         own = dimension if isinstance(dimension, int) else None
-        partner = own if own in of_base else of_base[0]
-        return self.interval(self.pairs(task, (model, own), (self._base, partner)))
+        partner = self.partner(task, own)
+        if partner is None:
+            return {}
+        return self.interval(task, self.pairs(task, (model, own), (self._base, partner)))
+
+    def overall(self, results: pl.DataFrame, base: str) -> list[dict[str, object]]:
+        """Mean scores over all tasks, and the mean difference to the base with its interval.
+
+        Only of models that have a result on every task, and only where there are several tasks.
+        """
+        count = results["task"].n_unique()
+        if count < 2:
+            return []
+        rows: list[dict[str, object]] = []
+        keys = ["model", "dimension"]
+        for (model, dimension), of_model in results.group_by(keys, maintain_order=True):
+            if of_model.height < count:
+                continue
+            row = {
+                "task": OVERALL, "type": "all", "metric": "mean of main scores",
+                "model": model, "dimension": dimension, "score": of_model["score"].mean(),
+            }  # fmt: skip
+            own = dimension if isinstance(dimension, int) else None
+            parts = [] if model == base else [
+                self.resampled(task, self.pairs(task, (str(model), own), (base, partner)))
+                for task in of_model["task"]
+                if (partner := self.partner(task, own)) is not None
+            ]  # fmt: skip
+            known = [part for part in parts if part is not None]
+            if len(known) == count:
+                row |= _columns(mean_of(known).interval())
+            rows.append(row)
+        return rows
 
     def everywhere(self, model: str, other: str) -> list[dict[str, object]]:
         """``model`` against ``other`` on every task at every dimension that both have."""
         return [
             {"task": task, "dimension": dimension, "model": model, "against": other,
-             **self.interval(self.pairs(task, (model, dimension), (other, dimension)))}
+             **self.interval(task, self.pairs(task, (model, dimension), (other, dimension)))}
             for task in sorted(self._single["task"].unique())
             for dimension in self.dimensions(task, model)
             if dimension in self.dimensions(task, other)
@@ -169,7 +231,8 @@ class _Judge:
                 continue
             for (group,), members in pairs.group_by("group", maintain_order=True):
                 alone = members.with_columns(pl.int_range(pl.len()).cast(pl.String).alias("group"))
-                rows.append({"task": task, "group": group, "model": model, **self.interval(alone)})
+                row = {"task": task, "group": group, "model": model}
+                rows.append({**row, **self.interval(task, alone)})
         return rows
 
 
@@ -179,29 +242,3 @@ def _columns(interval: Interval) -> dict[str, object]:
         "p": interval.p, "queries": interval.queries, "groups": interval.groups,
         "verdict": interval.verdict,
     }  # fmt: skip
-
-
-def headline(comparison: Comparison) -> str:
-    """One honest sentence on the tuned model at full width, task by task."""
-    names, sentences = comparison.names, []
-    for (task,), rows in comparison.results.group_by("task", maintain_order=True):
-        tuned = rows.filter(model=names["tuned"]).head(1)
-        base = rows.filter(model=names["base"]).head(1)
-        if tuned.is_empty() or base.is_empty():
-            sentences.append(f"On {task} there is no result to judge.")
-            continue
-        row, before = tuned.row(0, named=True), base["ndcg_at_10"][0]
-        moved = f"nDCG@10 {before:.3f} to {row['ndcg_at_10']:.3f}"
-        sure = f"95 % interval of the difference {row['low']:+.3f} to {row['high']:+.3f}"
-        size = f"{row['queries']:,} queries in {row['groups']:,} groups"
-        if row["verdict"] == "not shown" and row["groups"] < 2:
-            said = "cannot be judged against the base, as all queries are of one group"
-            sentences.append(f"On {task} the tuned model {said}: {moved}, {size}.")
-            continue
-        said = {
-            "better": "is better than the base",
-            "worse": "is worse than the base",
-            "not shown": "is not shown to differ from the base",
-        }[row["verdict"]]
-        sentences.append(f"On {task} the tuned model {said}: {moved} ({sure}; {size}).")
-    return " ".join(sentences)

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gecko_kedro.evaluation.comparison import Comparison, headline
+from gecko_kedro.evaluation.comparison import Comparison
+from gecko_kedro.evaluation.verdicts import headline, metric_name
 
 _METADATA = """\
 ---
@@ -95,12 +96,12 @@ def _limits(facts: ModelFacts) -> list[str]:
 def _evaluation(comparison: Comparison | None) -> str:
     if comparison is None:
         return "Not evaluated."
-    header = "| task | model | dimension | nDCG@10 | recall@20 | difference to base | verdict |\n"
+    header = "| task | metric | model | dimension | score | difference to base | verdict |\n"
     lines = [_result_line(row) for row in comparison.results.iter_rows(named=True)]
     return (
         _inline(headline(comparison)) + "\n\n" + header + "|---|---|---|---|---|---|---|\n"
         + "\n".join(lines)
-        + "\n\nDifferences in nDCG@10 are at the same dimension, with 95 % intervals of a paired "
+        + "\n\nDifferences are at the same dimension, with 95 % intervals of a paired "
         "bootstrap over groups of queries."
     )  # fmt: skip
 
@@ -112,8 +113,8 @@ def _result_line(row: Mapping[str, Any]) -> str:
         else f"{row['difference']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
     )
     cells = [
-        _inline(row["task"]), _inline(row["model"]), row["dimension"] or "",
-        f"{row['ndcg_at_10']:.4f}", f"{row['recall_at_20']:.4f}", difference, row["verdict"] or "",
+        _inline(row["task"]), metric_name(row["metric"]), _inline(row["model"]),
+        row["dimension"] or "", f"{row['score']:.4f}", difference, row["verdict"] or "",
     ]  # fmt: skip
     return "| " + " | ".join(str(cell) for cell in cells) + " |"
 

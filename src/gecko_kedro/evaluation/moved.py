@@ -15,7 +15,7 @@ MOVED_SCHEMA = pl.Schema(
         "query_id": pl.String(),
         "query": pl.String(),
         "group": pl.String(),
-        "before": pl.Float64(),  # nDCG@10 of the base at full width
+        "before": pl.Float64(),  # nDCG@10 (reranking: MAP) of the base at full width
         "after": pl.Float64(),  # of the tuned model
         "passages": pl.List(
             pl.Struct(
@@ -49,7 +49,7 @@ def moved_queries(
     )
     changed = (
         before.join(after, on=["task", "query_id"], suffix="_after")
-        .with_columns((pl.col("ndcg_at_10_after") - pl.col("ndcg_at_10")).alias("change"))
+        .with_columns((pl.col("score_after") - pl.col("score")).alias("change"))
         .filter(pl.col("task").is_in(list(by_name)))
     )
     gained = changed.filter(pl.col("change") > 0).sort(-pl.col("change"), "task", "query_id")
@@ -62,9 +62,7 @@ def moved_queries(
 def _at_full_width(per_query: pl.DataFrame, model: str) -> pl.DataFrame:
     rows = per_query.filter(pl.col("model") == model)
     widest = pl.col("dimension").max().over("task")
-    return rows.filter(pl.col("dimension") == widest).select(
-        "task", "query_id", "ndcg_at_10", "top_ids"
-    )
+    return rows.filter(pl.col("dimension") == widest).select("task", "query_id", "score", "top_ids")
 
 
 def _describe(row: dict[str, Any], data: RetrievalData) -> dict[str, Any]:
@@ -90,8 +88,8 @@ def _describe(row: dict[str, Any], data: RetrievalData) -> dict[str, Any]:
         "query_id": row["query_id"],
         "query": _cut(query["text"]),
         "group": query["group"],
-        "before": row["ndcg_at_10"],
-        "after": row["ndcg_at_10_after"],
+        "before": row["score"],
+        "after": row["score_after"],
         "passages": passages,
     }
 

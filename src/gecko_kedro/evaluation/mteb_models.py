@@ -1,22 +1,21 @@
-"""What mteb evaluates: a Gecko encoder at one dimension, and BM25."""
+"""What mteb evaluates: an encoder at one dimension, BM25, and both fused."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from mteb.models import ModelMeta
-from mteb.models.abs_encoder import AbsEncoder
+from mteb.models.abs_encoder import AbsEncoder, get_prompt_name
 from mteb.models.model_meta import ScoringFunction
 from mteb.types import PromptType
 
 from gecko_kedro.encoder.encoding import Vectors, encode_texts, truncate_vectors
 from gecko_kedro.encoder.formatting import render_passage, render_query
 from gecko_kedro.encoder.loading import load_encoder
+from gecko_kedro.evaluation.task_settings import TaskPrompt
+from gecko_kedro.evaluation.under_test import EncoderUnderTest, Precision
 
-if TYPE_CHECKING:
-    from gecko_kedro.evaluation.mteb_runner import EncoderUnderTest
-
-DEFAULT_TASK_NAME = "search result"
+_HYBRID_DEPTH = 100  # passages of each route that are fused
 
 
 class EmbedOnce:
@@ -25,7 +24,7 @@ class EmbedOnce:
     All dimensions of one model share it, so that a further dimension costs no forward pass.
     """
 
-    def __init__(self, encoder: "EncoderUnderTest") -> None:
+    def __init__(self, encoder: EncoderUnderTest) -> None:
         self._encoder = encoder
         self._model: Any = None
         self._rows: dict[str, int] = {}
@@ -43,37 +42,49 @@ class EmbedOnce:
             self._vectors = np.concatenate(known)
         return self._vectors[[self._rows[text] for text in texts]]
 
-    def forget(self) -> None:
-        """Free the vectors of the tasks so far; the model stays."""
-        self._rows, self._vectors = {}, None
-
-    def _encode(self, texts: list[str]) -> Vectors:
+    def model(self) -> Any:
+        """The model itself, loaded at the first call."""
         if self._model is None:
             self._model = load_encoder(
                 self._encoder.reference, device=self._encoder.device, dtype=self._encoder.dtype,
                 max_seq_length=self._encoder.max_seq_length,
             )  # fmt: skip
+        return self._model
+
+    def forget(self) -> None:
+        """Free the vectors of the tasks so far; the model stays."""
+        self._rows, self._vectors = {}, None
+
+    def _encode(self, texts: list[str]) -> Vectors:
         self.encoded += len(texts)
         return encode_texts(
-            self._model, texts, batch_size=self._encoder.batch_size,
+            self.model(), texts, batch_size=self._encoder.batch_size,
             description=f"embed for {self._encoder.name}",
         )  # fmt: skip
 
 
 class GeckoEncoder(AbsEncoder):
-    """One model at one Matryoshka dimension, as mteb wants it.
+    """One model at one Matryoshka dimension and number format, as mteb wants it.
 
-    The dimension is part of the name: mteb averages what it takes for experiments of one model,
-    and a shared name would give one dimension the cached scores of another.
+    Both are part of the name: mteb averages what it takes for experiments of one model, and a
+    shared name would give one dimension the cached scores of another.
     """
 
     def __init__(
-        self, encoder: "EncoderUnderTest", *, dimension: int, revision: str, embed: EmbedOnce
+        self,
+        encoder: EncoderUnderTest,
+        *,
+        dimension: int,
+        revision: str,
+        embed: EmbedOnce,
+        prompt: TaskPrompt,
+        precision: Precision = "float32",
     ) -> None:
         self._templates, self._embed, self._dimension = encoder.templates, embed, dimension
+        self._prompt, self._precision = prompt, precision
         self.mteb_model_meta = _meta(
-            f"{encoder.name}-d{dimension}", revision, embed_dim=dimension,
-            max_tokens=encoder.max_seq_length, use_instructions=encoder.templates == "gecko",
+            f"{variant_name(encoder.name, precision)}-d{dimension}", revision, embed_dim=dimension,
+            max_tokens=encoder.max_seq_length, use_instructions=encoder.templates != "none",
         )  # fmt: skip
 
     def encode(
@@ -87,34 +98,59 @@ class GeckoEncoder(AbsEncoder):
         **_: Any,
     ) -> Vectors:
         """``(n, dimension)`` L2-normalised vectors of the texts in mteb's batches."""
+        prefix = ""
+        if self._templates == "own":
+            prompts = self._embed.model().prompts or {}
+            prefix = prompts.get(get_prompt_name(prompts, task_metadata, prompt_type) or "", "")
         texts = [
-            text
+            prefix + text
             for batch in inputs
-            for text in rendered(batch, task_metadata.prompt, prompt_type, self._templates)
+            for text in rendered(batch, self._prompt, prompt_type, self._templates)
         ]
-        return truncate_vectors(self._embed(texts), self._dimension)
+        return quantised(truncate_vectors(self._embed(texts), self._dimension), self._precision)
+
+
+def variant_name(name: str, precision: Precision) -> str:
+    """The name of a model whose vectors are kept in ``precision``."""
+    return name if precision == "float32" else f"{name}-{precision}"
+
+
+def quantised(vectors: Vectors, precision: Precision) -> Vectors:
+    """What ``(n, d)`` normalised vectors are after storage in ``precision``, normalised again.
+
+    int8: each vector on its own scale, its largest number becoming 127, so that no calibration set
+    is needed. binary: the signs, so that cosine similarity is 1 - 2 h / d with h the Hamming
+    distance. A zero row stays zero.
+    """
+    if precision == "float32":
+        return vectors
+    if precision == "binary":
+        stored = np.where(vectors > 0, np.float32(1), np.float32(-1))
+    else:
+        largest = np.abs(vectors).max(axis=1, keepdims=True)
+        stored = np.rint(vectors / np.where(largest == 0, 1, largest) * 127)
+    return truncate_vectors(stored.astype(np.float32), vectors.shape[1])
 
 
 def rendered(
     batch: dict[str, list[str]],
-    prompt: str | dict[str, str] | None,
+    prompt: TaskPrompt,
     prompt_type: PromptType | None,
     templates: str,
 ) -> list[str]:
-    """The texts of one of mteb's batches in Gecko's templates (or ``"none"``: as they are).
+    """The texts of one of mteb's batches in Gecko's templates, else as they are.
 
-    A passage takes the passage template unless the task names a prompt for passages too, which is
-    how a symmetric task says so; outside retrieval mteb gives no type, and all texts are queries.
-    mteb's ``text`` of a passage is title and body joined; ``body`` is without the title.
+    A passage takes the passage template unless the task is symmetric; outside retrieval mteb gives
+    no type, and all texts are queries. mteb's ``text`` of a passage is title and body joined;
+    ``body`` is without the title.
     """
-    if templates == "none":
+    if templates != "gecko":
         return list(batch["text"])
-    prompts = prompt if isinstance(prompt, dict) else {"query": prompt or DEFAULT_TASK_NAME}
-    if prompt_type == PromptType.document and "document" not in prompts:
+    if prompt_type == PromptType.document and not prompt.symmetric:
         bodies = batch.get("body", batch["text"])
         titles = batch.get("title") or [""] * len(bodies)
         return [render_passage(title, body) for title, body in zip(titles, bodies, strict=True)]
-    return [render_query(prompts.get("query", DEFAULT_TASK_NAME), text) for text in batch["text"]]
+    return [render_query(prompt.task, text) for text in batch["text"]]
 
 
 class Bm25Search:
@@ -134,13 +170,25 @@ class Bm25Search:
             for title, text in zip(corpus["title"], corpus["text"], strict=True)
         ]
         self._ids = list(corpus["id"])
+        self._rows = {passage: row for row, passage in enumerate(self._ids)}
         self._retriever = bm25s.BM25()
         self._retriever.index(_tokens(texts), show_progress=False)
 
-    def search(self, queries: Any, *, top_k: int, **_: Any) -> dict[str, dict[str, float]]:
-        """Up to ``top_k`` passages that share a word with the query, by query id."""
+    def search(
+        self, queries: Any, *, top_k: int, top_ranked: Any = None, **_: Any
+    ) -> dict[str, dict[str, float]]:
+        """Up to ``top_k`` passages that share a word with the query, by query id.
+
+        With ``top_ranked`` (reranking) all candidates of the query, those without a word at 0.
+        """
+        tokens = _tokens(list(queries["text"]))
+        if top_ranked is not None:
+            return {
+                query: self._candidates(words, top_ranked.get(query, []))
+                for query, words in zip(queries["id"], tokens, strict=True)
+            }
         ids, scores = self._retriever.retrieve(
-            _tokens(list(queries["text"])), k=min(top_k, len(self._ids)), show_progress=False
+            tokens, k=min(top_k, len(self._ids)), show_progress=False
         )
         return {
             query: {
@@ -150,6 +198,50 @@ class Bm25Search:
             }
             for query, found, values in zip(queries["id"], ids, scores, strict=True)
         }
+
+    def _candidates(self, words: list[str], candidates: list[str]) -> dict[str, float]:
+        known = [word for word in words if word in self._retriever.vocab_dict]
+        if not known:
+            return dict.fromkeys(candidates, 0.0)
+        scores = self._retriever.get_scores(known)
+        return {passage: float(scores[self._rows[passage]]) for passage in candidates}
+
+
+class HybridSearch:
+    """BM25 and an encoder's ranking, fused by reciprocal rank (Cormack et al. 2009) for mteb.
+
+    The best hundred of each route are fused, or all candidates where the task is reranking.
+    """
+
+    def __init__(self, encoder: GeckoEncoder, *, constant: float) -> None:
+        from mteb.models.search_wrappers import SearchEncoderWrapper
+
+        dense: Any = encoder
+        self._routes = (Bm25Search(), SearchEncoderWrapper(dense))
+        self._constant = constant
+        lexical = self._routes[0].mteb_model_meta.revision
+        name = dense.mteb_model_meta.name.removeprefix("local/")
+        revision = f"{dense.mteb_model_meta.revision}-{lexical}-rrf{constant:g}"
+        self.mteb_model_meta = _meta(f"hybrid-{name}", revision)
+
+    def index(self, corpus: Any, **more: Any) -> None:
+        """Index the passages for both routes."""
+        for route in self._routes:
+            route.index(corpus, **more)
+
+    def search(self, queries: Any, *, top_k: int, **more: Any) -> dict[str, dict[str, float]]:
+        """Sums of 1 / (constant + rank) by query id; equal scores of a route go by id."""
+        fused: dict[str, dict[str, float]] = {query: {} for query in queries["id"]}
+        reranking = more.get("top_ranked") is not None
+        depth = top_k if reranking else min(top_k, _HYBRID_DEPTH)
+        for route in self._routes:
+            found = route.search(queries, top_k=depth, **more)
+            for query, scores in found.items():
+                ranked = sorted(scores, key=lambda passage: (scores[passage], passage))[::-1]
+                for rank, passage in enumerate(ranked, start=1):
+                    share = 1 / (self._constant + rank)
+                    fused[query][passage] = fused[query].get(passage, 0.0) + share
+        return fused
 
 
 def _tokens(texts: list[str]) -> Any:

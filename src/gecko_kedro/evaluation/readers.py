@@ -43,8 +43,11 @@ def read_retrieval_data(
     split: str = "test",
     task: str = "search result",
     symmetric: bool = False,
+    reranking: bool = False,
 ) -> CheckedData:
     """Read a task from a folder, or from the files named by ``corpus``, ``queries``, ``qrels``.
+
+    With ``reranking`` the judged passages of a query are its candidates.
 
     Rows that cannot be read or scored are set aside with a reason; a missing file or column, or a
     task with nothing left, raises ``InputError``. Queries without a ``group`` are their own group.
@@ -52,13 +55,13 @@ def read_retrieval_data(
     paths = _locate(source, split)
     frames, aside = {}, [pl.DataFrame(schema=QUARANTINE_SCHEMA)]
     for table in _TABLES:
-        raw, bad = _read_table(paths[table])
+        raw, bad = read_table(paths[table])
         frames[table] = _with_our_columns(raw, table, paths[table])
         aside.append(bad)
     queries = frames["queries"].with_columns(pl.coalesce("group", "id"))
     return checked(
         name, frames["corpus"], queries, frames["qrels"], where=str(paths["corpus"].parent),
-        task=task, symmetric=symmetric, quarantine=pl.concat(aside),
+        task=task, symmetric=symmetric, reranking=reranking, quarantine=pl.concat(aside),
     )  # fmt: skip
 
 
@@ -94,23 +97,28 @@ def _first_existing(folder: Path, table: str, split: str) -> Path:
     )  # fmt: skip
 
 
-def _read_table(path: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The rows, all columns as they come, and the lines that are no rows (QUARANTINE_SCHEMA)."""
+def read_table(path: Path, *, nested: bool = False) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows, all columns as they come, and the lines that are no rows (QUARANTINE_SCHEMA).
+
+    Of a JSONL file values become strings, and lists are left out unless ``nested``.
+    """
     if path.suffix == ".jsonl":
-        return _read_jsonl(path)
+        return _read_jsonl(path, nested=nested)
     nothing = pl.DataFrame(schema=QUARANTINE_SCHEMA)
     try:
         if path.suffix == ".parquet":
             return pl.read_parquet(path), nothing
+        if path.suffix == ".csv":
+            return pl.read_csv(path, infer_schema=False), nothing
         return pl.read_csv(path, separator="\t", infer_schema=False, quote_char=None), nothing
     except (pl.exceptions.PolarsError, OSError) as error:
         raise InputError(
-            str(path), expected="a readable Parquet, JSONL or tab-separated file", got=str(error),
+            str(path), expected="a readable Parquet, JSONL, CSV or TSV file", got=str(error),
             fix="Write the file again.",
         ) from error  # fmt: skip
 
 
-def _read_jsonl(path: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _read_jsonl(path: Path, *, nested: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
     rows: list[dict[str, object]] = []
     aside = [pl.DataFrame(schema=QUARANTINE_SCHEMA)]
     with path.open("rb") as lines:
@@ -130,16 +138,16 @@ def _read_jsonl(path: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
                 aside.append(quarantined([shown], where=f"{path}, line {number}", reason=reason,
                                          detail=str(error)))  # fmt: skip
             else:
-                rows.append(_scalars(row))
+                rows.append(_scalars(row, nested=nested))
     return pl.DataFrame(rows, infer_schema_length=None, strict=False), pl.concat(aside)
 
 
-def _scalars(row: dict[str, object]) -> dict[str, object]:
+def _scalars(row: dict[str, object], *, nested: bool) -> dict[str, object]:
     """Values as strings (BEIR's ids are sometimes numbers); nested ones (metadata) are left out."""
     return {
-        key: None if value is None else str(value)
+        key: value if value is None or isinstance(value, list) else str(value)
         for key, value in row.items()
-        if not isinstance(value, dict | list)
+        if not isinstance(value, dict) and (nested or not isinstance(value, list))
     }
 
 

@@ -13,7 +13,8 @@ import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from gecko_kedro.evaluation.comparison import Comparison, headline
+from gecko_kedro.evaluation.comparison import OVERALL, Comparison
+from gecko_kedro.evaluation.verdicts import CATEGORIES, THIS_RUN, headline, metric_name
 
 _NOTHING = "\u2013"  # an en dash, for what does not exist or was not measured
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -56,6 +57,10 @@ class ReportContent:
     comparison: Comparison | None = None
     result_figures: Sequence[go.Figure] = ()
     failures: pl.DataFrame | None = None  # FAILURES_SCHEMA
+    categories: pl.DataFrame | None = None  # verdicts.CATEGORY_SCHEMA
+    records: pl.DataFrame | None = None  # RECORDS_SCHEMA
+    forgetting_figures: Sequence[go.Figure] = ()
+    forgetting: pl.DataFrame | None = None  # forgetting.SWEEP_SCHEMA
     audit: LabelAudit | None = None
     corpus_counts: Mapping[str, int] = field(default_factory=dict)
     quarantine: Mapping[str, int] = field(default_factory=dict)
@@ -74,20 +79,33 @@ def write_report(content: ReportContent) -> str:
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"score": _score, "signed": _signed, "count": _count, "fact": _fact}
+    environment.filters |= {
+        "score": _score,
+        "signed": _signed,
+        "count": _count,
+        "fact": _fact,
+        "metric": metric_name,
+        "percent": _percent,
+    }
     figures = {
         "result": _drawn(content.result_figures),
         "training": _drawn(content.training_figures),
+        "forgetting": _drawn(content.forgetting_figures),
         "audit": _drawn(content.audit.figures if content.audit else ()),
     }
     comparison = content.comparison
-    moved = [] if content.moved is None else content.moved.to_dicts()
+    moved = _rows(content.moved)
     return environment.get_template("report.html.j2").render(
         content=content,
         headline=None if comparison is None else headline(comparison),
         key_figures=None if comparison is None else _key_figures(comparison),
         tasks=[] if comparison is None else list(_task_tables(comparison)),
-        failures=[] if content.failures is None else content.failures.to_dicts(),
+        failures=_rows(content.failures),
+        categories=_rows(content.categories),
+        category_names=CATEGORIES,
+        this_run=THIS_RUN,
+        records=_rows(content.records),
+        forgetting=_rows(content.forgetting),
         samples=_samples(content.audit),
         gained=[query for query in moved if query["after"] > query["before"]],
         lost=[query for query in moved if query["after"] < query["before"]],
@@ -102,8 +120,10 @@ def write_report(content: ReportContent) -> str:
 
 
 def _key_figures(comparison: Comparison) -> dict[str, Any] | None:
-    """Base and tuned at full width on the first task, for the top of the page."""
-    first = comparison.results.filter(pl.col("task") == comparison.results["task"].first())
+    """Base and tuned at full width, over all tasks or on the only one, for the top of the page."""
+    tasks = comparison.results["task"].to_list()
+    shown = OVERALL if OVERALL in tasks else next(iter(tasks), None)
+    first = comparison.results.filter(pl.col("task") == shown)
     rows = {
         part: first.filter(model=comparison.names[part]).head(1).to_dicts()
         for part in ("base", "tuned")
@@ -121,8 +141,10 @@ def _task_tables(comparison: Comparison) -> Iterator[dict[str, Any]]:
         span = bounds.fill_nan(None).abs().max() or 1.0
         yield {
             "name": task,
+            "metric": metric_name(results["metric"][0]),
+            "ranked": results["recall_at_20"].is_not_null().any(),
             "results": [_with_drawing(row, span) for row in results.to_dicts()],
-            "fret": [_with_drawing(row, span) for row in fret.to_dicts()],
+            "fret": [_with_drawing(row, span) for row in fret.to_dicts() if row["low"] is not None],
         }
 
 
@@ -132,6 +154,10 @@ def _with_drawing(row: dict[str, Any], span: Any) -> dict[str, Any]:
         return {**row, "drawing": None}
     places = [50 + 46 * row[name] / float(span) for name in ("low", "difference", "high")]
     return {**row, "drawing": [round(place, 2) for place in places]}
+
+
+def _rows(table: pl.DataFrame | None) -> list[dict[str, Any]]:
+    return [] if table is None else table.to_dicts()
 
 
 def _samples(audit: LabelAudit | None) -> list[dict[str, Any]]:
@@ -167,6 +193,10 @@ def _figure_title(figure: go.Figure) -> str:
 
 def _score(value: float | None) -> str:
     return _NOTHING if value is None or math.isnan(value) else f"{value:.4f}"
+
+
+def _percent(value: float | None) -> str:
+    return _NOTHING if value is None else f"{100 * value:.2f}"
 
 
 def _signed(value: float | None) -> str:

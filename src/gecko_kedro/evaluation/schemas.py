@@ -27,8 +27,10 @@ SCORES_SCHEMA = pl.Schema(
         "model": pl.String,
         "dimension": pl.Int64,  # null: the model has none (BM25)
         "task": pl.String,
-        "metric": pl.String,  # ndcg_at_10, recall_at_20, mrr_at_10
-        "score": pl.Float64,  # mean over queries, 0 to 1
+        "type": pl.String,  # Retrieval, STS, ...
+        "metric": pl.String,  # as mteb calls it: ndcg_at_10, cosine_spearman, ...
+        "main": pl.Boolean,  # whether it is the task's main score
+        "score": pl.Float64,  # 0 to 1 (correlations from -1)
     }
 )
 
@@ -37,15 +39,45 @@ PER_QUERY_SCHEMA = pl.Schema(
         "model": pl.String(),
         "dimension": pl.Int64(),
         "task": pl.String(),
-        "query_id": pl.String(),
-        "ndcg_at_10": pl.Float64(),
-        "top_ids": pl.List(pl.String),  # the ten best passages, best first
+        "query_id": pl.String(),  # of a task without queries: the number of its row
+        "score": pl.Float64(),  # its share of the main score; STS and pairs: the similarity
+        "gold": pl.Float64(),  # null but for STS and pairs: the score or label to be met
+        "top_ids": pl.List(pl.String),  # the ten best passages, best first; null without passages
     }
 )
 
 FAILURES_SCHEMA = pl.Schema(
-    {"model": pl.String, "dimension": pl.Int64, "task": pl.String, "error": pl.String}
+    {
+        "model": pl.String,
+        "dimension": pl.Int64,  # null: at all of them
+        "task": pl.String,
+        "status": pl.String,  # failed, or skipped where its data cannot be fetched
+        "error": pl.String,
+    }
 )
 
-# Reported for each model, dimension and task; the first is the main score.
-METRICS = ("ndcg_at_10", "recall_at_20", "mrr_at_10")
+# What a result was made with: enough to make it again.
+RECORDS_SCHEMA = pl.Schema(
+    {
+        "model": pl.String,
+        "task": pl.String,
+        "type": pl.String,
+        "reference": pl.String,  # the model's folder or hub id
+        "model_revision": pl.String,  # a digest of weights, configuration, templates and length
+        "data_revision": pl.String,  # a digest of the data, or the revision on the hub
+        "templates": pl.String,
+        "prompt": pl.String,  # the task in the template; null where no template is used
+        "symmetric": pl.Boolean,
+        "dtype": pl.String,
+        "max_seq_length": pl.Int64,
+        "device": pl.String,
+        "seed": pl.Int64,  # mteb's, of the samples it draws
+        "versions": pl.String,
+    }
+)
+
+# Shown besides the main score.
+MORE_METRICS = {
+    "Retrieval": ("recall_at_20", "mrr_at_10"),
+    "Reranking": ("recall_at_20", "mrr_at_10"),
+}

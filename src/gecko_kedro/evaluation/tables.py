@@ -5,38 +5,63 @@ from collections.abc import Mapping
 import polars as pl
 
 from gecko_kedro.evaluation.comparison import Comparison
+from gecko_kedro.evaluation.verdicts import CATEGORIES, THIS_RUN, metric_name
 
 _NAME_WIDTH = 22
-_HEADER = (
-    f"{'model':<{_NAME_WIDTH}} {'dim':>5} {'nDCG@10':>8} {'recall@20':>10} "
-    f"{'vs base':>8}  {'95 % interval':<17} {'p':>7}  verdict"
-)
+_SHORT = {
+    "Classification": "Class", "Clustering": "Clust", "PairClassification": "Pair",
+    "Reranking": "Rerank", "Retrieval": "Retr", "Summarization": "Summ",
+}  # fmt: skip
 
 
-def as_text(comparison: Comparison) -> str:
-    """A block for each task: the models, and under them what FRet adds at each dimension."""
+def as_text(
+    comparison: Comparison,
+    *,
+    categories: pl.DataFrame | None = None,
+    failures: pl.DataFrame | None = None,
+) -> str:
+    """A block for each task, with what FRet adds under it; then the categories and what failed.
+
+    ``categories``: ``category_table``; shown where tasks of more than one category were scored.
+    ``failures``: FAILURES_SCHEMA.
+    """
     blocks = []
     for (task,), rows in comparison.results.group_by("task", maintain_order=True):
-        lines = [str(task), _HEADER, "-" * len(_HEADER)]
+        header = _header(rows["metric"][0])
+        lines = [str(task), header, "-" * len(header)]
         lines += [_result_line(row) for row in rows.iter_rows(named=True)]
-        fret = comparison.fret.filter(pl.col("task") == task)
+        fret = comparison.fret.filter((pl.col("task") == task) & pl.col("low").is_not_null())
         if not fret.is_empty():
             lines += ["", f"What FRet adds ({fret['model'][0]} minus {fret['against'][0]})"]
             lines += [_difference_line(row) for row in fret.iter_rows(named=True)]
         blocks.append("\n".join(line.rstrip() for line in lines))
+    if categories is not None and comparison.results["type"].n_unique() > 2:
+        blocks.append(_category_block(categories))
+    if failures is not None and not failures.is_empty():
+        blocks.append(_failure_block(failures))
     return "\n\n".join(blocks)
+
+
+def _header(metric: str) -> str:
+    named = metric_name(metric)
+    shown = named if len(named) <= 9 else "score"
+    return (
+        f"{'model':<{_NAME_WIDTH}} {'dim':>5} {shown:>9} {'recall@20':>10} "
+        f"{'vs base':>8}  {'95 % interval':<17} {'p':>7}  verdict"
+    )
 
 
 def _result_line(row: Mapping[str, object]) -> str:
     dimension = "" if row["dimension"] is None else row["dimension"]
+    recall = "" if row["recall_at_20"] is None else f"{row['recall_at_20']:.4f}"
     return (
-        f"{_short(row['model'])} {dimension:>5} {row['ndcg_at_10']:>8.4f} "
-        f"{row['recall_at_20']:>10.4f} {_difference(row)}"
+        f"{_short(row['model'])} {dimension:>5} {row['score']:>9.4f} "
+        f"{recall:>10} {_difference(row)}"
     )
 
 
 def _difference_line(row: Mapping[str, object]) -> str:
-    return f"{_short('')} {row['dimension']:>5} {'':>8} {'':>10} {_difference(row)}"
+    return f"{_short('')} {row['dimension']:>5} {'':>9} {'':>10} {_difference(row)}"
 
 
 def _difference(row: Mapping[str, object]) -> str:
@@ -44,6 +69,29 @@ def _difference(row: Mapping[str, object]) -> str:
         return ""
     interval = f"{row['low']:+.4f} .. {row['high']:+.4f}"
     return f"{row['difference']:>+8.4f}  {interval:<17} {row['p']:>7.4f}  {row['verdict']}"
+
+
+def _category_block(categories: pl.DataFrame) -> str:
+    heads = " ".join(f"{_SHORT.get(name, name):>6}" for name in (*CATEGORIES, "all"))
+    lines = ["Means by category, in percent (* the paper's own: other size, data and tasks)",
+             f"{'model':<{_NAME_WIDTH}} {'dim':>5} {heads} {'tasks':>5}"]  # fmt: skip
+    lines.append("-" * len(lines[1]))
+    for row in categories.iter_rows(named=True):
+        cells = " ".join(
+            f"{'' if row[name] is None else format(100 * row[name], '.2f'):>6}"
+            for name in (*CATEGORIES, "all")
+        )
+        star = "" if row["source"] == THIS_RUN else "* "
+        lines.append(f"{_short(star + row['model'])} {row['dimension'] or '':>5} {cells} "
+                     f"{row['tasks']:>5}")  # fmt: skip
+    return "\n".join(lines)
+
+
+def _failure_block(failures: pl.DataFrame) -> str:
+    lines = ["Without a result"]
+    for row in failures.iter_rows(named=True):
+        lines.append(f"{row['status']}: {row['task']}, {row['model']}: {row['error']}"[:100])
+    return "\n".join(lines)
 
 
 def _short(name: object) -> str:

@@ -14,6 +14,7 @@ TASK_QUERIES_SCHEMA = pl.Schema(
         ("task", pl.String()),
         ("task_name", pl.String()),  # what stands in the prompt
         ("symmetric", pl.Boolean()),
+        ("reranking", pl.Boolean()),
         *QUERIES_SCHEMA.items(),
     ]
 )
@@ -36,8 +37,8 @@ def to_tables(tasks: Sequence[RetrievalData]) -> TaskTables:
         return pl.concat([pl.DataFrame(schema=schema), *chosen])
 
     named = [(data, pl.lit(data.name).alias("task")) for data in tasks]
-    prompt = [(pl.lit(d.task).alias("task_name"), pl.lit(d.symmetric).alias("symmetric"))
-              for d in tasks]  # fmt: skip
+    prompt = [(pl.lit(d.task).alias("task_name"), pl.lit(d.symmetric).alias("symmetric"),
+               pl.lit(d.reranking).alias("reranking")) for d in tasks]  # fmt: skip
     return TaskTables(
         stacked([d.corpus.with_columns(name) for d, name in named], TASK_CORPUS_SCHEMA),
         stacked([d.queries.with_columns(name, *more)
@@ -58,6 +59,7 @@ def from_tables(
             qrels.filter(task=name).select(QRELS_SCHEMA.names()),
             task=rows["task_name"][0],
             symmetric=rows["symmetric"][0],
+            reranking=rows["reranking"][0],
         )
         for (name,), rows in queries.group_by("task", maintain_order=True)
     ]

@@ -7,16 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import polars as pl
 
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
 from gecko_kedro.errors import InputError
 from gecko_kedro.evaluation.schemas import CORPUS_SCHEMA, QRELS_SCHEMA, QUERIES_SCHEMA
-
-if TYPE_CHECKING:
-    from gecko_kedro.evaluation.mteb_tasks import LocalRetrieval
+from gecko_kedro.evaluation.task_settings import TaskType
 
 _LONGEST_RECORD_FIELD = 2_000
 _README = """---
@@ -39,6 +37,7 @@ class RetrievalData:
     are unique and no query is empty; ``checked`` makes such data out of tables that may not be so.
     A passage may be empty, as some in BEIR are: without it the judgements would change.
     ``symmetric``: queries and passages are the same kind of text, so both get the query template.
+    ``reranking``: the candidates of a query are its judged passages, those with 0 included.
     """
 
     name: str
@@ -47,13 +46,10 @@ class RetrievalData:
     qrels: pl.DataFrame
     task: str = "search result"
     symmetric: bool = False
+    reranking: bool = False
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", self.name):
-            raise InputError(
-                "name of a retrieval task", expected="letters, digits, '_', '-' and '.'",
-                got=self.name, fix="Rename it: folders and tables are named after it.",
-            )  # fmt: skip
+        check_name(self.name)
         problems = _problems(self.corpus, self.queries, self.qrels)
         bad = [f"{mask.sum()} rows of {table}: {reason}" for table, reason, mask in problems]
         empty = [t for t in ("corpus", "queries", "qrels") if getattr(self, t).is_empty()]
@@ -64,10 +60,21 @@ class RetrievalData:
                 fix="Give the tables to evaluation.tasks.checked, which sets bad rows aside.",
             )  # fmt: skip
 
+    @property
+    def type(self) -> TaskType:
+        """The type of task as mteb calls it."""
+        return "Reranking" if self.reranking else "Retrieval"
+
+    @property
+    def size(self) -> str:
+        """How much there is, in words."""
+        return f"{self.queries.height:,} queries, {self.corpus.height:,} passages"
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 (first 16 hex digits) of what is scored: order and groups do not matter."""
-        sha = hashlib.sha256(json.dumps([self.name, self.task, self.symmetric]).encode())
+        how = [self.name, self.task, self.symmetric, self.reranking]
+        sha = hashlib.sha256(json.dumps(how).encode())
         for frame in (self.corpus, self.queries.drop("group"), self.qrels):
             for row in frame.sort(frame.columns[:2]).iter_rows():
                 sha.update(json.dumps(row).encode())
@@ -125,6 +132,7 @@ def checked(
     where: str,
     task: str = "search result",
     symmetric: bool = False,
+    reranking: bool = False,
     quarantine: pl.DataFrame | None = None,
 ) -> CheckedData:
     """Set rows aside that cannot be scored and build the task from the rest.
@@ -163,7 +171,7 @@ def checked(
         "quarantined": everything.height,
         **dict(reasons.iter_rows()),
     }
-    data = RetrievalData(name, **tables, task=task, symmetric=symmetric)
+    data = RetrievalData(name, **tables, task=task, symmetric=symmetric, reranking=reranking)
     return CheckedData(data, everything, counts)
 
 
@@ -174,7 +182,16 @@ def quarantined_of(checked_data: CheckedData | None) -> pl.DataFrame:
     )
 
 
-def require_tasks(tasks: Sequence[RetrievalData]) -> None:
+def check_name(name: str) -> None:
+    """Raise ``InputError`` for a task's name that could not name a folder or a table."""
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
+        raise InputError(
+            "name of a task", expected="letters, digits, '_', '-' and '.'",
+            got=name, fix="Rename it: folders and tables are named after it.",
+        )  # fmt: skip
+
+
+def require_tasks(tasks: Sequence[Any]) -> None:
     """Raise ``InputError`` unless there is something to evaluate on, under names of their own."""
     names = [data.name for data in tasks]
     if not names or len(set(names)) != len(names):
@@ -235,8 +252,8 @@ def _among(values: pl.Series, known: pl.Series) -> pl.Series:
     return values.is_in(known.unique().implode()).fill_null(False)
 
 
-def to_mteb_task(data: RetrievalData) -> "LocalRetrieval":
+def to_mteb_task(data: RetrievalData) -> Any:
     """``data`` as a task for ``mteb.evaluate``."""
-    from gecko_kedro.evaluation.mteb_tasks import local_task
+    from gecko_kedro.evaluation.mteb_tasks import retrieval_task
 
-    return local_task(data)
+    return retrieval_task(data)

@@ -58,4 +58,8 @@ def _results(catalog: Any) -> str:
 
     tables = (catalog.load(name) for name in ("results_table", "fret_gain_table", "group_table"))
     results, gain, groups = (pl.DataFrame(table) for table in tables)
-    return evaluation.as_text(comparison(results, gain, groups))
+    return evaluation.as_text(
+        comparison(results, gain, groups),
+        categories=catalog.load("category_table"),
+        failures=catalog.load("evaluation_failures"),
+    )

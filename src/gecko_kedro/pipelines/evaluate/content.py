@@ -26,13 +26,13 @@ def comparison(
 
 def result_metrics(results: pl.DataFrame) -> dict[str, float]:
     """``heldout.gecko.256.ndcg_at_10`` and so on, for MLflow."""
-    wanted = ("ndcg_at_10", "recall_at_20", "mrr_at_10", "difference", "low", "high")
+    more = ("recall_at_20", "mrr_at_10", "difference", "low", "high")
     return {
-        ".".join(str(part) for part in (row["task"], row["model"], row["dimension"], name) if part):
-        row[name]
+        ".".join(str(part) for part in (row["task"], row["model"], row["dimension"], name) if part)
+        .replace(" ", "_"): value
         for row in results.iter_rows(named=True)
-        for name in wanted
-        if row[name] is not None
+        for name, value in ((row["metric"], row["score"]), *((n, row[n]) for n in more))
+        if value is not None
     }  # fmt: skip
 
 

@@ -15,10 +15,13 @@ BASE, PRETRAINED, GECKO = "base", "pretrained", "gecko"
 
 
 def select_tasks(
-    heldout_pairs: pl.DataFrame, own_data: evaluation.CheckedData | None, params: EvaluateParams
+    heldout_pairs: pl.DataFrame,
+    own_data: evaluation.CheckedData | None,
+    declared: evaluation.ReadTasks,
+    params: EvaluateParams,
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """The held-out task (natural pairs that training never saw) and the user's own task."""
-    tasks = [] if own_data is None else [own_data.data]
+    """The held-out task (natural pairs that training never saw) and the user's own tasks."""
+    tasks = [*([] if own_data is None else [own_data.data]), *declared.retrieval]
     if not heldout_pairs.is_empty():
         heldout = evaluation.heldout_from_pairs(
             heldout_pairs,
@@ -29,27 +32,28 @@ def select_tasks(
             seed=params.seed,
         )
         tasks.append(heldout)
-    evaluation.require_tasks(tasks)
-    for task in tasks:
-        logger.info(
-            "select_tasks: %s has %d queries and %d passages",
-            task.name, task.queries.height, task.corpus.height,
-        )  # fmt: skip
-    return *evaluation.to_tables(tasks), evaluation.quarantined_of(own_data)
+    every: list[evaluation.Task] = [*tasks, *declared.rows, *declared.registered]
+    evaluation.require_tasks(every)
+    for task in every:
+        logger.info("select_tasks: %s (%s), %s", task.name, task.type, task.size)
+    quarantine = pl.concat([evaluation.quarantined_of(own_data), declared.quarantine])
+    return *evaluation.to_tables(tasks), quarantine
 
 
 def score_encoders(
     corpus: pl.DataFrame,
     queries: pl.DataFrame,
     qrels: pl.DataFrame,
+    declared: evaluation.ReadTasks,
     pretrained_encoder: str,
     gecko_encoder: str,
     cache: Path,
     encoder_params: EncoderParams,
     params: EvaluateParams,
-) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """BM25, base, pretrained and tuned encoder on every task, at every dimension."""
-    tasks = evaluation.from_tables(corpus, queries, qrels)
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """BM25, base, pretrained, tuned encoder and the hybrid on every task, at every dimension."""
+    ranked = evaluation.from_tables(corpus, queries, qrels)
+    tasks: list[evaluation.Task] = [*ranked, *declared.rows, *declared.registered]
     tables = [evaluation.evaluate_bm25(tasks, cache_root=cache)]
     for name, reference in (
         (BASE, encoder_params.reference),
@@ -59,16 +63,20 @@ def score_encoders(
         encoder = evaluation.EncoderUnderTest(
             name=name,
             reference=reference,
-            templates="none" if name == BASE else "gecko",
+            templates="own" if name == BASE else "gecko",
             dims=tuple(params.dimensions),
             max_seq_length=encoder_params.max_seq_length,
             batch_size=encoder_params.batch_size,
             device=encoder_params.device,
             dtype=encoder_params.dtype,
+            precisions=tuple(params.precisions) if name == GECKO else ("float32",),
         )
-        tables.append(evaluation.evaluate_encoder(encoder, tasks, cache_root=cache))
+        constant = params.hybrid_constant if name == GECKO else None
+        tables.append(
+            evaluation.evaluate_encoder(encoder, tasks, cache_root=cache, hybrid_constant=constant)
+        )
     table = evaluation.concat_scores(tables)
-    return table.scores, table.per_query, table.failures
+    return table.scores, table.per_query, table.failures, table.records
 
 
 def compare_encoders(
@@ -76,8 +84,9 @@ def compare_encoders(
     per_query: pl.DataFrame,
     failures: pl.DataFrame,
     queries: pl.DataFrame,
+    published: dict[str, Any],
     params: EvaluateParams,
-) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, dict[str, float]]:
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame, dict[str, float]]:
     """Paired differences with intervals: to the base, what FRet adds, and by group."""
     comparison = evaluation.compare(
         evaluation.ScoreTable(scores, per_query, failures),
@@ -89,8 +98,9 @@ def compare_encoders(
         seed=params.seed,
     )
     logger.info("compare_encoders: %s", evaluation.headline(comparison))
+    categories = evaluation.category_table(comparison.results, published["paper_by_category"])
     metrics = content.result_metrics(comparison.results)
-    return comparison.results, comparison.fret, comparison.by_group, metrics
+    return comparison.results, comparison.fret, comparison.by_group, categories, metrics
 
 
 def plot_results(
@@ -136,17 +146,21 @@ def write_report(
     results: pl.DataFrame,
     fret_gain: pl.DataFrame,
     by_group: pl.DataFrame,
+    categories: pl.DataFrame,
     failures: pl.DataFrame,
+    records: pl.DataFrame,
     moved: pl.DataFrame,
     pretrain_history: pl.DataFrame,
     finetune_history: pl.DataFrame,
     corpus_metrics: dict[str, Any],
     label_audit: dict[str, Any],
+    forgetting: dict[str, Any],
     ledger: dict[str, Any],
     parameters: dict[str, Any],
 ) -> str:
     """One self-contained HTML page of the run."""
     comparison = content.comparison(results, fret_gain, by_group)
+    sweep = evaluation.sweep_of(forgetting)
     return evaluation.write_report(
         evaluation.ReportContent(
             title="gecko_kedro",
@@ -158,6 +172,10 @@ def write_report(
                 evaluation.group_differences(comparison),
             ),
             failures=failures,
+            categories=categories,
+            records=records,
+            forgetting=sweep,
+            forgetting_figures=(evaluation.forgetting_curve(sweep),),
             audit=content.label_audit(label_audit),
             corpus_counts=corpus_metrics.get("counts", {}),
             quarantine=corpus_metrics.get("quarantined", {}),

@@ -16,20 +16,31 @@ def create_pipeline() -> Pipeline:
         [
             step(
                 nodes.select_tasks,
-                inputs=["heldout_pairs", "evaluation_data", "params:evaluate"],
+                inputs=[
+                    "heldout_pairs",
+                    "evaluation_data",
+                    "evaluation_tasks",
+                    "params:evaluate",
+                ],
                 outputs=[*TASKS, "evaluation_quarantine"],
             ),
             step(
                 nodes.score_encoders,
                 inputs=[
                     *TASKS,
+                    "evaluation_tasks",
                     "pretrained_encoder",
                     "gecko_encoder",
                     "evaluation_cache",
                     "params:encoder",
                     "params:evaluate",
                 ],
-                outputs=["evaluation_scores", "evaluation_per_query", "evaluation_failures"],
+                outputs=[
+                    "evaluation_scores",
+                    "evaluation_per_query",
+                    "evaluation_failures",
+                    "evaluation_records",
+                ],
             ),
             step(
                 nodes.compare_encoders,
@@ -38,9 +49,10 @@ def create_pipeline() -> Pipeline:
                     "evaluation_per_query",
                     "evaluation_failures",
                     "evaluation_queries",
+                    "published_scores",
                     "params:evaluate",
                 ],
-                outputs=[*COMPARISON, "evaluate_metrics"],
+                outputs=[*COMPARISON, "category_table", "evaluate_metrics"],
             ),
             step(nodes.plot_results, inputs=COMPARISON, outputs=["dimension_plot", "group_plot"]),
             step(
@@ -63,12 +75,15 @@ def create_pipeline() -> Pipeline:
                 nodes.write_report,
                 inputs=[
                     *COMPARISON,
+                    "category_table",
                     "evaluation_failures",
+                    "evaluation_records",
                     "moved_queries",
                     "pretrain_history",
                     "finetune_history",
                     "corpus_metrics",
                     "label_audit",
+                    "forgetting",
                     "run_ledger",
                     "parameters",
                 ],

@@ -7,11 +7,17 @@ from typing import Any
 
 import polars as pl
 
-from gecko_kedro import corpus, fret
+from gecko_kedro import corpus, evaluation, fret
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
 from gecko_kedro.events import emit
 from gecko_kedro.fret.pilot import pilot_size
-from gecko_kedro.params import CorpusParams, QueriesParams, SynthesizeParams
+from gecko_kedro.params import (
+    CorpusParams,
+    DecontaminateParams,
+    EncoderParams,
+    QueriesParams,
+    SynthesizeParams,
+)
 from gecko_kedro.progress import Progress
 from gecko_kedro.shards import NO_SHARD, Shard, count_missing, missing_pieces
 from gecko_kedro.teacher import TeacherSettings, build_teacher
@@ -58,6 +64,36 @@ def split_passages(
     train = corpus.cap(train, limit=params.max_passages, seed=params.seed)
     logger.info("split_passages: %d to train on, %d held out", train.height, heldout.height)
     return train, heldout
+
+
+def decontaminate_passages(
+    undecided_passages: pl.DataFrame,
+    heldout_passages: pl.DataFrame,
+    own_data: evaluation.CheckedData | None,
+    declared: evaluation.ReadTasks,
+    encoder_params: EncoderParams,
+    params: DecontaminateParams,
+) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, int]]:
+    """Take out what overlaps with a query or positive of anything that evaluate will score."""
+    tasks = [*([] if own_data is None else [own_data.data]), *declared.all()]
+    texts = evaluation.evaluation_texts(tasks)
+    for column in ("text", "summary"):
+        texts += heldout_passages[column].drop_nulls().to_list()
+    needs_vectors = params.overlap.embedding_threshold is not None
+    clean = corpus.remove_overlaps(
+        undecided_passages,
+        texts,
+        params.overlap,
+        columns=["text", "summary"],
+        embed=encoder_params.embed if needs_vectors else None,
+    )
+    logger.info(
+        "decontaminate_passages: %d of %d passages overlap with %d evaluation texts, %s",
+        clean.quarantine.height, undecided_passages.height, len(texts),
+        "taken out" if params.remove else "kept, as decontaminate.remove says",
+    )  # fmt: skip
+    kept = clean.rows if params.remove else undecided_passages
+    return kept, clean.quarantine, {**clean.counts, "evaluation_texts": len(texts)}
 
 
 def pair_passages(

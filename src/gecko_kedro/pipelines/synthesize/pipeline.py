@@ -19,7 +19,19 @@ def create_pipeline() -> Pipeline:
             step(
                 nodes.split_passages,
                 inputs=["all_passages", "params:corpus"],
-                outputs=["passages", "heldout_passages"],
+                outputs=["undecided_passages", "heldout_passages"],
+            ),
+            step(
+                nodes.decontaminate_passages,
+                inputs=[
+                    "undecided_passages",
+                    "heldout_passages",
+                    "evaluation_data",
+                    "evaluation_tasks",
+                    "params:encoder",
+                    "params:decontaminate",
+                ],
+                outputs=["passages", "contamination_table", "contamination_metrics"],
             ),
             step(
                 nodes.pair_passages,

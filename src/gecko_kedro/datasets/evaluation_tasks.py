@@ -1,0 +1,89 @@
+"""The evaluation's tasks, as parameters declare them."""
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+from kedro.io.core import AbstractDataset
+from pydantic import ValidationError
+
+from gecko_kedro.datasets._identity import source_identity
+from gecko_kedro.errors import InputError
+from gecko_kedro.evaluation.read_tasks import ReadTasks, read_tasks
+from gecko_kedro.evaluation.task_settings import TaskPrompts, TaskSettings
+
+logger = logging.getLogger(__name__)
+ROOT_VARIABLE = "GECKO_SHARED_DATA"
+
+
+class EvaluationTasksDataset(AbstractDataset[NoReturn, ReadTasks]):
+    """Loads local tasks and looks up those of mteb. Read only.
+
+    ``tasks`` are TaskSettings as plain data; relative paths are below ``root``, by default the
+    folder that the environment variable GECKO_SHARED_DATA names, else the working folder.
+    ``prompts`` is the YAML file of task prompts and ``overrides`` what replaces some of them. With
+    ``optional`` local tasks that are not on this machine are left out with a warning.
+    """
+
+    def __init__(
+        self,
+        *,
+        tasks: Sequence[Mapping[str, Any]],
+        prompts: str,
+        overrides: Mapping[str, Any] | None = None,
+        root: str | None = None,
+        optional: bool = False,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._tasks = [_checked(task) for task in tasks or ()]
+        self._prompts, self._overrides = prompts, dict(overrides or {})
+        self._root = Path(root or os.environ.get(ROOT_VARIABLE) or ".").expanduser()
+        self._optional = optional
+        self.metadata = metadata
+
+    def load(self) -> ReadTasks:
+        data = yaml.safe_load(Path(self._prompts).read_text("utf-8"))
+        prompts = TaskPrompts.checked(data, self._overrides)
+        return read_tasks(self._wanted(), prompts, root=self._root)
+
+    def save(self, data: NoReturn) -> None:
+        raise InputError(
+            "evaluation tasks", expected="to be read only", got="no save is possible", fix=""
+        )
+
+    def fingerprint(self) -> str:
+        """Identity of the declarations, the prompts and all local files."""
+        files = [
+            source_identity(str(self._root / task.path), ()) for task in self._tasks if task.path
+        ]
+        how = [[task.model_dump() for task in self._tasks], self._overrides, files]
+        return source_identity(self._prompts, how)
+
+    def _wanted(self) -> list[TaskSettings]:
+        there = [
+            task for task in self._tasks if task.path is None or (self._root / task.path).exists()
+        ]
+        if not self._optional:
+            return self._tasks
+        if missing := [task.name for task in self._tasks if task not in there]:
+            logger.warning("No local copy below %s of %s", self._root, ", ".join(missing))
+        return there
+
+    def _exists(self) -> bool:
+        return True
+
+    def _describe(self) -> dict[str, Any]:
+        return {"tasks": [task.name for task in self._tasks], "root": str(self._root)}
+
+
+def _checked(task: Mapping[str, Any]) -> TaskSettings:
+    try:
+        return TaskSettings.model_validate(dict(task))
+    except ValidationError as error:
+        raise InputError(
+            "evaluation tasks", expected="name, and for a local task type and path",
+            got=dict(task), fix="; ".join(f"{e['loc']}: {e['msg']}" for e in error.errors()),
+        ) from error  # fmt: skip

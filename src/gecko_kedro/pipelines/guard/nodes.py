@@ -1,0 +1,73 @@
+"""Nodes of guard: what tuning forgot, and a point between base and tuned that keeps it."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from gecko_kedro import evaluation
+from gecko_kedro.params import Encoder, EncoderParams, EvaluateParams, GuardParams
+from gecko_kedro.pipelines.guard.sweep import score_point
+
+logger = logging.getLogger(__name__)
+
+
+def sweep_weights(
+    corpus: pl.DataFrame,
+    queries: pl.DataFrame,
+    qrels: pl.DataFrame,
+    general: evaluation.ReadTasks,
+    gecko_encoder: str,
+    cache: Path,
+    encoder_params: EncoderParams,
+    evaluate_params: EvaluateParams,
+    params: GuardParams,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Score models between base and tuned on the tasks trained for and on general ones."""
+    targets = evaluation.from_tables(corpus, queries, qrels)
+    tasks: list[evaluation.Task] = [*targets, *general.all()]
+    points = [
+        score_point(
+            weight,
+            gecko_encoder,
+            tasks,
+            cache=cache,
+            encoder_params=encoder_params,
+            params=evaluate_params,
+        )
+        for weight in params.weights
+    ]
+    table = evaluation.sweep_table(
+        points,
+        evaluation.task_groups(tasks),
+        [task.name for task in targets],
+        fraction=params.choose_fraction,
+        resamples=evaluate_params.resamples,
+        seed=params.seed,
+    )
+    failures = [point.scores.failures for point in points]
+    return table, pl.concat(failures)
+
+
+def choose_weight(
+    sweep_table: pl.DataFrame, params: GuardParams
+) -> tuple[pl.DataFrame, dict[str, Any], dict[str, float], Any]:
+    """The best point without a loss on a general task, or the one that a parameter names."""
+    weight = evaluation.choose_weight(sweep_table) if params.weight is None else params.weight
+    table = evaluation.mark_chosen(sweep_table, weight)
+    logger.info("choose_weight: %.2f of the tuned model's weights", weight)
+    reported = table.filter("chosen", side="report")
+    metrics = {f"{row['task']}.difference": row["difference"] for row in reported.to_dicts()}
+    shown = {"rows": table.fill_nan(None).to_dicts()}
+    return table, shown, {"weight": weight, **metrics}, evaluation.forgetting_curve(table)
+
+
+def interpolate_encoder(
+    gecko_encoder: str, metrics: dict[str, float], encoder_params: EncoderParams
+) -> Encoder:
+    """The model at the chosen point."""
+    from gecko_kedro.encoder.interpolation import interpolate_encoders
+
+    base, tuned = (encoder_params.load(ref, for_training=True) for ref in (None, gecko_encoder))
+    return interpolate_encoders(base, tuned, tuned_share=metrics["weight"])

@@ -1,0 +1,40 @@
+"""base and gecko encoder -> scores between them -> the point that forgot nothing."""
+
+from kedro.pipeline import Pipeline
+
+from gecko_kedro.pipelines._namespace import stage, step
+from gecko_kedro.pipelines.guard import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """Sweep the weights between base and tuned, choose a point, and save that model."""
+    return stage(
+        "guard",
+        [
+            step(
+                nodes.sweep_weights,
+                inputs=[
+                    "evaluation_corpus",
+                    "evaluation_queries",
+                    "evaluation_qrels",
+                    "general_tasks",
+                    "gecko_encoder",
+                    "evaluation_cache",
+                    "params:encoder",
+                    "params:evaluate",
+                    "params:guard",
+                ],
+                outputs=["sweep_table", "sweep_failures"],
+            ),
+            step(
+                nodes.choose_weight,
+                inputs=["sweep_table", "params:guard"],
+                outputs=["forgetting_table", "forgetting", "guard_metrics", "forgetting_plot"],
+            ),
+            step(
+                nodes.interpolate_encoder,
+                inputs=["gecko_encoder", "guard_metrics", "params:encoder"],
+                outputs="guarded_encoder",
+            ),
+        ],
+    )

@@ -1,0 +1,122 @@
+import numpy as np
+import polars as pl
+import pytest
+
+from gecko_kedro.corpus.overlap import REASONS, OverlapSettings, find_overlaps, remove_overlaps
+from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
+
+ALL = OverlapSettings(
+    ngram_words=13, near_duplicate_threshold=0.6, embedding_threshold=0.95, seed=1
+)
+NONE = ALL.model_copy(
+    update={"ngram_words": None, "near_duplicate_threshold": None, "embedding_threshold": None}
+)
+LONG = " ".join(f"word{n}" for n in range(40))
+TEXTS = [
+    "How is  a TIE broken?",  # equal but for case and white space
+    "Before that: " + " ".join(f"word{n}" for n in range(9, 22)) + " and on it goes",  # 13 words
+    "the quick brown fox jumps over the sleepy dog near the old river bank",  # one other word
+    "what breaks a draw",  # the same in other words
+    "an unrelated sentence about glaciers",
+    "",
+]
+EVALUATION = [
+    "how is a tie broken?",
+    LONG,
+    "the quick brown fox jumps over the lazy dog near the old river bank",
+    "   ",
+]
+
+
+def embed(texts) -> np.ndarray:
+    """Unit vectors by subject: ties, foxes, the rest by their own hash."""
+    rows = []
+    for text in texts:
+        angle = 0.1 if "tie" in text or "draw" in text else 2.0 + (len(text) % 7) / 10
+        rows.append([np.cos(angle), np.sin(angle)])
+    return np.asarray(rows, dtype=np.float32)
+
+
+def test_each_kind_of_overlap_is_found_with_its_reason() -> None:
+    settings = ALL.model_copy(update={"embedding_threshold": None})
+    found = find_overlaps(TEXTS, EVALUATION, settings)
+    assert {row: hit.reason for row, hit in found.items()} == {
+        0: "equal_text", 1: "shared_ngram", 2: "near_duplicate",
+    }  # fmt: skip
+    assert found[2].evaluation_text == EVALUATION[2]
+    assert 0.6 <= found[2].similarity < 1
+
+
+def test_embeddings_find_what_words_do_not() -> None:
+    settings = NONE.model_copy(update={"embedding_threshold": 0.999})
+    found = find_overlaps(TEXTS[3:5], EVALUATION[:1], settings, embed=embed)
+    assert {row: hit.reason for row, hit in found.items()} == {0: "similar_embedding"}
+    assert found[0].evaluation_text == "how is a tie broken?"
+
+
+def test_twelve_words_in_common_are_not_thirteen() -> None:
+    settings = NONE.model_copy(update={"ngram_words": 13})
+    twelve = " ".join(f"word{n}" for n in range(9, 21))
+    assert not find_overlaps([f"so {twelve} ends"], [LONG], settings)
+    assert find_overlaps([f"so {twelve} word21 ends"], [LONG], settings)
+
+
+def test_switched_off_tests_find_only_equal_texts() -> None:
+    assert set(find_overlaps(TEXTS, EVALUATION, NONE, embed=embed)) == {0}
+
+
+def test_without_evaluation_texts_nothing_overlaps() -> None:
+    assert find_overlaps(TEXTS, ["", "  "], ALL, embed=embed) == {}
+
+
+def test_near_duplicates_are_those_of_an_exhaustive_search() -> None:
+    rng = np.random.default_rng(0)
+    words = [f"w{n}" for n in range(60)]
+    evaluation = [" ".join(rng.choice(words, 30)) for _ in range(40)]
+    training = []
+    for text in evaluation:
+        changed = text.split()
+        for place in rng.choice(30, rng.integers(0, 4), replace=False):
+            changed[place] = "other"
+        training.append(" ".join(changed))
+
+    def shingles(text: str) -> set[tuple[str, ...]]:
+        split = text.split()
+        return set(zip(split, split[1:], split[2:], strict=False))
+
+    expected = set()
+    for row, text in enumerate(training):
+        own = shingles(text)
+        best = max(len(own & shingles(e)) / len(own | shingles(e)) for e in evaluation)
+        if best >= 0.7:
+            expected.add(row)
+    settings = NONE.model_copy(update={"near_duplicate_threshold": 0.7})
+    found = set(find_overlaps(training, evaluation, settings))
+    assert found <= expected
+    assert len(expected) > 10
+    assert len(expected - found) <= 1  # the sketches miss about one in a hundred
+
+
+def test_rows_are_removed_counted_and_listed() -> None:
+    table = pl.DataFrame(
+        {"id": [f"p{n}" for n in range(6)], "text": TEXTS, "summary": [None] * 4 + [LONG, None]}
+    )
+    settings = ALL.model_copy(update={"embedding_threshold": None})
+    found = remove_overlaps(table, EVALUATION, settings, columns=["text", "summary"])
+    assert found.rows["id"].to_list() == ["p3", "p5"]
+    assert found.quarantine.schema == QUARANTINE_SCHEMA
+    assert found.counts == {
+        "rows": 2, "quarantined": 4, "summary_equal_text": 1, "text_equal_text": 1,
+        "text_near_duplicate": 1, "text_shared_ngram": 1,
+    }  # fmt: skip
+    detail = found.quarantine.filter(row_id="p2")["detail"].item()
+    assert "the quick brown fox" in detail
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_a_removed_row_overlaps_no_more(reason: str) -> None:
+    table = pl.DataFrame({"id": [f"p{n}" for n in range(6)], "text": TEXTS})
+    once = remove_overlaps(table, EVALUATION, ALL, columns=["text"], embed=embed)
+    twice = remove_overlaps(once.rows, EVALUATION, ALL, columns=["text"], embed=embed)
+    assert f"text_{reason}" not in twice.counts
+    assert twice.rows.equals(once.rows)

@@ -1,0 +1,74 @@
+from pathlib import Path
+
+import polars as pl
+import pytest
+from kedro.io import DatasetError
+
+from gecko_kedro.datasets import EvaluationTasksDataset
+from gecko_kedro.errors import InputError
+
+PROMPTS = str(Path(__file__).parents[2] / "conf/prompts/mteb_tasks.yml")
+TASK = {"name": "Own", "type": "STS", "path": "own"}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "own").mkdir()
+    rows = {"sentence1": ["a", "b"], "sentence2": ["c", "d"], "score": [1.0, 2.0]}
+    pl.DataFrame(rows).write_parquet(tmp_path / "own/test.parquet")
+    return tmp_path
+
+
+def dataset(root: Path | None, *tasks: dict, **settings) -> EvaluationTasksDataset:
+    place = None if root is None else str(root)
+    return EvaluationTasksDataset(tasks=tasks, prompts=PROMPTS, root=place, **settings)
+
+
+def test_local_tasks_are_read_with_their_prompts(root: Path) -> None:
+    (task,) = dataset(root, TASK).load().all()
+    assert (task.name, task.task) == ("Own", "semantic similarity")
+    own = dataset(root, TASK, overrides={"Own": {"task": "mine", "symmetric": True}})
+    assert own.load().rows[0].task == "mine"
+
+
+def test_no_tasks_are_no_tasks() -> None:
+    assert dataset(None).load().all() == []
+
+
+def test_the_root_is_the_variables_folder(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GECKO_SHARED_DATA", str(root))
+    assert dataset(None, TASK).load().rows
+
+
+def test_what_is_not_there_is_an_error_unless_it_is_optional(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    missing = {"name": "Other", "type": "STS", "path": "nowhere"}
+    with pytest.raises(DatasetError, match="no such folder"):
+        dataset(root, TASK, missing).load()
+    assert [task.name for task in dataset(root, TASK, missing, optional=True).load().all()] == [
+        "Own"
+    ]
+    assert "No local copy" in caplog.text
+
+
+def test_a_wrong_declaration_is_told(root: Path) -> None:
+    with pytest.raises(InputError, match="both path and type"):
+        dataset(root, {"name": "Own", "type": "STS"})
+    with pytest.raises(InputError, match="colour"):
+        dataset(root, {**TASK, "colour": "red"})
+
+
+def test_the_fingerprint_follows_data_and_declaration(root: Path) -> None:
+    before = dataset(root, TASK).fingerprint()
+    assert dataset(root, TASK).fingerprint() == before
+    assert dataset(root, {**TASK, "prompt": "x"}).fingerprint() != before
+    assert dataset(root, TASK, overrides={"Own": {}}).fingerprint() != before
+    rows = {"sentence1": ["a", "b"], "sentence2": ["c", "d"], "score": [1.0, 3.0]}
+    pl.DataFrame(rows).write_parquet(root / "own/test.parquet")
+    assert dataset(root, TASK).fingerprint() != before
+
+
+def test_it_cannot_be_written(root: Path) -> None:
+    with pytest.raises(DatasetError, match="not allowed"):
+        dataset(root, TASK).save(None)
