@@ -19,7 +19,7 @@ run: $(VENV)/.installed  ## set up, then the main job on the embedded default
 
 setup: $(VENV)/.installed
 
-test: lint cpp-test  ## set up, then everything that CI checks
+test: lint cpp-test cpp-neon  ## set up, then everything that CI checks
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.installed-dev
@@ -34,6 +34,22 @@ cpp-test: $(VENV)/.installed-dev  ## the C++ tests, plain and under sanitizers
 	$(call cpp_tests,build/cpp,)
 	$(call cpp_tests,build/cpp-address,address$(comma)undefined)
 	$(call cpp_tests,build/cpp-thread,thread)
+
+# Cross-compiled for AArch64 and run under emulation: on a machine that has no NEON itself.
+NEON_TOOLS := aarch64-linux-gnu-g++ qemu-aarch64
+NEON_MISSING = $(foreach tool,$(NEON_TOOLS),$(if $(shell command -v $(tool)),,$(tool)))
+.PHONY: cpp-neon
+cpp-neon: $(VENV)/.installed-dev  ## the C++ tests on an emulated AArch64
+ifneq ($(strip $(NEON_MISSING)),)
+	@echo "cpp-neon: skipped, for want of $(strip $(NEON_MISSING)) (Debian: g++-aarch64-linux-gnu, qemu-user)"
+	@test "$$CI" != true
+else
+	$(BIN)/cmake -S . -B build/cpp-neon -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DGECKO_TESTS=ON -DGECKO_PYTHON=OFF \
+	  -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ \
+	  -DGECKO_EMULATED=OFF -DCMAKE_EXE_LINKER_FLAGS=-static -DCMAKE_CROSSCOMPILING_EMULATOR=qemu-aarch64
+	$(BIN)/cmake --build build/cpp-neon
+	$(BIN)/ctest --test-dir build/cpp-neon --output-on-failure
+endif
 
 comma := ,
 define cpp_tests

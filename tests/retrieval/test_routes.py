@@ -1,15 +1,19 @@
 """The approximate and the lexical route, and their fusion."""
 
+import ml_dtypes
 import numpy as np
 import pytest
+import torch
 
 from gecko_kedro.errors import InputError
 from gecko_kedro.retrieval import (
     ApproximateIndex,
     Index,
     LexicalIndex,
+    SearchCancelled,
     SearchResult,
     fuse_results,
+    open_index,
 )
 
 
@@ -36,7 +40,9 @@ def test_an_approximate_search_that_looks_at_everything_is_exact(exact):
     graph, queries = ApproximateIndex(exact, dtype="f32", threads=1), unit(40, 16, 2)
     found, truth = graph.search(queries, 10, expansion=1500), exact.search(queries, 10)
     assert (found.ids == truth.ids).mean() > 0.95
-    assert graph.measure_recall(queries, 10, sample=40, seed=0, expansion=1500) > 0.95
+    assert found.recall is not None
+    assert found.recall > 0.95
+    assert truth.recall == 1
 
 
 def test_measured_recall_is_the_share_of_the_exact_results(exact):
@@ -44,11 +50,53 @@ def test_measured_recall_is_the_share_of_the_exact_results(exact):
         ApproximateIndex(exact, connectivity=3, expansion_add=4, threads=1),
         unit(60, 16, 2),
     )
-    found, truth = graph.search(queries, 10, expansion=10), exact.search(queries, 10)
+    hidden = [[row, row + 1] for row in range(60)]
+    found = graph.search(queries, 10, exclude=hidden, expansion=10, sample=60)
+    truth = exact.search(queries, 10, exclude=hidden)
     share = np.mean([np.isin(a, b).mean() for a, b in zip(found.ids, truth.ids, strict=True)])
-    measured = graph.measure_recall(queries, 10, sample=60, seed=0, expansion=10)
-    assert measured == pytest.approx(share)
-    assert 0.1 < measured < 1
+    assert found.recall == pytest.approx(share)
+    assert 0.1 < found.recall < 1
+    assert graph.search(queries, 10, sample=0).recall is None
+    some = graph.search(queries, 10, expansion=10, exclude=hidden, sample=7, seed=3).recall
+    again = graph.search(queries, 10, expansion=10, exclude=hidden, sample=7, seed=3).recall
+    assert some == again
+
+
+def test_a_graph_of_any_number_type_takes_bfloat16_vectors():
+    vectors = unit(300, 16, 5).astype(ml_dtypes.bfloat16)
+    graph = ApproximateIndex(Index(vectors), threads=1)
+    found = graph.search(vectors[:20], 1, expansion=300)
+    assert (found.ids[:, 0] == np.arange(20)).mean() > 0.9
+
+
+def test_a_graph_is_not_searched_after_the_index_grew():
+    index = Index(unit(30, 16, 1))
+    graph = ApproximateIndex(index)
+    index.add(unit(2, 16, 2))
+    with pytest.raises(InputError, match="Build the graph again"):
+        graph.search(unit(1, 16, 3), 1)
+
+
+def test_progress_of_an_approximate_search_reports_and_cancels(exact):
+    graph, shares = ApproximateIndex(exact), []
+    graph.search(unit(3, 16, 2), 2, progress=shares.append)
+    assert shares == [1.0]
+    with pytest.raises(SearchCancelled):
+        graph.search(unit(3, 16, 2), 2, progress=lambda _: False)
+
+
+def test_open_index_gives_the_route_that_is_asked_for():
+    vectors = unit(50, 16, 1)
+    assert isinstance(open_index(vectors), Index)
+    assert isinstance(open_index(torch.from_numpy(vectors)), Index)
+    graph = open_index(vectors, route="approximate")
+    assert isinstance(graph, ApproximateIndex)
+    assert graph.search(vectors, 3).recall > 0.8
+    with pytest.raises(InputError, match="route"):
+        open_index(vectors, route="fast")
+    if not torch.cuda.is_available():
+        with pytest.raises(InputError, match="without CUDA"):
+            open_index(vectors, route="gpu")
 
 
 def test_a_saved_graph_is_used_from_disk(exact, tmp_path):

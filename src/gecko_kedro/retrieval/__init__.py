@@ -7,6 +7,7 @@ from gecko_kedro.retrieval.levels import simd_level
 from gecko_kedro.retrieval.lexical import LexicalIndex
 from gecko_kedro.retrieval.mining import MinedNegatives, mine_negatives
 from gecko_kedro.retrieval.ranking import fuse_results
+from gecko_kedro.retrieval.routes import open_index
 from gecko_kedro.retrieval.sampling import sample_negatives
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "SearchResult",
     "fuse_results",
     "mine_negatives",
+    "open_index",
     "sample_negatives",
     "simd_level",
 ]

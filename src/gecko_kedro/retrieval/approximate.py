@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gecko_kedro.errors import InputError
 from gecko_kedro.retrieval.exclusions import Exclusions
-from gecko_kedro.retrieval.index import Index, SearchResult
+from gecko_kedro.retrieval.index import Index, ReportProgress, SearchResult, cancellable
 from gecko_kedro.retrieval.ranking import rank
+from gecko_kedro.retrieval.vectors import block, rows_in_block, widen
 
+_QUERIES_AT_ONCE = 1024
 GraphType = Literal["f32", "bf16", "f16", "i8"]
 
 
@@ -39,7 +42,13 @@ class ApproximateIndex:
             ndim=exact.dimension, metric="ip", dtype=dtype,
             connectivity=connectivity, expansion_add=expansion_add,
         )  # fmt: skip
-        self._graph.add(np.arange(len(exact)), exact.vectors, threads=threads)
+        size = rows_in_block(exact.dimension)
+        for start in range(0, len(exact), size):
+            rows = block(exact.vectors, start, start + size)
+            self._graph.add(np.arange(start, start + len(rows)), rows, threads=threads)
+
+    def __len__(self) -> int:
+        return len(self._graph)
 
     @classmethod
     def view(cls, exact: Index, path: Path) -> "ApproximateIndex":
@@ -72,42 +81,68 @@ class ApproximateIndex:
         k: int,
         *,
         exclude: Exclusions | Sequence[Any] | None = None,
+        threads: int | None = None,
+        progress: ReportProgress | None = None,
         expansion: int = 128,
-        threads: int = 0,
+        sample: int = 32,
+        seed: int = 0,
     ) -> SearchResult:
         """Like ``Index.search``, but some of the best may be missing; scores and order are exact.
 
         expansion: candidates looked at in a query; more means a better recall and more time.
+        sample: how many of the queries, drawn with ``seed``, are searched exactly too, to measure
+        the result's ``recall``: the share of the exact best ``k`` that was found, where a passage
+        with the score of the k-th best counts. 0 measures nothing.
+        Raises InputError as ``Index.search`` does, and where passages were added to the index.
         """
-        excluded = Exclusions.checked(exclude, len(queries))
+        where = "retrieval.ApproximateIndex.search"
+        if len(self) != len(self.exact):
+            raise InputError(
+                where,
+                expected=f"a graph of the index's {len(self.exact)} vectors",
+                got=f"a graph of {len(self)}",
+                fix="Build the graph again after Index.add.",
+            )
+        rows = self.exact.checked_queries(queries, where)
+        excluded = Exclusions.checked(exclude, len(rows))
         longest = int(np.diff(excluded.offsets).max(initial=0))
         wanted = min(k + longest, len(self.exact))
-        if wanted == 0 or len(queries) == 0:
+        if wanted <= 0 or len(rows) == 0:
             return self.exact.search(queries, k, exclude=excluded)
+        poll = None if progress is None else cancellable(progress)
+        ids = np.full((len(rows), wanted), -1, dtype=np.int64)
         self._graph.expansion_search = max(expansion, wanted)
-        matches = self._graph.search(
-            np.ascontiguousarray(queries, dtype=np.float32), wanted, threads=threads
-        )
-        ids = np.asarray(matches.keys).astype(np.int64).reshape(len(queries), wanted)
-        counts = np.asarray(matches.counts).reshape(len(queries), 1)
-        ids[np.arange(wanted) >= counts] = -1
-        for row in range(len(queries)):
+        for start in range(0, len(rows), _QUERIES_AT_ONCE):
+            part = block(rows, start, start + _QUERIES_AT_ONCE)
+            matches = self._graph.search(part, wanted, threads=threads or 0)
+            found = np.asarray(matches.keys).astype(np.int64).reshape(len(part), wanted)
+            counts = np.asarray(matches.counts).reshape(len(part), 1)
+            ids[start : start + len(part)] = np.where(np.arange(wanted) < counts, found, -1)
+            if poll is not None:
+                poll((start + len(part)) / len(rows))
+        for row in range(len(rows)):
             hidden = excluded.ids[excluded.offsets[row] : excluded.offsets[row + 1]]
             ids[row, np.isin(ids[row], hidden)] = -1
-        return rank(self.exact.score_pairs(queries, ids), ids, k)
+        best = rank(self.exact.score_pairs(queries, ids), ids, k)
+        recall = self._recall(rows, best, excluded=excluded, sample=sample, seed=seed)
+        return SearchResult(best.scores, best.ids, certified=False, recall=recall)
 
-    def measure_recall(
-        self, queries: Any, k: int, *, sample: int, seed: int, expansion: int = 128
-    ) -> float:
-        """Share of the exact top ``k`` that ``search`` finds, over ``sample`` of the queries.
-
-        Tie-tolerant: a passage with the score of the exact k-th best counts as found.
-        """
-        rows = np.random.default_rng(seed).permutation(len(queries))[:sample]
-        asked = np.asarray(queries)[np.sort(rows)]
-        exact = self.exact.search(asked, k)
-        found = self.search(asked, k, expansion=expansion)
+    def _recall(
+        self,
+        rows: NDArray[Any],
+        found: SearchResult,
+        *,
+        excluded: Exclusions,
+        sample: int,
+        seed: int,
+    ) -> float | None:
+        if sample <= 0:
+            return None
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:sample])
+        hidden = [excluded.ids[slice(*excluded.offsets[row : row + 2])] for row in chosen]
+        asked = widen(rows[chosen])
+        exact = self.exact.search(asked, found.ids.shape[1], exclude=hidden)
         there = exact.ids >= 0
         kth = np.where(there, exact.scores, np.inf).min(axis=1, initial=np.inf, keepdims=True)
-        hits = (found.scores >= kth) & (found.ids >= 0)
+        hits = (found.scores[chosen] >= kth) & (found.ids[chosen] >= 0)
         return float(hits.sum() / max(1, there.sum()))

@@ -20,7 +20,7 @@ LANES = 32
 _QUERIES_AT_ONCE = 256
 _PASSAGES_AT_ONCE = 8192
 _PAIRS_AT_ONCE = 8192
-_SMALLEST_NORMAL = 2.0**-126
+SMALLEST_NORMAL = 2.0**-126
 
 
 def exact_scores(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -86,7 +86,7 @@ def search(
             approximate = rows @ candidates.T  # (q, d) @ (d, n) -> (q, n)
             _exclude(approximate, exclude, first, start)
             margin = slack(rows.shape[1]) * query_norms[here, None].astype(np.float64)
-            margin = margin * float(passage_norms[there].max()) + 64 * _SMALLEST_NORMAL * (
+            margin = margin * float(passage_norms[there].max()) + 64 * SMALLEST_NORMAL * (
                 rows.shape[1] + 1
             )
             survivors = approximate >= _threshold(approximate, scores[here], margin)

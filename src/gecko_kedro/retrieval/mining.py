@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,9 @@ from gecko_kedro.errors import InputError
 from gecko_kedro.retrieval.exclusions import Exclusions
 from gecko_kedro.retrieval.index import Index, ReportProgress
 from gecko_kedro.retrieval.sampling import Strategy, sample_negatives
+
+if TYPE_CHECKING:
+    from gecko_kedro.retrieval.torch_index import TorchIndex
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class MinedNegatives:
 
 
 def mine_negatives(
-    index: Index,
+    index: "Index | TorchIndex",
     queries: Any,
     positives: Exclusions | Sequence[Any],
     *,
@@ -100,7 +103,7 @@ def _union(left: Exclusions, right: Exclusions) -> Exclusions:
 
 
 def _lowest_positive_scores(
-    index: Index, queries: Any, positives: Exclusions
+    index: "Index | TorchIndex", queries: Any, positives: Exclusions
 ) -> NDArray[np.float64]:
     """The lowest score of each query with one of its positives (q,); infinity without any."""
     counts = np.diff(positives.offsets)

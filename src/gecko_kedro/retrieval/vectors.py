@@ -10,7 +10,7 @@ from gecko_kedro.errors import InputError
 from gecko_kedro.retrieval.levels import extension, simd_level
 
 _ACCEPTED = (np.float16, np.float32, np.float64)
-_LARGEST_NORM = 1e18  # a product of two norms stays far below the largest float32, 3.4e38
+LARGEST_NORM = 1e18  # a product of two norms stays far below the largest float32, 3.4e38
 _BLOCK_BYTES = 8 << 20
 _ROUND_UP = np.float32(1 + 2.0**-22)
 
@@ -110,7 +110,7 @@ def measure_norms(matrix: NDArray[Any], where: str) -> NDArray[np.float32]:
     core = extension(level)
     norms: NDArray[np.float32]
     norms = _norms(matrix) if core is None else core.measure_norms(matrix, level)
-    refused = ~(norms <= _LARGEST_NORM)
+    refused = ~(norms <= LARGEST_NORM)
     if refused.any():
         row = int(np.argmax(refused))
         raise InputError(

@@ -110,15 +110,14 @@ def search_candidates(
     """The top N passages of each query by exact search, the seed forced in (section 4.3)."""
     passage_ids = passage_vector_shards["passage_id"]
     query_vectors, passage_vectors = _matrix(query_vector_shards), _matrix(passage_vector_shards)
-    found = retrieval.Index(passage_vectors).search(
-        query_vectors, params.n_candidates, threads=params.threads
-    )
+    index = retrieval.Index(passage_vectors)
+    found = index.search(query_vectors, params.n_candidates, threads=params.threads)
     candidates = fret.candidates_with_seeds(
         queries,
         passage_ids=passage_ids,
         ids=found.ids,
         scores=found.scores,
-        seed_scores=_seed_scores(queries, passage_ids, query_vectors, passage_vectors),
+        seed_scores=_seed_scores(queries, passage_ids, query_vectors, index),
     )
     metrics = fret.candidate_metrics(candidates, n_candidates=params.n_candidates)
     logger.info(
@@ -135,10 +134,10 @@ def _matrix(shards: pl.DataFrame) -> np.ndarray:
 
 
 def _seed_scores(
-    queries: pl.DataFrame, passage_ids: pl.Series, query_vectors: np.ndarray, passages: np.ndarray
+    queries: pl.DataFrame, passage_ids: pl.Series, query_vectors: np.ndarray, index: retrieval.Index
 ) -> np.ndarray:
-    """(q,) inner product of each query with its seed passage; NaN where there is no seed."""
+    """(q,) score of each query with its seed passage, as in a search; NaN without a seed."""
     rows = dict(zip(passage_ids, range(len(passage_ids)), strict=True))
-    seeds = [rows.get(seed, -1) for seed in queries["passage_id"]]
-    scores = np.einsum("qd,qd->q", query_vectors, passages[seeds])
-    return np.where(np.asarray(seeds) >= 0, scores, np.nan)
+    seeds = np.array([rows.get(seed, -1) for seed in queries["passage_id"]], dtype=np.int64)
+    scores = index.score_pairs(query_vectors, seeds[:, None])[:, 0]
+    return np.where(seeds >= 0, scores, np.nan)
