@@ -65,6 +65,7 @@ def test_ranges_keep_the_budget_and_leave_nothing_out(lengths: list[int], budget
     assert [i for start, end in ranges for i in range(start, end)] == list(range(len(lengths)))
     for start, end in ranges:
         assert lengths[start] * (end - start) <= budget or end == start + 1
+        assert 2 * lengths[end - 1] >= lengths[start]
 
 
 @pytest.mark.parametrize("tokens", [8, 64, 200, 10**6, None])

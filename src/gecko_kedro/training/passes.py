@@ -78,11 +78,14 @@ def _packed_passes(columns: list[Features], tokens_per_pass: int | None) -> Pass
 def token_budget_ranges(descending: list[int], budget: int) -> list[tuple[int, int]]:
     """(start, end) of groups of texts; ``descending`` are their lengths, the longest first.
 
-    A group's longest text times its size is at most ``budget``, but each has one text at least.
+    A group's longest text times its size is at most ``budget``, but each has one text at least. No
+    text is shorter than half of the longest beside it: short queries are not padded to passages.
     """
     ranges, start = [], 0
     while start < len(descending):
-        end = min(len(descending), start + max(1, budget // descending[start]))
+        most = min(len(descending), start + max(1, budget // descending[start]))
+        near = (i for i in range(start, most) if 2 * descending[i] < descending[start])
+        end = next(near, most)
         ranges.append((start, end))
         start = end
     return ranges
