@@ -61,6 +61,15 @@ def test_twelve_words_in_common_are_not_thirteen() -> None:
     assert find_overlaps([f"so {twelve} word21 ends"], [LONG], settings)
 
 
+def test_boilerplate_of_many_training_texts_is_no_leak() -> None:
+    settings = NONE.model_copy(update={"ngram_words": 13})
+    licence = " ".join(f"clause{n}" for n in range(20))
+    evaluation = [f"{licence} and then the question itself"]
+    few, many = ([f"{licence} text {n}" for n in range(count)] for count in (10, 11))
+    assert len(find_overlaps(few, evaluation, settings)) == 10
+    assert find_overlaps(many, evaluation, settings) == {}
+
+
 def test_switched_off_tests_find_only_equal_texts() -> None:
     assert set(find_overlaps(TEXTS, EVALUATION, NONE, embed=embed)) == {0}
 

@@ -21,7 +21,7 @@ def root(tmp_path: Path) -> Path:
 
 def dataset(root: Path | None, *tasks: dict, **settings) -> EvaluationTasksDataset:
     place = None if root is None else str(root)
-    return EvaluationTasksDataset(tasks=tasks, prompts=PROMPTS, root=place, **settings)
+    return EvaluationTasksDataset(tasks=tasks, filepath=PROMPTS, root=place, **settings)
 
 
 def test_local_tasks_are_read_with_their_prompts(root: Path) -> None:

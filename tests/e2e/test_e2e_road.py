@@ -19,7 +19,8 @@ def test_a_whole_run_ends_in_a_table_and_a_report(finished: Project) -> None:
     assert "What FRet adds" in output
     assert "report.html" in output
     results = pl.read_parquet(finished.data / "08_reporting/results_table.parquet")
-    assert set(results["model"]) == {"base", "bm25", "pretrained", "gecko"}
+    variants = {"gecko", "gecko-int8", "gecko-binary", "hybrid"}
+    assert set(results["model"]) == {"base", "bm25", "pretrained", *variants}
     assert set(results.filter(model="gecko")["dimension"]) == {384, 64}
     assert results.filter(model="gecko")["low"].is_not_null().all()
 

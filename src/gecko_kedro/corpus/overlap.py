@@ -1,5 +1,6 @@
 """Training texts that are, contain or nearly repeat a text of the evaluation."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ REASONS = ("equal_text", "shared_ngram", "near_duplicate", "similar_embedding")
 Embed = Callable[[Sequence[str]], npt.NDArray[np.float32]]
 _ROWS = 4_096  # vectors whose similarities are held at a time
 _LONGEST_SHOWN = 80
+_BOILERPLATE = 10  # an n-gram in more training texts than these tells nothing (GPT-3, appendix C)
 
 
 class OverlapSettings(BaseModel):
@@ -49,9 +51,10 @@ def find_overlaps(
     """The rows of ``texts`` that overlap with an evaluation text, with the first reason found.
 
     Tested in this order: equal but for case and white space; ``ngram_words`` successive words in
-    common (GPT-3's rule has 13; shorter texts have none); Jaccard similarity of 3-word shingles by
-    MinHash, computed exactly for what the sketches propose, which miss about one pair in a hundred
-    at the threshold; cosine similarity of the vectors that ``embed`` gives.
+    common (GPT-3's rule has 13; shorter texts have none), unless more than ten of ``texts`` have
+    them, which makes them boilerplate; Jaccard similarity of 3-word shingles by MinHash, computed
+    exactly for what the sketches propose, which miss about one pair in a hundred at the threshold;
+    cosine similarity of the vectors that ``embed`` gives.
     """
     known = sorted(set(filter(None, map(normalise, evaluation_texts))))
     found: dict[int, Overlap] = {}
@@ -120,11 +123,13 @@ def _ngrams(text: str, size: int) -> set[str]:
 
 
 def _shared_ngrams(left: Mapping[int, str], grams: set[str], size: int) -> dict[int, Overlap]:
+    shared = {row: _ngrams(text, size) & grams for row, text in left.items()}
+    texts_with = Counter(gram for own in shared.values() for gram in own)
     found = {}
-    for row, text in left.items():
-        own = _ngrams(text, size)
-        if shared := sorted(own & grams):
-            found[row] = Overlap("shared_ngram", len(shared) / len(own), shared[0])
+    for row, own in shared.items():
+        if telling := sorted(gram for gram in own if texts_with[gram] <= _BOILERPLATE):
+            share = len(telling) / len(_ngrams(left[row], size))
+            found[row] = Overlap("shared_ngram", share, telling[0])
     return found
 
 

@@ -24,7 +24,7 @@ class EvaluationTasksDataset(AbstractDataset[NoReturn, ReadTasks]):
 
     ``tasks`` are TaskSettings as plain data; relative paths are below ``root``, by default the
     folder that the environment variable GECKO_SHARED_DATA names, else the working folder.
-    ``prompts`` is the YAML file of task prompts and ``overrides`` what replaces some of them. With
+    ``filepath`` is the YAML file of task prompts and ``overrides`` what replaces some of them. With
     ``optional`` local tasks that are not on this machine are left out with a warning.
     """
 
@@ -32,14 +32,14 @@ class EvaluationTasksDataset(AbstractDataset[NoReturn, ReadTasks]):
         self,
         *,
         tasks: Sequence[Mapping[str, Any]],
-        prompts: str,
+        filepath: str,
         overrides: Mapping[str, Any] | None = None,
         root: str | None = None,
         optional: bool = False,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._tasks = [_checked(task) for task in tasks or ()]
-        self._prompts, self._overrides = prompts, dict(overrides or {})
+        self._prompts, self._overrides = filepath, dict(overrides or {})
         self._root = Path(root or os.environ.get(ROOT_VARIABLE) or ".").expanduser()
         self._optional = optional
         self.metadata = metadata

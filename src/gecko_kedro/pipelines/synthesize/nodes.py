@@ -76,24 +76,28 @@ def decontaminate_passages(
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, int]]:
     """Take out what overlaps with a query or positive of anything that evaluate will score."""
     tasks = [*([] if own_data is None else [own_data.data]), *declared.all()]
-    texts = evaluation.evaluation_texts(tasks)
-    for column in ("text", "summary"):
-        texts += heldout_passages[column].drop_nulls().to_list()
-    needs_vectors = params.overlap.embedding_threshold is not None
-    clean = corpus.remove_overlaps(
-        undecided_passages,
-        texts,
-        params.overlap,
-        columns=["text", "summary"],
-        embed=encoder_params.embed if needs_vectors else None,
-    )
+    embed = None if params.overlap.embedding_threshold is None else encoder_params.embed
+    heldout = [heldout_passages[column].drop_nulls() for column in ("text", "summary")]
+    # Passages of one corpus share its turns of phrase: common words are no leak among them.
+    same_corpus = params.overlap.model_copy(update={"ngram_words": None})
+    rows, listed = undecided_passages, []
+    for texts, settings in (
+        (evaluation.evaluation_texts(tasks), params.overlap),
+        (pl.concat(heldout).to_list(), same_corpus),
+    ):
+        columns = ["text", "summary"]
+        clean = corpus.remove_overlaps(rows, texts, settings, columns=columns, embed=embed)
+        rows = clean.rows
+        listed.append(clean.quarantine)
+    table = pl.concat(listed)
+    reasons = dict(table["reason"].value_counts().sort("reason").iter_rows())
     logger.info(
-        "decontaminate_passages: %d of %d passages overlap with %d evaluation texts, %s",
-        clean.quarantine.height, undecided_passages.height, len(texts),
+        "decontaminate_passages: %d of %d passages overlap with the evaluation, %s",
+        table.height, undecided_passages.height,
         "taken out" if params.remove else "kept, as decontaminate.remove says",
     )  # fmt: skip
-    kept = clean.rows if params.remove else undecided_passages
-    return kept, clean.quarantine, {**clean.counts, "evaluation_texts": len(texts)}
+    kept = rows if params.remove else undecided_passages
+    return kept, table, {"overlapping": table.height, **reasons}
 
 
 def pair_passages(
