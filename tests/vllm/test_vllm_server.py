@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 import pytest
 import yaml
+from polars.testing import assert_frame_equal
 
 from gecko_kedro.teacher import ModelSettings, Prompt, TransformersSettings
 from gecko_kedro.teacher.http.settings import HttpSettings
@@ -183,10 +184,11 @@ def test_a_server_that_dies_in_mid_run_and_comes_back_costs_nothing(
     server.kill()
     kept = replies(project.data)
     server.start()
-    output, _ = process.communicate(timeout=SECONDS)
+    process.communicate(timeout=SECONDS)
     if process.returncode:  # it gave up before the server was back: the same command goes on
-        output = to_its_end(project.start("--pipelines", "relabel"))
+        to_its_end(project.start("--pipelines", "relabel"))
     found = pl.read_parquet(project.data / "05_model_input/fret.parquet")
-    assert found.equals(expected), output
+    # Another batch moves a log-likelihood in its last digits; what is chosen stays.
+    assert_frame_equal(found, expected, abs_tol=1e-4)
     assert KEPT <= kept < replies(project.data)
     assert replies(project.data) <= 2 * CANDIDATES * (len(QUERIES) + SEEDS)  # nothing asked twice
