@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 
-WIDE_KERNELS = re.compile(r"^(avx|amx)\w*\.cc\.o$")
+WIDE_KERNELS = re.compile(r"^(avx\w+|amx_int8|amx_bfloat16)\.cc\.o$")
 AMX = ("tileloaddt1", "tileloadd ", "tilestored", "ldtilecfg", "tilerelease")
 NEEDED = {
     "amx_int8.cc.o": ("tdpbssd", *AMX),
