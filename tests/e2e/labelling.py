@@ -20,7 +20,7 @@ from kedro.runner import SequentialRunner
 
 from gecko_kedro import fret
 from gecko_kedro.corpus.query_log import read_query_log
-from gecko_kedro.corpus.schemas import PASSAGE_SCHEMA
+from gecko_kedro.corpus.schemas import PAIR_SCHEMA, PASSAGE_SCHEMA
 from gecko_kedro.datasets import FinishedShardsDataset, ShardedParquetDataset, TableDataset
 from gecko_kedro.params import Parameters, check_parameters
 from gecko_kedro.pipelines.relabel import nodes as relabel
@@ -62,6 +62,7 @@ def catalog(folder: Path, url: str) -> DataCatalog:
         "prompts": yaml.safe_load((CONF / "prompts" / "gecko.yml").read_text("utf-8")),
         "response_store": folder / "response_store",
         "query_log": read_query_log(None, columns=params.queries.columns),
+        "heldout_pairs": pl.DataFrame(schema=PAIR_SCHEMA),
         **{f"params:{name}": getattr(params, name) for name in type(params).model_fields},
     }
     shards = {
@@ -90,9 +91,9 @@ PIPELINE = Pipeline(
         ),
         Node(
             synthesize.filter_queries,
-            ["query_shards", "rejected_reply_shards", "query_log", "passages", "params:queries",
-             "params:synthesize"],
-            ["queries", "queries_quarantine", "synthesize_metrics"],
+            ["query_shards", "rejected_reply_shards", "query_log", "passages", "heldout_pairs",
+             "params:queries", "params:synthesize"],
+            ["queries", "queries_quarantine"],
         ),
         Node(neighbours, ["queries", "passages"], "candidates"),
         Node(
