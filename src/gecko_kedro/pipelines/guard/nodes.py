@@ -67,7 +67,7 @@ def interpolate_encoder(
     gecko_encoder: str, metrics: dict[str, float], encoder_params: EncoderParams
 ) -> Encoder:
     """The model at the chosen point."""
-    from gecko_kedro.encoder.interpolation import interpolate_encoders
+    from gecko_kedro.encoder.merging import interpolate_encoders
 
     base, tuned = (encoder_params.load(ref, for_training=True) for ref in (None, gecko_encoder))
     return interpolate_encoders(base, tuned, tuned_share=metrics["weight"])

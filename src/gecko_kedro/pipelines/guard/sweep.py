@@ -39,7 +39,7 @@ def score_point(
 
 
 def _reference(weight: float, tuned: str, folder: Path, encoder_params: EncoderParams) -> str:
-    from gecko_kedro.encoder.interpolation import interpolate_encoders
+    from gecko_kedro.encoder.merging import interpolate_encoders
     from gecko_kedro.encoder.saving import save_encoder
 
     if weight in {0, 1}:
