@@ -49,7 +49,7 @@ lint: $(VENV)/.installed-dev
 cpp-test: $(VENV)/.installed-dev  ## the C++ tests, plain and under sanitizers
 	$(call cpp_tests,build/cpp,)
 	$(call cpp_tests,build/cpp-address,address$(comma)undefined)
-	$(call cpp_tests,build/cpp-thread,thread)
+	$(call cpp_tests,build/cpp-thread,thread -DGECKO_EMULATED=OFF)
 
 # Cross-compiled for AArch64 and run under emulation: on a machine that has no NEON itself.
 NEON_TOOLS := aarch64-linux-gnu-g++ qemu-aarch64
