@@ -150,9 +150,10 @@ def test_fret_runs_through_a_real_server(finished: Project) -> None:
     )
     assert passages.height == 200
     assert fret.height > 0
-    for ranker in ("query_likelihood", "relevance"):
-        assert judgements[ranker].is_finite().all()
-        assert judgements[ranker].n_unique() > judgements.height // 2
+    top_grade = judgements["label_log_likelihoods"].list.last()
+    for scores in (judgements["query_likelihood"], top_grade):
+        assert scores.is_finite().all()
+        assert scores.n_unique() > judgements.height // 2
 
 
 def replies(data: Path) -> int:
