@@ -96,6 +96,7 @@ class QueriesParams(Params):
 
     source: str | None
     columns: dict[str, str | None]
+    max_queries: Limit
     use: Literal["join", "replace"]
     task_name: str
 
@@ -166,6 +167,8 @@ class MineParams(Params):
     seed_retriever: Literal["trained", "given"]
     train: TrainSettings
     n_candidates: Annotated[int, Field(ge=2)]
+    lexical_candidates: bool
+    route_constant: Annotated[float, Field(ge=0.0)]
     max_seq_length: Count
     embed_shard_size: Count
     threads: Limit = Field(json_schema_extra=EXECUTION)

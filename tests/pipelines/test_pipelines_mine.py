@@ -97,3 +97,33 @@ def test_task_and_query_are_embedded_together(encoder_params: EncoderParams) -> 
         batch_size=encoder_params.batch_size,
     )
     np.testing.assert_allclose(shard.table["vector"].to_numpy(), expected, atol=1e-6)
+
+
+def vector_shards(name: str, ids: list[str], vectors: list[list[float]]) -> pl.DataFrame:
+    column = pl.Series("vector", vectors, dtype=pl.Array(pl.Float32, len(vectors[0])))
+    return pl.DataFrame({name: ids}).with_columns(column)
+
+
+def test_candidates_of_words_join_those_of_the_embedder_with_their_own_scores() -> None:
+    passages = pl.DataFrame(
+        {
+            "passage_id": ["a", "b", "c", "d"],
+            "title": [None, None, None, "Lamps"],
+            "text": ["yeast makes gas", "bread", "flour", "they burn oil"],
+        }
+    )
+    vectors = [[1.0, 0.0], [0.9, 0.1], [0.8, 0.2], [0.0, 1.0]]
+    shards = (
+        vector_shards("query_id", QUERIES["query_id"].to_list(), [[0.0, 1.0], [1.0, 0.0]]),
+        vector_shards("passage_id", passages["passage_id"].to_list(), vectors),
+    )
+    alone, _ = nodes.search_candidates(QUERIES, passages, *shards, mine_params(n_candidates=2))
+    joined, _ = nodes.search_candidates(
+        QUERIES, passages, *shards, mine_params(n_candidates=2, lexical_candidates=True)
+    )
+    of_log = pl.col("query_id") == "log:1"
+    assert alone.filter(of_log)["passage_id"].to_list() == ["a", "b"]
+    assert joined.filter(of_log)["passage_id"].to_list() == ["a", "d"]
+    assert joined.filter(of_log)["retriever_rank"].to_list() == [1, 2]
+    assert joined.filter(of_log)["retriever_score"].to_list() == [1.0, 0.0]
+    assert joined.filter(~of_log)["is_seed"].sum() == 1

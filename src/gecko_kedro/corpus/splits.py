@@ -68,17 +68,19 @@ def split_heldout(
     return train, heldout
 
 
-def cap(passages: pl.DataFrame, *, limit: int | None, seed: int) -> pl.DataFrame:
-    """At most ``limit`` passages, in the given order; all of them where ``limit`` is None.
+def cap(
+    rows: pl.DataFrame, *, limit: int | None, seed: int, id_column: str = "passage_id"
+) -> pl.DataFrame:
+    """At most ``limit`` rows, in the given order; all of them where ``limit`` is None.
 
-    The passages with the lowest hashes of their ids are taken (bottom-k sampling): a larger limit
-    gives a superset, and a passage added to the corpus displaces at most one.
+    The rows with the lowest hashes of their ids are taken (bottom-k sampling): a larger limit
+    gives a superset, and a row added to the table displaces at most one.
     """
-    if limit is None or passages.height <= limit:
-        return passages
-    hashes = [stable_hash(passage_id, seed=seed) for passage_id in passages["passage_id"]]
-    chosen = sorted(range(passages.height), key=lambda row: (hashes[row], row))[:limit]
-    return passages[sorted(chosen)]
+    if limit is None or rows.height <= limit:
+        return rows
+    hashes = [stable_hash(row_id, seed=seed) for row_id in rows[id_column]]
+    chosen = sorted(range(rows.height), key=lambda row: (hashes[row], row))[:limit]
+    return rows[sorted(chosen)]
 
 
 def decontaminate(training: pl.DataFrame, heldout: pl.DataFrame) -> DecontaminationResult:

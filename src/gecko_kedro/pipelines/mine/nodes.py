@@ -103,6 +103,7 @@ def _embed(
 
 def search_candidates(
     queries: pl.DataFrame,
+    passages: pl.DataFrame,
     query_vector_shards: pl.DataFrame,
     passage_vector_shards: pl.DataFrame,
     params: MineParams,
@@ -112,11 +113,13 @@ def search_candidates(
     query_vectors, passage_vectors = _matrix(query_vector_shards), _matrix(passage_vector_shards)
     index = retrieval.Index(passage_vectors)
     found = index.search(query_vectors, params.n_candidates, threads=params.threads)
+    if params.lexical_candidates:
+        found = _join_lexical(found, queries, passages, params)
     candidates = fret.candidates_with_seeds(
         queries,
         passage_ids=passage_ids,
         ids=found.ids,
-        scores=found.scores,
+        scores=index.score_pairs(query_vectors, found.ids),
         seed_scores=_seed_scores(queries, passage_ids, query_vectors, index),
     )
     metrics = fret.candidate_metrics(candidates, n_candidates=params.n_candidates)
@@ -126,6 +129,18 @@ def search_candidates(
         retrieval.simd_level(),
     )  # fmt: skip
     return candidates, metrics
+
+
+def _join_lexical(
+    found: retrieval.SearchResult, queries: pl.DataFrame, passages: pl.DataFrame, params: MineParams
+) -> retrieval.SearchResult:
+    """The best N of what the embedder and BM25 found, by reciprocal rank fusion."""
+    texts = [f"{title or ''} {text}" for title, text in passages.select("title", "text").rows()]
+    words = retrieval.LexicalIndex(texts).search(queries["query"].to_list(), params.n_candidates)
+    logger.info("search_candidates: BM25 finds candidates too")
+    return retrieval.fuse_results(
+        [found, words], params.n_candidates, constant=params.route_constant
+    )
 
 
 def _matrix(shards: pl.DataFrame) -> np.ndarray:

@@ -50,7 +50,13 @@ def create_pipeline() -> Pipeline:
             ),
             step(
                 nodes.search_candidates,
-                inputs=["queries", "query_vector_shards", "passage_vector_shards", "params:mine"],
+                inputs=[
+                    "queries",
+                    "passages",
+                    "query_vector_shards",
+                    "passage_vector_shards",
+                    "params:mine",
+                ],
                 outputs=["candidates", "mine_metrics"],
             ),
         ],

@@ -189,10 +189,13 @@ def filter_queries(
     params: SynthesizeParams,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Drop what cannot be learned from, with reasons; a query log joins or replaces synthesis."""
+    log = corpus.cap(
+        query_log.queries, limit=queries_params.max_queries, seed=params.seed, id_column="query_id"
+    )
     kept = fret.filter_queries(
         fret.join_query_log(
             query_shards,
-            query_log.queries,
+            log,
             use=queries_params.use,
             task_name=queries_params.task_name,
         ),
