@@ -61,7 +61,13 @@ def split_passages(
         fraction=params.heldout.fraction,
         seed=params.seed,
     )
+    left = train.height
     train = corpus.cap(train, limit=params.max_passages, seed=params.seed)
+    if train.height < left:
+        logger.warning(
+            "split_passages: %d of %d passages are trained on; corpus.max_passages: null takes all",
+            train.height, left,
+        )  # fmt: skip
     logger.info("split_passages: %d to train on, %d held out", train.height, heldout.height)
     return train, heldout
 
