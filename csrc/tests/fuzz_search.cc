@@ -51,14 +51,24 @@ Data any_matrix(FuzzedDataProvider& bytes, int64_t rows, int64_t columns) {
   return data;
 }
 
-// Up to three ids from `lowest` to `highest` for each query.
-Lists any_lists(FuzzedDataProvider& bytes, int64_t queries, int64_t lowest, int64_t highest) {
+Lists any_exclusions(FuzzedDataProvider& bytes, int64_t queries, int64_t passages) {
   Lists lists(static_cast<size_t>(queries));
   for (auto& list : lists) {
-    for (int i = bytes.ConsumeIntegralInRange<int>(0, highest < lowest ? 0 : 3); i > 0; --i) {
-      list.push_back(bytes.ConsumeIntegralInRange<int64_t>(lowest, highest));
+    for (int i = bytes.ConsumeIntegralInRange<int>(0, 3); i > 0; --i) {
+      list.push_back(bytes.ConsumeIntegralInRange<int64_t>(-1, passages));
     }
     std::sort(list.begin(), list.end());
+  }
+  return lists;
+}
+
+// Some of the exclusions that are passages.
+Lists any_positives(FuzzedDataProvider& bytes, Lists lists, int64_t passages) {
+  for (auto& list : lists) {
+    const auto refused = [&](int64_t id) {
+      return id < 0 || id >= passages || bytes.ConsumeBool();
+    };
+    list.erase(std::remove_if(list.begin(), list.end(), refused), list.end());
   }
   return lists;
 }
@@ -96,15 +106,17 @@ void search_and_compare(FuzzedDataProvider& bytes) {
   const auto d = bytes.ConsumeIntegralInRange<int64_t>(0, 140);
   const auto k = bytes.ConsumeIntegralInRange<int64_t>(0, 40);
   const Data passages = any_matrix(bytes, n, d), queries = any_matrix(bytes, q, d);
-  const Lists excluded = any_lists(bytes, q, -1, n), positives = any_lists(bytes, q, 0, n - 1);
+  const Lists excluded = any_exclusions(bytes, q, n);
+  const Lists positives = any_positives(bytes, excluded, n);
   const Wish wish = any_wish(bytes, k);
 
   const Found expected = oracle(queries, passages, k, excluded);
-  const Mined to_mine = mining_oracle(queries, passages, positives, wish);
+  const Mined to_mine = mining_oracle(queries, passages, positives, expected, wish);
   const auto check = [&](FirstPass pass, const PackedPassages* packed) {
     const Found found = run(queries, passages, k, excluded, kernels, threads, pass, packed);
     if (!(found == expected)) stop("result", kernels, n, q, d, k);
-    const Mined mined = mine(queries, passages, positives, wish, kernels, threads, pass, packed);
+    const Mined mined =
+        mine(queries, passages, positives, excluded, wish, kernels, threads, pass, packed);
     if (!(mined == to_mine)) stop("draw", kernels, n, q, d, k);
   };
   check(FirstPass::kFloat32, nullptr);

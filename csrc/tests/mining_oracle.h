@@ -49,17 +49,17 @@ inline std::vector<uint64_t> query_numbers(int64_t queries) {
   return numbers;
 }
 
-// Positives are hidden, nothing else.
+// `hidden` lists hold the positives, too.
 inline Mined mine(
-    const Data& queries, const Data& passages, const Lists& positives, const Wish& wish,
-    const Kernels& kernels, int threads, FirstPass pass = FirstPass::kFloat32,
+    const Data& queries, const Data& passages, const Lists& positives, const Lists& hidden,
+    const Wish& wish, const Kernels& kernels, int threads, FirstPass pass = FirstPass::kFloat32,
     const PackedPassages* packed = nullptr,
     const std::function<void(double)>& report = [](double) {}) {
-  const Csr own(positives);
+  const Csr own(positives), excluded(hidden);
   const std::vector<uint64_t> numbers = query_numbers(queries.rows);
   const MiningInput input{
       {queries.matrix(), passages.matrix(), queries.norms.data(), passages.norms.data(),
-       own.offsets.data(), own.ids.data(), wish.k, pass, packed, Margin::kCertified},
+       excluded.offsets.data(), excluded.ids.data(), wish.k, pass, packed, Margin::kCertified},
       own.offsets.data(),
       own.ids.data(),
       numbers.data(),
@@ -104,20 +104,22 @@ inline Fate fate_of(int64_t rank, double score, double positive, const Wish& wis
   return kEligible;
 }
 
+// From what a search without the hidden passages has found.
 inline Mined mining_oracle(const Data& queries, const Data& passages, const Lists& positives,
-                           const Wish& wish) {
-  const Found found = oracle(queries, passages, wish.k, positives);
+                           const Found& found, const Wish& wish) {
   const std::vector<uint64_t> numbers = query_numbers(queries.rows);
   const std::unique_ptr<bool[]> eligible(new bool[found.ids.size()]());
   Mined mined{{}, {}};
-  for (size_t at = 0; at < found.ids.size(); ++at) {
-    if (found.ids[at] < 0) continue;
-    const auto rank = static_cast<int64_t>(at) % wish.k, query = static_cast<int64_t>(at) / wish.k;
+  for (int64_t query = 0; query < queries.rows; ++query) {
     const double positive =
         lowest_score(queries.row(query), passages, positives[static_cast<size_t>(query)]);
-    const Fate fate = fate_of(rank, found.scores[at], positive, wish);
-    eligible[at] = fate == kEligible;
-    ++mined.counts[fate];
+    for (int64_t rank = 0; rank < wish.k; ++rank) {
+      const auto at = static_cast<size_t>(query * wish.k + rank);
+      if (found.ids[at] < 0) break;
+      const Fate fate = fate_of(rank, found.scores[at], positive, wish);
+      eligible[at] = fate == kEligible;
+      ++mined.counts[fate];
+    }
   }
   mined.negatives.ids.resize(static_cast<size_t>(queries.rows * wish.n_negatives));
   sample_negatives({found.ids.data(), eligible.get(), numbers.data(), queries.rows, wish.k,
