@@ -70,6 +70,16 @@ def test_arguments_that_do_not_fit_are_refused():
             index.score_pairs(queries, ids)
 
 
+@pytest.mark.parametrize("row", [np.nan, 0.5, True, "0", None])
+def test_a_row_number_that_is_no_integer_is_refused(level, row):
+    index = Index(np.ones((3, 4), dtype=np.float32))
+    query = np.ones((1, 4), dtype=np.float32)
+    with pytest.raises(InputError, match="integers"):
+        index.score_pairs(query, [[row]])
+    with pytest.raises(InputError, match="integers"):
+        index.search(query, 1, exclude=[[row]])
+
+
 @pytest.mark.parametrize("dtype", ["int8", "bfloat16"])
 def test_a_first_pass_that_the_level_lacks_is_refused(level, dtype):
     index = Index(np.ones((3, 4), dtype=np.float32), dtype=dtype)
