@@ -333,6 +333,14 @@ PYBIND11_MODULE(_core, module) {
       "bfloat16_levels", [] { return gecko::levels_with(gecko::FirstPass::kBFloat16); },
       "Those levels that have a bfloat16 pass.");
   module.def(
+      "most_packed_queries",
+      [](const std::string& level) {
+        const gecko::PackedScan* scan =
+            gecko::packed_scan(gecko::kernels_named(level), gecko::FirstPass::kInt8);
+        return scan == nullptr ? 0 : scan->most_queries;
+      },
+      "The number of queries up to which an int8 pass pays at this level; 0 for any number.");
+  module.def(
       "amx_refusal", [] { return gecko::amx_permission().refusal; },
       "Why a processor's AMX may not be used; empty if it may, and where there is none.");
   py::class_<gecko::PackedPassages>(module, "PackedPassages")

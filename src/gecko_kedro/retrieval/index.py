@@ -15,7 +15,14 @@ from gecko_kedro.errors import InputError
 from gecko_kedro.retrieval import fallback
 from gecko_kedro.retrieval.exclusions import Exclusions, as_ids
 from gecko_kedro.retrieval.index_file import ROWS_AT_ONCE, Parts, read_index, write_index
-from gecko_kedro.retrieval.levels import PORTABLE, extension, level_for, packed_type, simd_level
+from gecko_kedro.retrieval.levels import (
+    PORTABLE,
+    extension,
+    level_for,
+    packed_type,
+    packing_pays,
+    simd_level,
+)
 from gecko_kedro.retrieval.mapping import MappedFile
 from gecko_kedro.retrieval.result import ReportProgress, SearchResult, cancellable
 from gecko_kedro.retrieval.vectors import GrowingRows, as_matrix, measure_norms, name_of_type
@@ -349,6 +356,8 @@ class Index:
             )
         if self._dtype != "auto":
             return self._dtype
+        if not packing_pays(level, n_queries):
+            return "float32"
         # Packing costs about as much as three searches with few queries in float32, which read the
         # vectors once whatever their number. A memory map is rounded anew each time.
         pays = n_queries >= _MANY_QUERIES or (self._searches > 3 and self._file is None)
