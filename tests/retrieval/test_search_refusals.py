@@ -141,16 +141,25 @@ def test_without_the_extension_numpy_serves_and_says_so_once(monkeypatch, caplog
 
 _ENDLESS = """
 import numpy as np
-from gecko_kedro.retrieval import Index
+from gecko_kedro.retrieval import Index, mine_negatives
 vectors = np.ones((200_000, 256), dtype=np.float32)  # all equal: every pair must be rescored
-Index(vectors).search(vectors, 5, progress=lambda share: print("searching", flush=True))
+report = lambda share: print("searching", flush=True)
 """
+_SEARCHING = "Index(vectors).search(vectors, 5, progress=report)"
+_MINING = """mine_negatives(
+    Index(vectors), vectors, [[0]] * len(vectors),
+    k=5, n_negatives=1, strategy="top", seed=0, progress=report,
+)"""
 
 
-def test_ctrl_c_ends_a_search(level):
+@pytest.mark.parametrize("call", [_SEARCHING, _MINING], ids=["search", "mine"])
+def test_ctrl_c_ends_a_call(level, call):
     """The first report says that threads are at work; then the signal comes."""
     with subprocess.Popen(
-        [sys.executable, "-c", _ENDLESS], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", _ENDLESS + call],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "searching\n"

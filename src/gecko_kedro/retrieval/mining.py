@@ -29,6 +29,16 @@ _Mined = tuple[NDArray[np.int64], NDArray[np.float32], dict[str, int]]
 
 
 @dataclass(frozen=True)
+class _Steps:
+    """What was asked for, checked: the options of each step by their names."""
+
+    positives: Exclusions
+    search: dict[str, Any]
+    filters: dict[str, Any]
+    draw: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class MinedNegatives:
     """What ``mine_negatives`` found.
 
@@ -81,24 +91,25 @@ def mine_negatives(
     own = _checked_positives(positives, n_queries, len(index), where)
     hidden = _union(own, Exclusions.checked(exclude, n_queries))
     check_draw(where, n_negatives=n_negatives, strategy=strategy, seed=seed)
-    search = {"exclude": hidden, "threads": threads, "progress": progress}
-    filters = {
-        "rank_window": rank_window or (0, k),
-        "max_score": max_score,
-        "min_score": min_score,
-        "absolute_margin": absolute_margin,
-        "relative_margin": relative_margin,
-    }
-    draw = {
-        "n_negatives": n_negatives,
-        "strategy": strategy,
-        "seed": seed,
-        "query_ids": _checked_query_ids(query_ids, n_queries, where),
-    }
-    mined = _fused(index, queries, own, k=k, search=search, filters=filters, draw=draw)
-    if mined is None:
-        mined = _composed(index, queries, own, k=k, search=search, filters=filters, draw=draw)
-    ids, scores, counts = mined
+    steps = _Steps(
+        positives=own,
+        search={"k": k, "exclude": hidden, "threads": threads, "progress": progress},
+        filters={
+            "rank_window": rank_window or (0, k),
+            "max_score": max_score,
+            "min_score": min_score,
+            "absolute_margin": absolute_margin,
+            "relative_margin": relative_margin,
+        },
+        draw={
+            "n_negatives": n_negatives,
+            "strategy": strategy,
+            "seed": seed,
+            "query_ids": _checked_query_ids(query_ids, n_queries, where),
+        },
+    )
+    mined = _fused(index, queries, steps)
+    ids, scores, counts = _composed(index, queries, steps) if mined is None else mined
     return MinedNegatives(ids, scores, counts, np.flatnonzero((ids < 0).any(axis=1)))
 
 
@@ -131,49 +142,33 @@ def _checked_query_ids(query_ids: Any, n_queries: int, where: str) -> NDArray[np
     return checked
 
 
-def _fused(
-    index: "Index | TorchIndex",
-    queries: Any,
-    own: Exclusions,
-    *,
-    k: int,
-    search: dict[str, Any],
-    filters: dict[str, Any],
-    draw: dict[str, Any],
-) -> _Mined | None:
+def _fused(index: "Index | TorchIndex", queries: Any, steps: _Steps) -> _Mined | None:
     """In one call of the extension, block by block of the queries; None where it cannot serve."""
     if not isinstance(index, Index):
         return None
-    lists: dict[str, Any] = {"positive_offsets": own.offsets, "positive_ids": own.ids}
-    mined = index.mine(queries, k, **search, **lists, **filters, **draw)
+    mined = index.mine(
+        queries, **steps.search, positive_offsets=steps.positives.offsets,
+        positive_ids=steps.positives.ids, **steps.filters, **steps.draw,
+    )  # fmt: skip
     if mined is None:
         return None
     ids, scores, numbers = mined
     fates = dict(zip([*_REFUSALS, _ELIGIBLE], numbers, strict=True))
-    off = {reason for reason, option in _REFUSALS.items() if filters[option] is None}
+    off = {reason for reason, option in _REFUSALS.items() if steps.filters[option] is None}
     return ids, scores, {fate: number for fate, number in fates.items() if fate not in off}
 
 
-def _composed(
-    index: "Index | TorchIndex",
-    queries: Any,
-    own: Exclusions,
-    *,
-    k: int,
-    search: dict[str, Any],
-    filters: dict[str, Any],
-    draw: dict[str, Any],
-) -> _Mined:
+def _composed(index: "Index | TorchIndex", queries: Any, steps: _Steps) -> _Mined:
     """The same with all candidates (q, k) in NumPy."""
-    found = index.search(queries, k, **search)
-    positive = _lowest_positive_scores(index, queries, own)
+    found = index.search(queries, **steps.search)
+    positive = _lowest_positive_scores(index, queries, steps.positives)
     eligible = found.ids >= 0
     counts = {}
-    for reason, refused in _refusals(found.scores, positive, **filters).items():
+    for reason, refused in _refusals(found.scores, positive, **steps.filters).items():
         counts[reason] = int((eligible & refused).sum())
         eligible &= ~refused
     counts[_ELIGIBLE] = int(eligible.sum())
-    ids = sample_negatives(found.ids, eligible=eligible, **draw)
+    ids = sample_negatives(found.ids, eligible=eligible, **steps.draw)
     return ids, index.score_pairs(queries, ids), counts
 
 
