@@ -41,6 +41,8 @@ def test_the_papers_scale_names_its_sets() -> None:
     names = {source.name for source in parameters.finetune.sources}
     assert names >= {"nq", "hotpotqa", "fever", "medmcqa", "snli", "mnli", "miracl_en"}
     assert parameters.encoder.width == 768
+    assert parameters.teacher.backend == "vllm"
+    assert parameters.relabel.rankers == ["query_likelihood", "relevance"]
     assert parameters.finetune.train.loss.matryoshka_dims == (256,)
 
 
@@ -94,7 +96,7 @@ def test_all_mistakes_are_told_at_once(parameters: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("profile", "backend"),
     [
-        ("test", "lexical"), ("gpu", "lexical"), ("gecko-1b", "lexical"),
+        ("test", "lexical"), ("gpu", "lexical"), ("gecko-1b", "vllm"),
         ("llm-cpu", "transformers"), ("llm-gpu", "vllm"), ("llm-api", "http"),
     ],
 )  # fmt: skip
@@ -104,7 +106,7 @@ def test_every_profile_is_valid(profile: str, backend: str) -> None:
     )
     checked = check_parameters(loader["parameters"])
     assert checked.teacher.backend == backend
-    if profile.startswith("llm-"):
+    if profile.startswith("llm-") or profile == "gecko-1b":
         assert checked.relabel.rankers == ["query_likelihood", "relevance"]
         assert checked.teacher.model.max_new_tokens > 0  # what a profile leaves out is base's
         assert loader["globals"]["data"] == f"data/{profile}"
@@ -115,3 +117,15 @@ def test_a_secret_in_the_teachers_address_is_not_shown(parameters: dict[str, Any
     text = complaint(parameters)
     assert "api_key_env" in text
     assert "canary" not in text
+
+
+def test_adapters_are_off_and_can_be_switched_on(parameters: dict[str, Any]) -> None:
+    assert check_parameters(parameters).encoder.lora is None
+    parameters["encoder"]["lora"] = {
+        "rank": 16, "alpha": 32, "dropout": 0.1, "target_modules": ["query", "value"],
+    }  # fmt: skip
+    lora = check_parameters(parameters).encoder.lora
+    assert lora is not None
+    assert lora.target_modules == ("query", "value")
+    parameters["encoder"]["lora"] |= {"rank": 0}
+    assert "encoder.lora.rank" in complaint(parameters)

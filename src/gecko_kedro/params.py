@@ -16,7 +16,7 @@ from gecko_kedro.errors import InputError
 from gecko_kedro.evaluation.task_settings import TaskSettings
 from gecko_kedro.fret.controls import Shares
 from gecko_kedro.teacher.settings import TeacherSettings
-from gecko_kedro.training.settings import TrainSettings
+from gecko_kedro.training.settings import LoraSettings, TrainSettings
 from gecko_kedro.training.sources import SourceSettings
 
 if TYPE_CHECKING:
@@ -113,6 +113,7 @@ class EncoderParams(Params):
     attention: str | None = Field(json_schema_extra=EXECUTION)
     bidirectional: bool
     width: Limit
+    lora: LoraSettings | None
 
     def load(
         self,

@@ -28,7 +28,7 @@ def last_whole_checkpoint(folder: Path) -> Path | None:
     Any other (the process was killed while it was written, or a file was cut) is removed with a
     warning.
     """
-    found = sorted(folder.glob(f"{_PREFIX}*"), key=_step, reverse=True)
+    found = sorted(folder.glob(f"{_PREFIX}*"), key=checkpoint_step, reverse=True)
     for checkpoint in found:
         if _is_whole(checkpoint):
             return checkpoint
@@ -42,7 +42,8 @@ def remove_checkpoints(checkpoints: Path, name: str) -> None:
     shutil.rmtree(checkpoints / name, ignore_errors=True)
 
 
-def _step(checkpoint: Path) -> int:
+def checkpoint_step(checkpoint: Path) -> int:
+    """The optimiser steps that were done when ``checkpoint`` was written."""
     return int(checkpoint.name.removeprefix(_PREFIX))
 
 

@@ -74,6 +74,7 @@ def finetune_encoder(
         loss="gecko",
         name="finetune",
         checkpoints=checkpoints,
+        lora=encoder_params.lora,
     )
     return result.model, result.history, result.metrics
 

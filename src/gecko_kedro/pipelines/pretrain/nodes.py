@@ -41,6 +41,7 @@ def pretrain_encoder(
         loss="in_batch",
         name="pretrain",
         checkpoints=checkpoints,
+        lora=encoder_params.lora,
     )
     return result.model, result.history, result.metrics
 
