@@ -73,7 +73,7 @@ def results(**options: object) -> pl.DataFrame:
 
 
 def summary(found: pl.DataFrame, **changes: object) -> pl.DataFrame:
-    options = {"left_out": {"never": "left out: no set"}, "resamples": 400, "seed": 5}
+    options = {"notes": {"never": "left out: no set"}, "resamples": 400, "seed": 5}
     return summarise_ablations(
         main_scores(found),
         query_scores(found),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,11 @@ from gecko_kedro.params import (
 from gecko_kedro.pipelines.ablate import runs
 from gecko_kedro.pipelines.ablate.rows import (
     Material,
-    reasons_to_leave_out,
     row_examples,
     row_fret,
     seeded,
+    unequal_queries,
+    without_material,
 )
 from gecko_kedro.pipelines.relabel import nodes as relabel_nodes
 from gecko_kedro.training import EXAMPLE_SCHEMA
@@ -197,7 +198,7 @@ def test_a_share_of_fret_is_that_many_rows(material: Material, place: Place) -> 
 
 def test_max_rows_cuts_all_sets_to_the_same_share(material: Material) -> None:
     pairs = pl.DataFrame([{"pair_id": f"n{n}", "query": "q", "text": "t"} for n in range(32)])
-    whole = Material(**{**vars(material), "natural_pairs": pairs})
+    whole = replace(material, natural_pairs=pairs)
     cut = whole.cut(4)
     assert cut.queries.height == 4
     assert cut.natural_pairs.height == 8
@@ -212,11 +213,29 @@ def test_max_steps_shortens_every_training() -> None:
     assert known.finetune.train.max_steps == 1
 
 
-def test_the_label_mask_is_left_out_where_nothing_is_classified(tmp_path: Path) -> None:
+def test_the_label_mask_is_left_out_where_nothing_is_classified(
+    material: Material, tmp_path: Path
+) -> None:
     rows = {"label_mask": row_of("label_mask"), "recipe": row_of("recipe")}
-    assert set(reasons_to_leave_out(rows, FINETUNE)) == {"label_mask"}
-    assert "classification" in reasons_to_leave_out(rows, FINETUNE)["label_mask"]
-    assert not reasons_to_leave_out(rows, with_intents(tmp_path))
+    left_out = without_material(rows, material, FINETUNE)
+    assert set(left_out) == {"label_mask"}
+    assert "classification" in left_out["label_mask"]
+    assert not without_material(rows, material, with_intents(tmp_path))
+
+
+def test_rows_of_the_seed_passage_need_queries_that_have_one(material: Material) -> None:
+    rows = {name: row_of(name) for name in ("recipe", "seed_none", "relabelled_none")}
+    logged = pl.when(pl.int_range(pl.len()) < 4).then(None).otherwise("passage_id")
+    some = replace(material, queries=material.queries.with_columns(passage_id=logged))
+    none = replace(
+        material, queries=material.queries.with_columns(passage_id=pl.lit(None, pl.String))
+    )
+    assert not without_material(rows, some, FINETUNE)
+    assert unequal_queries(rows, some) == {
+        "seed_none": "without 4 of 16 queries, which have no seed passage"
+    }
+    assert not unequal_queries(rows, material)
+    assert set(without_material(rows, none, FINETUNE)) == {"seed_none"}
 
 
 def with_intents(folder: Path) -> FinetuneParams:
@@ -237,7 +256,7 @@ def test_the_label_mask_reads_the_same_rows_without_ids(
     for name in ("recipe", "label_mask"):
         known = seeded(name, row_of(name), 1, relabel=RELABEL, finetune=finetune, params=ABLATE)
         source = runs.training.read_source(finetune.sources[0], seed=finetune.train.seed)
-        whole = Material(**{**vars(material), "source_examples": source.examples})
+        whole = replace(material, source_examples=source.examples)
         examples = row_examples(
             whole, row_of(name), known, base=finetune, encoder_params=place.bench.encoder
         )

@@ -113,7 +113,7 @@ def summarise_ablations(
     groups: pl.DataFrame,
     rows: Mapping[str, AblationRow],
     *,
-    left_out: Mapping[str, str],
+    notes: Mapping[str, str],
     resamples: int,
     seed: int,
 ) -> pl.DataFrame:
@@ -123,17 +123,21 @@ def summarise_ablations(
     mean over the seeds that both rows have, each seed against the same seed. Its interval is a
     paired bootstrap over groups of queries with the same draws for every seed: it says how the mean
     of *these* trainings would differ on other queries, and ``deviation`` how trainings differ.
-    The paper's differences stand beside the largest dimension. ``left_out``: row to reason.
+    The paper's differences stand beside the largest dimension. ``notes``: row to what a reader
+    must know of it, such as why it was left out.
     """
     widest = dict(scores.group_by("task").agg(pl.col("dimension").max()).iter_rows())
     found: list[dict[str, Any]] = []
     keys = ["task", "type", "metric", "dimension"]
     for name, row in rows.items():
-        fixed = {"row": name, "description": row.description, "reference": row.reference}
-        if name in left_out:
-            found.append(fixed | {"note": left_out[name]})
-            continue
-        for key, runs in scores.filter(row=name).group_by(keys, maintain_order=True):
+        fixed = {
+            "row": name, "description": row.description, "reference": row.reference,
+            "note": notes.get(name),
+        }  # fmt: skip
+        of_row = scores.filter(row=name)
+        if of_row.is_empty():
+            found.append(fixed)
+        for key, runs in of_row.group_by(keys, maintain_order=True):
             at = dict(zip(keys, key, strict=True))
             paper = row.paper.get(at["type"]) if at["dimension"] == widest[at["task"]] else None
             found.append(
@@ -243,7 +247,9 @@ def ablation_text(table: pl.DataFrame) -> str:
         )
     lines += [
         f"{one['row']}: {one['note']}"
-        for one in table.filter(pl.col("note").is_not_null()).iter_rows(named=True)
+        for one in table.filter(pl.col("note").is_not_null())
+        .unique(["row", "note"], maintain_order=True)
+        .iter_rows(named=True)
     ]
     return "\n".join(lines)
 

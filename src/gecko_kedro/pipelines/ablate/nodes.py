@@ -16,7 +16,7 @@ from gecko_kedro.params import (
     FinetuneParams,
     RelabelParams,
 )
-from gecko_kedro.pipelines.ablate.rows import Material, reasons_to_leave_out
+from gecko_kedro.pipelines.ablate.rows import Material, unequal_queries, without_material
 from gecko_kedro.pipelines.ablate.runs import Bench, chosen_tasks, plan_runs, run_planned
 from gecko_kedro.pipelines.evaluate.nodes import select_tasks
 
@@ -46,7 +46,7 @@ def run_ablations(
     finetune_params: FinetuneParams,
     evaluate_params: EvaluateParams,
     params: AblateParams,
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, str]]:
     """Fine-tune and score each row with each seed; what the store has is not done again."""
     material = Material(
         queries, passages, candidates, judgement_shards, natural_pairs, candidate_passages,
@@ -58,31 +58,31 @@ def run_ablations(
         pretrained_encoder, tasks, encoder_params, evaluate_params, checkpoints, cache, store
     )
     rows = params.chosen()
-    left_out = reasons_to_leave_out(rows, finetune_params)
+    left_out = without_material(rows, material, finetune_params)
     planned = plan_runs(
         {name: row for name, row in rows.items() if name not in left_out},
         material, bench, relabel=relabel_params, finetune=finetune_params, params=params,
     )  # fmt: skip
     results = run_planned(planned, material, bench, base=finetune_params)
-    return ablation.main_scores(results), ablation.query_scores(results)
+    notes = unequal_queries(rows, material) | left_out
+    return ablation.main_scores(results), ablation.query_scores(results), notes
 
 
 def summarise_ablations(
     ablation_scores: pl.DataFrame,
     ablation_per_query: pl.DataFrame,
+    notes: dict[str, str],
     task_queries: pl.DataFrame,
-    finetune_params: FinetuneParams,
     evaluate_params: EvaluateParams,
     params: AblateParams,
 ) -> tuple[pl.DataFrame, dict[str, float]]:
     """Mean and spread of each row, and its difference to its reference beside the paper's."""
-    rows = params.chosen()
     table = ablation.summarise_ablations(
         ablation_scores,
         ablation_per_query,
         task_queries.select("task", pl.col("id").alias("query_id"), "group"),
-        rows,
-        left_out=reasons_to_leave_out(rows, finetune_params),
+        params.chosen(),
+        notes=notes,
         resamples=evaluate_params.resamples,
         seed=evaluate_params.seed,
     )

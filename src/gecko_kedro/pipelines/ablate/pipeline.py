@@ -6,7 +6,7 @@ from gecko_kedro.pipelines._namespace import stage, step
 from gecko_kedro.pipelines.ablate import nodes
 
 TASKS = ["ablation_corpus", "ablation_queries", "ablation_qrels"]
-SCORES = ["ablation_scores", "ablation_per_query"]
+SCORES = ["ablation_scores", "ablation_per_query", "ablation_notes"]
 
 
 def create_pipeline() -> Pipeline:
@@ -53,7 +53,6 @@ def create_pipeline() -> Pipeline:
                 inputs=[
                     *SCORES,
                     "ablation_queries",
-                    "params:finetune",
                     "params:evaluate",
                     "params:ablate",
                 ],

@@ -1,5 +1,6 @@
 """What a row of an ablation trains on: the nodes of the road once more, with its parameters."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import polars as pl
@@ -101,14 +102,30 @@ def seeded(
     )
 
 
-def reasons_to_leave_out(rows: dict[str, AblationRow], finetune: FinetuneParams) -> dict[str, str]:
-    """Row to reason, where what a row changes is not configured at all."""
+def without_material(
+    rows: Mapping[str, AblationRow], material: Material, finetune: FinetuneParams
+) -> dict[str, str]:
+    """Row to reason, where there is nothing that the row could be trained on."""
     converters = {source.converter for source in finetune.sources}
-    return {
-        name: f"left out: finetune.sources has no set with the converter {row.requires}"
-        for name, row in rows.items()
-        if row.requires is not None and row.requires not in converters
-    }
+    no_seeds = material.queries["passage_id"].is_null().all()
+    reasons = {}
+    for name, row in rows.items():
+        if row.requires is not None and row.requires not in converters:
+            reasons[name] = f"finetune.sources has no set with the converter {row.requires}"
+        elif no_seeds and _is_about_seeds(row):
+            reasons[name] = "no query has a seed passage: all are of a query log"
+    return {name: f"left out: {reason}" for name, reason in reasons.items()}
+
+
+def unequal_queries(rows: Mapping[str, AblationRow], material: Material) -> dict[str, str]:
+    """Row to what makes it no fair comparison: fewer queries than its reference."""
+    missing = material.queries["passage_id"].null_count()
+    note = f"without {missing} of {material.queries.height} queries, which have no seed passage"
+    return {name: note for name, row in rows.items() if missing and _is_about_seeds(row)}
+
+
+def _is_about_seeds(row: AblationRow) -> bool:
+    return bool(row.overrides.get("relabel.positive") == "seed")
 
 
 def _sources_anew(
