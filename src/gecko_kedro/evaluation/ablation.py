@@ -229,6 +229,11 @@ def ablation_metrics(table: pl.DataFrame) -> dict[str, float]:
     }
 
 
+def ablations_of(record: Mapping[str, Any]) -> pl.DataFrame:
+    """ABLATION_TABLE_SCHEMA again out of ``{"rows": [...]}``; no rows where none was made."""
+    return pl.DataFrame(record.get("rows", []), schema=ABLATION_TABLE_SCHEMA)
+
+
 def ablation_text(table: pl.DataFrame) -> str:
     """The summary for a terminal, in points."""
     shown = table.filter(pl.col("task").is_not_null())

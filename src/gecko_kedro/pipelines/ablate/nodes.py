@@ -75,7 +75,7 @@ def summarise_ablations(
     task_queries: pl.DataFrame,
     evaluate_params: EvaluateParams,
     params: AblateParams,
-) -> tuple[pl.DataFrame, dict[str, float]]:
+) -> tuple[pl.DataFrame, dict[str, Any], dict[str, float]]:
     """Mean and spread of each row, and its difference to its reference beside the paper's."""
     table = ablation.summarise_ablations(
         ablation_scores,
@@ -87,7 +87,8 @@ def summarise_ablations(
         seed=evaluate_params.seed,
     )
     logger.info("summarise_ablations, in points:\n%s", ablation.ablation_text(table))
-    return table, ablation.ablation_metrics(table)
+    shown = {"rows": table.fill_nan(None).to_dicts()}
+    return table, shown, ablation.ablation_metrics(table)
 
 
 def plot_ablations(ablation_table: pl.DataFrame) -> Any:

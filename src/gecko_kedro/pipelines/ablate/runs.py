@@ -220,7 +220,7 @@ def _shown_parameters(runs: Sequence[Planned]) -> dict[str, Any]:
         "row": first.name,
         "seeds": [run.seed for run in runs],
         **first.row.model_dump(exclude={"overrides"}),
-        **first.row.overrides,
+        "changes": first.row.overrides or "none",
         "relabel": first.known.relabel.model_dump(mode="json", exclude={"seed"}),
         "finetune": first.known.finetune.model_dump(mode="json", exclude={"sources"}),
     }
