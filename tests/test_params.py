@@ -129,3 +129,64 @@ def test_adapters_are_off_and_can_be_switched_on(parameters: dict[str, Any]) -> 
     assert lora.target_modules == ("query", "value")
     parameters["encoder"]["lora"] |= {"rank": 0}
     assert "encoder.lora.rank" in complaint(parameters)
+
+
+def test_an_unknown_ablation_row_is_answered_with_those_there_are(
+    parameters: dict[str, Any],
+) -> None:
+    parameters["ablate"]["rows"] = ["recipe", "seed_nun"]
+    text = complaint(parameters)
+    assert "seed_nun" in text
+    assert "seed_none" in text
+
+
+def test_an_override_of_an_ablation_that_does_not_exist_is_refused(
+    parameters: dict[str, Any],
+) -> None:
+    definitions = parameters["ablate"]["definitions"]
+    definitions["seed_none"]["overrides"] = {"relabel.positiv": "seed"}
+    text = complaint(parameters)
+    assert "ablate.definitions.seed_none.overrides" in text
+    assert "Did you mean positive?" in text
+
+
+def test_an_override_out_of_bounds_is_refused(parameters: dict[str, Any]) -> None:
+    definitions = parameters["ablate"]["definitions"]
+    definitions["seed_none"]["overrides"] = {"relabel.positive": "best"}
+    assert "relabel.positive = 'best'" in complaint(parameters)
+
+
+def test_a_reference_that_has_one_itself_is_refused(parameters: dict[str, Any]) -> None:
+    parameters["ablate"]["definitions"]["recipe"]["reference"] = "fused"
+    assert "no reference itself" in complaint(parameters)
+
+
+def test_a_row_brings_the_one_it_is_set_against(parameters: dict[str, Any]) -> None:
+    parameters["ablate"]["rows"] = "fret_25+relevance"  # as --params writes it
+    chosen = check_parameters(parameters).ablate.chosen()
+    assert list(chosen) == ["fret_100", "fret_25", "fused", "relevance"]
+
+
+def test_all_ablations_are_all_that_are_defined(parameters: dict[str, Any]) -> None:
+    parameters["ablate"]["rows"] = "all"
+    ablate = check_parameters(parameters).ablate
+    assert set(ablate.chosen()) == set(ablate.definitions)
+
+
+def test_table_3_stands_in_the_ablations_as_the_paper_has_it(parameters: dict[str, Any]) -> None:
+    best = {"Retrieval": 53.39, "STS": 83.14}  # p_1 and p_20
+    table = {
+        "seed_none": {"Retrieval": 52.33, "STS": 82.66},
+        "seed_sampled": {"Retrieval": 51.37, "STS": 82.00},
+        "seed_last": {"Retrieval": 51.96, "STS": 82.26},
+        "relabelled_none": {"Retrieval": 53.07, "STS": 82.88},
+        "relabelled_sampled": {"Retrieval": 52.60, "STS": 82.85},
+    }
+    definitions = check_parameters(parameters).ablate.definitions
+    for name, scores in table.items():
+        expected = {kind: score - best[kind] for kind, score in scores.items()}
+        assert definitions[name].paper == pytest.approx(expected)
+        positive, negative = name.split("_")
+        assert definitions[name].overrides == {
+            "relabel.positive": positive, "relabel.negative": negative,
+        }  # fmt: skip

@@ -11,6 +11,8 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from gecko_kedro.errors import InputError
+from gecko_kedro.evaluation.ablation import ABLATION_TABLE_SCHEMA
+from gecko_kedro.evaluation.ablation_plot import ablation_differences
 from gecko_kedro.evaluation.comparison import (
     DIFFERENCES_SCHEMA,
     GROUPS_SCHEMA,
@@ -126,9 +128,24 @@ def content(
         records=pl.DataFrame([RECORD], schema=RECORDS_SCHEMA),
         forgetting=sweep,
         forgetting_figures=(forgetting_curve(sweep),),
+        ablations=ABLATIONS,
+        ablation_figures=(ablation_differences(ABLATIONS),),
         versions={"torch": "2.13.0"},
         parameters={"finetune": {"batch_size": 64, "dims": [384, 128]}, "seed": 3},
     )
+
+
+ABLATIONS = pl.DataFrame(
+    [
+        {"row": "recipe", "description": "all", "task": "heldout", "dimension": 384, "seeds": 3,
+         "mean": 0.51, "deviation": 0.004},
+        {"row": "seed_none", "description": "less", "task": "heldout", "dimension": 384, "seeds": 3,
+         "mean": 0.5, "deviation": 0.003, "reference": "recipe", "difference": -0.01,
+         "low": -0.02, "high": 0.004, "paper_difference": -0.0106, "source": "table 3"},
+        {"row": "label_mask", "description": "masked", "note": "left out: no classification"},
+    ],
+    schema=ABLATION_TABLE_SCHEMA,
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -294,10 +311,11 @@ def test_the_report_says_everything_that_it_was_given(content: ReportContent) ->
         "torch 2.13.0", "finetune.dims [384, 128]", "seed 3", "won", "rank below 10 → 1",
         "A tie is worn at weddings.", "What FRet adds", "64 seconds in all nodes", "gecko-1b-768",
         "paper's own", "66.31", "0123456789ab", "mteb 2.26", "STS of before", "Forgetting",
+        "\u22120.0106", "left out: no classification",
     ]  # fmt: skip
     assert [words for words in expected if words not in text] == []
     assert html.index('class="verdict"') < html.index("<table")
-    assert html.count('class="plot"') == 5
+    assert html.count('class="plot"') == 6
 
 
 def test_the_report_asks_the_network_for_nothing(content: ReportContent) -> None:
@@ -358,6 +376,8 @@ def hostile_content(content: ReportContent) -> ReportContent:
         records=content.records.with_columns(attack.alias("prompt")),
         forgetting=content.forgetting.with_columns(attack.alias("task")),
         forgetting_figures=(forgetting_curve(content.forgetting.with_columns(task=attack)),),
+        ablations=content.ablations.with_columns(row=attack, description=attack, source=attack),
+        ablation_figures=(ablation_differences(content.ablations.with_columns(row=attack)),),
         audit=LabelAudit(
             facts={ATTACK: ATTACK},
             rejected={ATTACK: 1},
@@ -403,7 +423,16 @@ def test_a_browser_draws_the_report_in_silence(
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.title() == shown.title  # the attack would have changed it
     assert page.locator("img").count() == 0
-    sections = ("results", "forgetting", "queries", "labels", "training", "corpus", "cost")
+    sections = (
+        "results",
+        "forgetting",
+        "ablations",
+        "queries",
+        "labels",
+        "training",
+        "corpus",
+        "cost",
+    )
     for section in (*sections, "settings"):
         assert page.locator(f"section#{section}").count() == 1, section
     assert page.locator("table#categories tbody tr").count() == 8

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from gecko_kedro.encoder.formatting import TEMPLATES
 from gecko_kedro.evaluation.registered import RegisteredTask, unreachable
 from gecko_kedro.evaluation.rows import RowTask
 from gecko_kedro.evaluation.schemas import (
@@ -220,7 +221,7 @@ def _failed(error: str, row: dict[str, Any]) -> ScoreTable:
 
 
 def _record(encoder: EncoderUnderTest, revision: str, data: Task) -> ScoreTable:
-    with_template = encoder.templates == "gecko"
+    with_template = encoder.templates in TEMPLATES
     row = {
         "model": encoder.name,
         "task": data.name,

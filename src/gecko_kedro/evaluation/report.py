@@ -61,6 +61,8 @@ class ReportContent:
     records: pl.DataFrame | None = None  # RECORDS_SCHEMA
     forgetting_figures: Sequence[go.Figure] = ()
     forgetting: pl.DataFrame | None = None  # forgetting.SWEEP_SCHEMA
+    ablation_figures: Sequence[go.Figure] = ()
+    ablations: pl.DataFrame | None = None  # ablation.ABLATION_TABLE_SCHEMA
     audit: LabelAudit | None = None
     corpus_counts: Mapping[str, int] = field(default_factory=dict)
     quarantine: Mapping[str, int] = field(default_factory=dict)
@@ -91,6 +93,7 @@ def write_report(content: ReportContent) -> str:
         "result": _drawn(content.result_figures),
         "training": _drawn(content.training_figures),
         "forgetting": _drawn(content.forgetting_figures),
+        "ablations": _drawn(content.ablation_figures),
         "audit": _drawn(content.audit.figures if content.audit else ()),
     }
     comparison = content.comparison
@@ -106,6 +109,7 @@ def write_report(content: ReportContent) -> str:
         this_run=THIS_RUN,
         records=_rows(content.records),
         forgetting=_rows(content.forgetting),
+        ablations=_rows(content.ablations),
         samples=_samples(content.audit),
         gained=[query for query in moved if query["after"] > query["before"]],
         lost=[query for query in moved if query["after"] < query["before"]],

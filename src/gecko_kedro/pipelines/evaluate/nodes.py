@@ -7,6 +7,8 @@ from typing import Any
 import polars as pl
 
 from gecko_kedro import evaluation
+from gecko_kedro.evaluation.ablation import ablations_of
+from gecko_kedro.evaluation.ablation_plot import ablation_differences
 from gecko_kedro.params import EncoderParams, EvaluateParams
 from gecko_kedro.pipelines.evaluate import content
 
@@ -155,12 +157,13 @@ def write_report(
     corpus_metrics: dict[str, Any],
     label_audit: dict[str, Any],
     forgetting: dict[str, Any],
+    ablations: dict[str, Any],
     ledger: dict[str, Any],
     parameters: dict[str, Any],
 ) -> str:
     """One self-contained HTML page of the run."""
     comparison = content.comparison(results, fret_gain, by_group)
-    sweep = evaluation.sweep_of(forgetting)
+    sweep, ablation_table = evaluation.sweep_of(forgetting), ablations_of(ablations)
     return evaluation.write_report(
         evaluation.ReportContent(
             title="gecko_kedro",
@@ -176,6 +179,8 @@ def write_report(
             records=records,
             forgetting=sweep,
             forgetting_figures=(evaluation.forgetting_curve(sweep),),
+            ablations=ablation_table,
+            ablation_figures=(ablation_differences(ablation_table),),
             audit=content.label_audit(label_audit),
             corpus_counts=corpus_metrics.get("counts", {}),
             quarantine=corpus_metrics.get("quarantined", {}),

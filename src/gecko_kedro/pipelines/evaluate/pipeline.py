@@ -84,6 +84,7 @@ def create_pipeline() -> Pipeline:
                     "corpus_metrics",
                     "label_audit",
                     "forgetting",
+                    "ablations",
                     "run_ledger",
                     "parameters",
                 ],
