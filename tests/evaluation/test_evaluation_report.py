@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from gecko_kedro.corpus.schemas import OVERLAP_SCHEMA
 from gecko_kedro.errors import InputError
 from gecko_kedro.evaluation.comparison import (
     DIFFERENCES_SCHEMA,
@@ -121,6 +122,23 @@ def content(
         quarantine={"too_short": 77},
         training_figures=(loss_curves({"pretrain": history, "finetune": history}),),
         moved=moved,
+        decontamination=pl.DataFrame(
+            [
+                (
+                    "pretrain",
+                    "faq, row 3",
+                    "query",
+                    "equal_text",
+                    1.0,
+                    "own",
+                    "query q1",
+                    "a text",
+                    "{}",
+                )
+            ],
+            schema=OVERLAP_SCHEMA,
+            orient="row",
+        ),
         costs=(NodeCost("train_encoder", 61.25, 1234.5), NodeCost("label", 3.0, None, 7, 8901)),
         categories=category_table(comparison.results, {"gecko-1b-768": PAPER}),
         records=pl.DataFrame([RECORD], schema=RECORDS_SCHEMA),
@@ -364,6 +382,9 @@ def hostile_content(content: ReportContent) -> ReportContent:
             samples=samples.with_columns(query=attack, positive=attack, negative=attack),
         ),
         moved=content.moved.with_columns(pl.lit(ATTACK).alias("query"), passages),
+        decontamination=content.decontamination.with_columns(
+            pl.lit(ATTACK).alias(column) for column in ("row_id", "task", "evaluation_text")
+        ),
         versions={ATTACK: ATTACK},
         parameters={ATTACK: {"nested": ATTACK}},
     )
@@ -403,7 +424,16 @@ def test_a_browser_draws_the_report_in_silence(
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.title() == shown.title  # the attack would have changed it
     assert page.locator("img").count() == 0
-    sections = ("results", "forgetting", "queries", "labels", "training", "corpus", "cost")
+    sections = (
+        "results",
+        "forgetting",
+        "queries",
+        "labels",
+        "training",
+        "corpus",
+        "decontamination",
+        "cost",
+    )
     for section in (*sections, "settings"):
         assert page.locator(f"section#{section}").count() == 1, section
     assert page.locator("table#categories tbody tr").count() == 8

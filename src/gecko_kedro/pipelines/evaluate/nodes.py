@@ -8,6 +8,7 @@ import polars as pl
 
 from gecko_kedro import evaluation
 from gecko_kedro.params import EncoderParams, EvaluateParams
+from gecko_kedro.pipelines._decontamination import overlap_counts
 from gecko_kedro.pipelines.evaluate import content
 
 logger = logging.getLogger(__name__)
@@ -129,6 +130,17 @@ def list_moved_queries(
     )
 
 
+def list_decontamination(
+    passage_overlaps: pl.DataFrame,
+    query_overlaps: pl.DataFrame,
+    pretrain_overlaps: pl.DataFrame,
+    finetune_overlaps: pl.DataFrame,
+) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """All training rows that overlap with the evaluation in one table, and their counts."""
+    table = pl.concat([passage_overlaps, query_overlaps, pretrain_overlaps, finetune_overlaps])
+    return table, overlap_counts(table)
+
+
 def write_model_card(
     results: pl.DataFrame,
     finetune_examples: pl.DataFrame,
@@ -150,6 +162,7 @@ def write_report(
     failures: pl.DataFrame,
     records: pl.DataFrame,
     moved: pl.DataFrame,
+    decontamination: pl.DataFrame,
     pretrain_history: pl.DataFrame,
     finetune_history: pl.DataFrame,
     corpus_metrics: dict[str, Any],
@@ -185,6 +198,8 @@ def write_report(
                 ),
             ),
             moved=moved,
+            decontamination=decontamination,
+            overlaps_were_removed=content.plain(parameters)["decontaminate"]["remove"],
             costs=content.node_costs(ledger),
             versions=ledger["run"]["versions"],
             parameters=content.plain(parameters),
