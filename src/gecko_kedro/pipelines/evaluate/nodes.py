@@ -141,17 +141,19 @@ def list_decontamination(
     return table, overlap_counts(table)
 
 
-def write_model_card(
+def export_encoder(
+    gecko_encoder: str,
     results: pl.DataFrame,
     finetune_examples: pl.DataFrame,
     pretrain_examples: pl.DataFrame,
     label_audit: dict[str, Any],
     parameters: dict[str, Any],
-) -> str:
-    """What a user of the model has to know, in Markdown."""
+) -> tuple[str, tuple[str, str]]:
+    """The card, with what a user of the model has to know, and the model's folder with it."""
     empty = pl.DataFrame()
     facts = content.model_facts(pretrain_examples, finetune_examples, label_audit, parameters)
-    return evaluation.model_card(facts, content.comparison(results, empty, empty))
+    card = evaluation.model_card(facts, content.comparison(results, empty, empty))
+    return card, (gecko_encoder, card)
 
 
 def write_report(

@@ -67,15 +67,16 @@ def create_pipeline() -> Pipeline:
                 outputs=["decontamination_table", "decontamination_metrics"],
             ),
             step(
-                nodes.write_model_card,
+                nodes.export_encoder,
                 inputs=[
+                    "gecko_encoder",
                     "results_table",
                     "finetune_examples",
                     "pretrain_examples",
                     "label_audit",
                     "parameters",
                 ],
-                outputs="model_card",
+                outputs=["model_card", "exported_encoder"],
             ),
             step(
                 nodes.write_report,
