@@ -88,7 +88,7 @@ class CorpusParams(Params):
 class DecontaminateParams(Params):
     """What training must not see of the evaluation."""
 
-    remove: bool
+    remove: bool | Literal["queries"]
     overlap: OverlapSettings
 
 

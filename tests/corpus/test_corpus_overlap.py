@@ -109,7 +109,7 @@ def test_near_duplicates_are_those_of_an_exhaustive_search() -> None:
 
 
 def evaluation_table(texts: list[str]) -> pl.DataFrame:
-    rows = [("Own", f"query {number}", text) for number, text in enumerate(texts)]
+    rows = [("Own", "query", f"query {number}", text) for number, text in enumerate(texts)]
     return pl.DataFrame(rows, schema=EVALUATION_TEXT_SCHEMA, orient="row")
 
 

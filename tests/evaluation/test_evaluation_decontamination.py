@@ -30,9 +30,9 @@ def test_queries_and_relevant_passages_count_and_other_passages_do_not(
     assert by_id["p01"] not in texts
     assert len(texts) == len(set(texts))
     assert found.row(by_predicate=pl.col("text") == by_id["p00"]) == (
-        "toy", "passage p00", by_id["p00"],
+        "toy", "passage", "passage p00", by_id["p00"],
     )  # fmt: skip
-    assert found.row(0) == ("toy", "query q0", data.queries["text"][0])
+    assert found.row(0) == ("toy", "query", "query q0", data.queries["text"][0])
 
 
 @pytest.mark.parametrize(
@@ -89,6 +89,6 @@ def test_the_texts_of_tasks_of_the_hub_are_those_that_are_scored(
         RegisteredTask("SciFact", "Retrieval", "t", False, revision="in this test"),
     ]
     assert evaluation_texts(tasks).rows() == [
-        ("SICK-R", "row 0, sentence1", "a"), ("SICK-R", "row 0, sentence2", "b"),
-        ("SciFact", "query 1", "c"), ("SciFact", "passage x", "d"),
+        ("SICK-R", "query", "row 0, sentence1", "a"), ("SICK-R", "query", "row 0, sentence2", "b"),
+        ("SciFact", "query", "query 1", "c"), ("SciFact", "passage", "passage x", "d"),
     ]  # fmt: skip

@@ -132,6 +132,7 @@ def content(
                     "own",
                     "query q1",
                     "a text",
+                    True,
                     "{}",
                 )
             ],

@@ -101,7 +101,7 @@ def check(rows: list[dict[str, Any]], pairs: pl.DataFrame, own, declared, params
         (example("a b", POSITIVE), ("positive", "own", "passage p1")),
         (example("a b", "c d", "fine", POSITIVE), ("negative", "own", "passage p1")),
         (example(TESTED, "e f"), ("query", "Intents", "row 2")),
-        (example("how to weld", "g h"), ("query", "heldout", "h0, query")),
+        (example("how to weld", "g h"), ("query", "heldout", "query h0")),
     ],
 )
 def test_an_example_with_a_text_of_the_evaluation_goes_and_is_listed(
@@ -123,12 +123,29 @@ def test_another_text_of_the_evaluation_is_no_reason(own_data, declared, params)
 
 
 def test_without_removal_rows_stay_and_are_listed(own_data, declared, params: Parameters) -> None:
-    keeping = params.decontaminate.model_copy(update={"remove": False})
     rows = [example(QUERY_TEXT, POSITIVE)]
-    kept, overlaps = check(rows, heldout_pairs(), own_data, declared,
-                           params.model_copy(update={"decontaminate": keeping}))  # fmt: skip
+    kept, overlaps = check(rows, heldout_pairs(), own_data, declared, removing(params, False))
     assert kept.to_dicts() == rows
-    assert overlaps["text_id"].to_list() == ["query q1"]
+    assert overlaps.select("text_id", "removed").rows() == [("query q1", False)]
+
+
+def test_only_rows_with_a_query_of_the_evaluation_go_if_that_is_wanted(
+    own_data, declared, params: Parameters
+) -> None:
+    written = example(POSITIVE, "x y")  # a query out of a passage of the corpus to be searched
+    rows = [example(QUERY_TEXT, "x y"), example("a b", POSITIVE), written, CLEAN,
+            example("how to weld", "g h")]  # fmt: skip
+    pairs = heldout_pairs("how to weld")
+    kept, overlaps = check(rows, pairs, own_data, declared, removing(params, "queries"))
+    assert kept.to_dicts() == rows[1:4]
+    assert set(overlaps.select("row_id", "removed").rows()) == {
+        ("faq, row 0", True), ("faq, row 4", True), ("faq, row 1", False), ("faq, row 2", False),
+    }  # fmt: skip
+
+
+def removing(params: Parameters, remove: bool | str) -> Parameters:
+    changed = params.decontaminate.model_copy(update={"remove": remove})
+    return params.model_copy(update={"decontaminate": changed})
 
 
 def test_nothing_left_to_train_on_is_an_error_that_says_so(own_data, declared, params) -> None:
@@ -196,7 +213,7 @@ def test_all_stages_end_in_one_table_and_its_counts(own_data, declared, params) 
     _, of_passages, metrics = decontaminate_passages(
         passages, passages.clear(), own_data, declared, params.encoder, params.decontaminate
     )
-    assert metrics == {"overlapping": 1, "passages.text_equal_text": 1}
+    assert metrics == {"overlapping": 1, "removed": 1, "passages.text_equal_text": 1}
     _, of_examples = check(
         [CLEAN, example(QUERY_TEXT, "x y")], heldout_pairs(), own_data, declared, params
     )
@@ -204,5 +221,6 @@ def test_all_stages_end_in_one_table_and_its_counts(own_data, declared, params) 
     table, counts = list_decontamination(of_passages, empty, empty, of_examples)
     assert table["where"].to_list() == ["passages", "finetune"]
     assert counts == {
-        "overlapping": 2, "finetune.query_equal_text": 1, "passages.text_equal_text": 1,
+        "overlapping": 2, "removed": 2,
+        "finetune.query_equal_text": 1, "passages.text_equal_text": 1,
     }  # fmt: skip

@@ -80,12 +80,13 @@ def remove_overlaps(
     where: str,
     columns: Sequence[str],
     embed: Embed | None = None,
+    removed: bool = True,
 ) -> OverlapResult:
     """Take the rows out of a training table of which a text overlaps with the evaluation's.
 
     ``evaluation`` has EVALUATION_TEXT_SCHEMA. ``columns`` hold texts or lists of texts, nulls as
     none, and the first column of ``table`` is its id. Each row is listed once, with the first of
-    the ``columns`` that overlaps.
+    the ``columns`` that overlaps; ``removed`` is what the list says of them.
     """
     texts = pl.concat([_texts(table, column) for column in columns])
     hits = find_overlaps(texts["text"].to_list(), evaluation["text"], settings, embed=embed)
@@ -98,7 +99,7 @@ def remove_overlaps(
     }  # reversed: of equal texts the first is named
     listed = [
         (where, str(table[row, 0]), column, hit.reason, hit.similarity,
-         *sources[hit.evaluation_text], hit.evaluation_text,
+         *sources[hit.evaluation_text], hit.evaluation_text, removed,
          record_json(table.row(row, named=True)))
         for row, (column, hit) in sorted(first.items())
     ]  # fmt: skip

@@ -55,6 +55,7 @@ QUARANTINE_SCHEMA = pl.Schema(
 EVALUATION_TEXT_SCHEMA = pl.Schema(
     {
         "task": pl.String,
+        "side": pl.String,  # query, which texts of pairs and classes are too, or passage
         "text_id": pl.String,  # what and where in the task: "query 12", "row 7, sentence2"
         "text": pl.String,
     }
@@ -71,6 +72,7 @@ OVERLAP_SCHEMA = pl.Schema(
         "task": pl.String,  # of the evaluation text
         "text_id": pl.String,
         "evaluation_text": pl.String,
+        "removed": pl.Boolean,  # false: trained on all the same, as decontaminate.remove says
         "record": pl.String,  # JSON of the training row, each string cut to 2,000 characters
     }
 )

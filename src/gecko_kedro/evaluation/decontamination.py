@@ -30,20 +30,27 @@ def evaluation_texts(tasks: Iterable[Task]) -> pl.DataFrame:
         if isinstance(task, RetrievalData):
             relevant = task.qrels.filter(pl.col("score") > 0)["passage_id"].unique()
             positives = task.corpus.filter(pl.col("id").is_in(relevant.implode()))
-            found.append(texts_of(task.queries, task=task.name, ids=_named("query"), of=["text"]))
-            found.append(texts_of(positives, task=task.name, ids=_named("passage"), of=["text"]))
+            for side, table in (("query", task.queries), ("passage", positives)):
+                found.append(
+                    texts_of(table, task=task.name, side=side, ids=_named(side), of=["text"])
+                )
         elif isinstance(task, RowTask):
             found.append(_of_rows(task))
         else:
             found.append(_of_registered(task))
-    return pl.concat(found).unique("text", keep="first", maintain_order=True)
+    return pl.concat(found).unique(["side", "text"], keep="first", maintain_order=True)
 
 
-def texts_of(table: pl.DataFrame, *, task: str, ids: pl.Expr, of: Sequence[str]) -> pl.DataFrame:
+def texts_of(
+    table: pl.DataFrame, *, task: str, side: str, ids: pl.Expr, of: Sequence[str]
+) -> pl.DataFrame:
     """The texts in the columns ``of``, lists included and blanks left out, under ``ids``."""
     found = [pl.DataFrame(schema=EVALUATION_TEXT_SCHEMA)]
     for column in of:
-        part = table.select(pl.lit(task).alias("task"), ids.alias("text_id"), text=pl.col(column))
+        part = table.select(
+            pl.lit(task).alias("task"), pl.lit(side).alias("side"), ids.alias("text_id"),
+            text=pl.col(column),
+        )  # fmt: skip
         if len(of) > 1:
             part = part.with_columns(pl.format("{}, {}", "text_id", pl.lit(column)))
         if part.schema["text"].base_type() == pl.List:
@@ -61,11 +68,11 @@ def _of_rows(task: RowTask) -> pl.DataFrame:
     if task.type == "Classification":
         rows = rows.filter(split="test")
     columns = _COLUMNS.get(task.type, ("text",))
-    return texts_of(rows, task=task.name, ids=_named("row"), of=columns)
+    return texts_of(rows, task=task.name, side="query", ids=_named("row"), of=columns)
 
 
 def _of_registered(task: RegisteredTask) -> pl.DataFrame:
     from gecko_kedro.evaluation.registered_texts import loaded_texts
 
-    rows = [(task.name, text_id, text) for text_id, text in loaded_texts(task) if text.strip()]
+    rows = [(task.name, *found) for found in loaded_texts(task) if found[-1].strip()]
     return pl.DataFrame(rows, schema=EVALUATION_TEXT_SCHEMA, orient="row")

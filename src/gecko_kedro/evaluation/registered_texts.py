@@ -9,18 +9,18 @@ from gecko_kedro.evaluation.mteb_tasks import mteb_task
 from gecko_kedro.evaluation.registered import RegisteredTask
 
 logger = logging.getLogger(__name__)
-Texts = tuple[tuple[str, str], ...]  # (what and where, text)
+Text = tuple[str, str, str]  # side, what and where, the text
 
 
 @cache  # several stages ask for them
-def loaded_texts(task: RegisteredTask) -> Texts:
+def loaded_texts(task: RegisteredTask) -> tuple[Text, ...]:
     """The texts of the splits that ``task`` is scored on; none where it cannot be loaded.
 
     What is wrong with such a task is the evaluation's to report; here it is named as not checked.
     """
     found = mteb_task(task)
     parts = getattr(found, "tasks", None) or [found]  # a mean of other tasks
-    texts: list[tuple[str, str]] = []
+    texts: list[Text] = []
     for part in parts:
         try:
             part.load_data()
@@ -34,7 +34,7 @@ def loaded_texts(task: RegisteredTask) -> Texts:
     return tuple(texts)
 
 
-def _texts(task: Any) -> Iterator[tuple[str, str]]:
+def _texts(task: Any) -> Iterator[Text]:
     for subset in task.hf_subsets:
         data = task.dataset.get(subset, task.dataset)
         for split in task.eval_splits:
@@ -43,12 +43,12 @@ def _texts(task: Any) -> Iterator[tuple[str, str]]:
                 continue
             for column in data[split].features:
                 for row, value in enumerate(data[split][column]):
-                    yield from ((f"row {row}, {column}", text) for text in _flat(value))
+                    yield from (("query", f"row {row}, {column}", text) for text in _flat(value))
 
 
-def _of_retrieval(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _of_retrieval(data: Mapping[str, Any]) -> Iterator[Text]:
     for query in data["queries"]:
-        yield from ((f"query {query['id']}", text) for text in _flat(query["text"]))
+        yield from (("query", f"query {query['id']}", text) for text in _flat(query["text"]))
     relevant = {
         passage
         for judged in data["relevant_docs"].values()
@@ -57,7 +57,7 @@ def _of_retrieval(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     }
     for passage in data["corpus"]:
         if passage["id"] in relevant:
-            yield f"passage {passage['id']}", passage["text"]
+            yield "passage", f"passage {passage['id']}", passage["text"]
 
 
 def _flat(value: Any) -> Iterator[str]:

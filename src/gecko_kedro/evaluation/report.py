@@ -17,6 +17,7 @@ from gecko_kedro.evaluation.comparison import OVERALL, Comparison
 from gecko_kedro.evaluation.verdicts import CATEGORIES, THIS_RUN, headline, metric_name
 
 _LISTED_OVERLAPS = 50  # rows; the table of the run has all
+_OVERLAP_KEYS = ("where", "task", "column", "reason", "removed")
 _NOTHING = "\u2013"  # an en dash, for what does not exist or was not measured
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -68,7 +69,6 @@ class ReportContent:
     training_figures: Sequence[go.Figure] = ()
     moved: pl.DataFrame | None = None  # moved.MOVED_SCHEMA
     decontamination: pl.DataFrame | None = None  # corpus.schemas.OVERLAP_SCHEMA
-    overlaps_were_removed: bool = True
     costs: Sequence[NodeCost] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -166,10 +166,10 @@ def _rows(table: pl.DataFrame | None) -> list[dict[str, Any]]:
 
 
 def _overlap_counts(overlaps: pl.DataFrame | None) -> list[dict[str, Any]]:
-    """``where, task, column, reason, len`` of the rows that overlap with the evaluation."""
+    """``where, task, column, reason, removed, len`` of rows that overlap with the evaluation."""
     if overlaps is None:
         return []
-    groups = overlaps.group_by("where", "task", "column", "reason", maintain_order=True)
+    groups = overlaps.group_by(*_OVERLAP_KEYS, maintain_order=True)
     return groups.len().to_dicts()
 
 

@@ -201,7 +201,6 @@ def write_report(
             ),
             moved=moved,
             decontamination=decontamination,
-            overlaps_were_removed=content.plain(parameters)["decontaminate"]["remove"],
             costs=content.node_costs(ledger),
             versions=ledger["run"]["versions"],
             parameters=content.plain(parameters),

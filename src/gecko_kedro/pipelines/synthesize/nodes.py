@@ -82,13 +82,13 @@ def decontaminate_passages(
     """Take out what overlaps with a query or positive of anything that evaluate will score."""
     kept, overlaps = against_evaluation(
         undecided_passages,
-        heldout_texts(heldout_passages, columns=["text", "summary"]),
+        heldout_texts(heldout_passages, passages=["text", "summary"]),
         own_data,
         declared,
         encoder_params=encoder_params,
         params=params,
         where="passages",
-        columns=["text", "summary"],
+        passages=["text", "summary"],
     )
     return kept, overlaps, overlap_counts(overlaps)
 
@@ -194,13 +194,13 @@ def filter_queries(
     )
     clean, overlaps = against_evaluation(
         joined,
-        heldout_texts(heldout_pairs, columns=["query"]),
+        heldout_texts(heldout_pairs, queries=["query"]),
         own_data,
         declared,
         encoder_params=encoder_params,
         params=decontaminate_params,
         where="queries",
-        columns=["query"],
+        queries=["query"],
     )
     kept = fret.filter_queries(
         joined,
