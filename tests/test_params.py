@@ -60,6 +60,17 @@ def test_two_sets_of_one_name_are_refused(parameters: dict[str, Any]) -> None:
     assert "a name of its own" in complaint(parameters)
 
 
+@pytest.mark.parametrize("name", ["heldout", "support"])
+def test_a_task_with_the_name_of_another_is_told_before_training(
+    parameters: dict[str, Any], name: str
+) -> None:
+    parameters["evaluate"]["data"] = "data/support"
+    parameters["evaluate"]["tasks"] = [{"name": name, "type": "STS", "path": "a"}]
+    assert name in complaint(parameters)
+    parameters["evaluate"]["tasks"][0]["name"] = "another"
+    check_parameters(parameters)
+
+
 def test_an_unknown_name_is_answered_with_the_nearest_one(parameters: dict[str, Any]) -> None:
     parameters["mine"]["n_candidate"] = 20
     assert "Did you mean mine.n_candidates?" in complaint(parameters)

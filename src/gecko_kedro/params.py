@@ -7,6 +7,7 @@ how fast a result is made is marked ``EXECUTION``: it is no part of a fingerprin
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
@@ -96,7 +97,7 @@ class CorpusParams(Params):
 class DecontaminateParams(Params):
     """What training must not see of the evaluation."""
 
-    remove: bool
+    remove: bool | Literal["queries"]
     overlap: OverlapSettings
 
 
@@ -264,6 +265,14 @@ class EvaluateParams(Params):
     resamples: Count
     moved_queries: Count
     seed: Seed
+
+    @model_validator(mode="after")
+    def _names_are_free(self) -> "EvaluateParams":
+        """Told here, and not by the evaluation after hours of training."""
+        taken = {"heldout"} | ({Path(self.data).name} if self.data else set())
+        if twice := taken & {task.name for task in self.tasks}:
+            raise ValueError(f"tasks: {sorted(twice)} names the held-out task or that of data")
+        return self
 
 
 class LabelQualityParams(Params):

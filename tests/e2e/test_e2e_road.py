@@ -106,6 +106,7 @@ def test_mlflow_has_the_run(finished: Project) -> None:
     assert {"finetune.loss", "finetune.learning_rate"} <= keys
     assert "evaluate_metrics.heldout.gecko.384.ndcg_at_10" in keys
     assert "cost.mine.search_candidates.seconds" in keys
+    assert {"passage_overlap_metrics.overlapping", "decontamination_metrics.overlapping"} <= keys
     assert "relabel.fusion_k" in params
     assert {"git_revision", "version.torch"} <= tags
 
@@ -117,6 +118,24 @@ def test_the_saved_model_loads_in_plain_sentence_transformers(finished: Project)
     vectors = model.encode(["how to parse a template"], prompt_name="query")
     assert vectors.shape == (1, 384)
     assert not list((finished.data / "06_models/checkpoints").rglob("*.safetensors"))
+
+
+def test_the_exported_model_is_the_same_with_scores_in_its_card(finished: Project) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    exported = finished.data / "08_reporting/exported_encoder"
+    a, b = (
+        SentenceTransformer(str(folder), device="cpu").encode(
+            ["how to parse a template"], prompt_name="query", truncate_dim=64
+        )
+        for folder in (exported, finished.data / "06_models/gecko_encoder")
+    )
+    assert a.shape == (1, 64)
+    assert (a == b).all()
+    card = (exported / "README.md").read_text("utf-8")
+    assert card == (finished.data / "08_reporting/model_card.md").read_text("utf-8")
+    for part in ("Training data", "Teacher", "Losses", "difference to base", "Limits", "Licences"):
+        assert part in card
 
 
 def test_the_ledger_knows_every_node(finished: Project) -> None:

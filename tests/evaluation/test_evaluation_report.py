@@ -1,6 +1,4 @@
-import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,8 +6,9 @@ from pathlib import Path
 import plotly.graph_objects as go
 import polars as pl
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
+from gecko_kedro.corpus.schemas import OVERLAP_SCHEMA
 from gecko_kedro.errors import InputError
 from gecko_kedro.evaluation.ablation import ABLATION_TABLE_SCHEMA
 from gecko_kedro.evaluation.ablation_plot import ablation_differences
@@ -43,6 +42,7 @@ from gecko_kedro.evaluation.schemas import (
 from gecko_kedro.evaluation.tables import as_text
 from gecko_kedro.evaluation.tasks import RetrievalData
 from gecko_kedro.evaluation.verdicts import CATEGORIES, category_table, headline
+from tests.browser import chromium, watched_page
 
 ATTACK = (
     "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
@@ -123,6 +123,24 @@ def content(
         quarantine={"too_short": 77},
         training_figures=(loss_curves({"pretrain": history, "finetune": history}),),
         moved=moved,
+        decontamination=pl.DataFrame(
+            [
+                (
+                    "pretrain",
+                    "faq, row 3",
+                    "query",
+                    "equal_text",
+                    1.0,
+                    "own",
+                    "query q1",
+                    "a text",
+                    True,
+                    "{}",
+                )
+            ],
+            schema=OVERLAP_SCHEMA,
+            orient="row",
+        ),
         costs=(NodeCost("train_encoder", 61.25, 1234.5), NodeCost("label", 3.0, None, 7, 8901)),
         categories=category_table(comparison.results, {"gecko-1b-768": PAPER}),
         records=pl.DataFrame([RECORD], schema=RECORDS_SCHEMA),
@@ -384,61 +402,44 @@ def hostile_content(content: ReportContent) -> ReportContent:
             samples=samples.with_columns(query=attack, positive=attack, negative=attack),
         ),
         moved=content.moved.with_columns(pl.lit(ATTACK).alias("query"), passages),
+        decontamination=content.decontamination.with_columns(
+            pl.lit(ATTACK).alias(column) for column in ("row_id", "task", "evaluation_text")
+        ),
         versions={ATTACK: ATTACK},
         parameters={ATTACK: {"nested": ATTACK}},
     )
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    if path is None:
-        reason = "no chromium: apt-get install chromium"
-        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
 
 
 @pytest.mark.ui
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("hostile", [False, True])
 def test_a_browser_draws_the_report_in_silence(
-    content: ReportContent, tmp_path: Path, chromium: Browser, width: int, hostile: bool
+    content: ReportContent, tmp_path: Path, browser: Browser, width: int, hostile: bool
 ) -> None:
     shown = hostile_content(content) if hostile else content
     (tmp_path / "report.html").write_text(write_report(shown), encoding="utf-8")
-    page = chromium.new_page(viewport={"width": width, "height": 900})
-    requests, complaints = [], []
-    page.on("request", lambda request: requests.append(request.url))
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto((tmp_path / "report.html").as_uri())
-    drawn = page.locator(".plot .main-svg").first
-    drawn.wait_for()
-    assert page.locator(".js-plotly-plot").count() == page.locator(".plot").count() > 0
-    assert [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []
-    assert complaints == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.title() == shown.title  # the attack would have changed it
-    assert page.locator("img").count() == 0
-    sections = (
-        "results",
-        "forgetting",
-        "ablations",
-        "queries",
-        "labels",
-        "training",
-        "corpus",
-        "cost",
-    )
-    for section in (*sections, "settings"):
-        assert page.locator(f"section#{section}").count() == 1, section
-    assert page.locator("table#categories tbody tr").count() == 8
-    verdict, table = (page.locator(part).first.bounding_box() for part in (".verdict", "table"))
-    assert verdict["y"] < table["y"]
-    page.close()
+    with watched_page(browser, width=width) as (page, seen):
+        page.goto((tmp_path / "report.html").as_uri())
+        page.locator(".plot .main-svg").first.wait_for()
+        assert page.locator(".js-plotly-plot").count() == page.locator(".plot").count() > 0
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.title() == shown.title  # the attack would have changed it
+        assert page.locator("img").count() == 0
+        sections = ("results", "forgetting", "ablations", "queries", "labels", "training", "corpus",
+                    "decontamination", "cost", "settings")  # fmt: skip
+        for section in sections:
+            assert page.locator(f"section#{section}").count() == 1, section
+        assert page.locator("table#categories tbody tr").count() == 8
+        verdict, table = (page.locator(part).first.bounding_box() for part in (".verdict", "table"))
+        assert verdict["y"] < table["y"]
+    assert seen.foreign == []
+    assert seen.complaints == []
 
 
 def test_the_model_card_names_teacher_scores_and_limits(comparison: Comparison) -> None:

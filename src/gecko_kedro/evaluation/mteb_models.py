@@ -169,9 +169,10 @@ class Bm25Search:
         """Index title and text of each passage."""
         import bm25s
 
+        titles = corpus["title"] if "title" in corpus.column_names else [""] * len(corpus)
         texts = [
             f"{title or ''} {text}".strip()
-            for title, text in zip(corpus["title"], corpus["text"], strict=True)
+            for title, text in zip(titles, corpus["text"], strict=True)
         ]
         self._ids = list(corpus["id"])
         self._rows = {passage: row for row, passage in enumerate(self._ids)}

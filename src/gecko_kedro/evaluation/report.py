@@ -16,6 +16,8 @@ from markupsafe import Markup
 from gecko_kedro.evaluation.comparison import OVERALL, Comparison
 from gecko_kedro.evaluation.verdicts import CATEGORIES, THIS_RUN, headline, metric_name
 
+_LISTED_OVERLAPS = 50  # rows; the table of the run has all
+_OVERLAP_KEYS = ("where", "task", "column", "reason", "removed")
 _NOTHING = "\u2013"  # an en dash, for what does not exist or was not measured
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -68,6 +70,7 @@ class ReportContent:
     quarantine: Mapping[str, int] = field(default_factory=dict)
     training_figures: Sequence[go.Figure] = ()
     moved: pl.DataFrame | None = None  # moved.MOVED_SCHEMA
+    decontamination: pl.DataFrame | None = None  # corpus.schemas.OVERLAP_SCHEMA
     costs: Sequence[NodeCost] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -110,6 +113,8 @@ def write_report(content: ReportContent) -> str:
         records=_rows(content.records),
         forgetting=_rows(content.forgetting),
         ablations=_rows(content.ablations),
+        overlaps=_rows(content.decontamination)[:_LISTED_OVERLAPS],
+        overlap_counts=_overlap_counts(content.decontamination),
         samples=_samples(content.audit),
         gained=[query for query in moved if query["after"] > query["before"]],
         lost=[query for query in moved if query["after"] < query["before"]],
@@ -162,6 +167,14 @@ def _with_drawing(row: dict[str, Any], span: Any) -> dict[str, Any]:
 
 def _rows(table: pl.DataFrame | None) -> list[dict[str, Any]]:
     return [] if table is None else table.to_dicts()
+
+
+def _overlap_counts(overlaps: pl.DataFrame | None) -> list[dict[str, Any]]:
+    """``where, task, column, reason, removed, len`` of rows that overlap with the evaluation."""
+    if overlaps is None:
+        return []
+    groups = overlaps.group_by(*_OVERLAP_KEYS, maintain_order=True)
+    return groups.len().to_dicts()
 
 
 def _samples(audit: LabelAudit | None) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.pipeline.node import Node
@@ -188,6 +189,7 @@ class TrackingHooks:
         mlflow.sentence_transformers.log_model(
             model,
             name=name,
+            signature=_signature(model),
             input_example=["task: search result | query: how to read a file"],
             pip_requirements=[
                 f"sentence-transformers=={sentence_transformers_version}",
@@ -203,6 +205,28 @@ class TrackingHooks:
 
             mlflow.end_run(status)
             self._client = None
+
+
+def _signature(model: Any) -> Any:
+    """Texts in, vectors out, and the arguments of ``encode`` that a caller of the server may give.
+
+    Without them MLflow drops ``{"params": {"prompt_name": "query"}}`` and answers with the vector
+    of the bare text.
+    """
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
+
+    width = model.get_embedding_dimension()
+    arguments = [
+        ParamSpec("prompt_name", "string", None),
+        ParamSpec("truncate_dim", "long", None),
+        ParamSpec("normalize_embeddings", "boolean", False),
+    ]
+    return ModelSignature(
+        inputs=Schema([ColSpec("string")]),
+        outputs=Schema([TensorSpec(np.dtype("float32"), (-1, width))]),
+        params=ParamSchema(arguments),
+    )
 
 
 def _path(dataset: Any) -> Path:

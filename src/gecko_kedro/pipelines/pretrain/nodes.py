@@ -7,7 +7,8 @@ from typing import Any
 import polars as pl
 
 from gecko_kedro import corpus, evaluation, training
-from gecko_kedro.params import Encoder, EncoderParams, PretrainParams
+from gecko_kedro.params import DecontaminateParams, Encoder, EncoderParams, PretrainParams
+from gecko_kedro.pipelines._decontamination import decontaminate_examples
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +26,26 @@ def select_pretrain_examples(
     )
     logger.info("select_pretrain_examples: %d examples", examples.height)
     return examples, pl.concat([made.quarantine for made in sets.values()])
+
+
+def decontaminate_pretrain_examples(
+    undecided_examples: pl.DataFrame,
+    heldout_pairs: pl.DataFrame,
+    own_data: evaluation.CheckedData | None,
+    declared: evaluation.ReadTasks,
+    encoder_params: EncoderParams,
+    params: DecontaminateParams,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Take out what overlaps with anything that evaluate will score, sources included."""
+    return decontaminate_examples(
+        undecided_examples,
+        heldout_pairs,
+        own_data,
+        declared,
+        encoder_params=encoder_params,
+        params=params,
+        where="pretrain",
+    )
 
 
 def pretrain_encoder(
