@@ -13,6 +13,7 @@ from transformers import TrainerCallback
 from gecko_kedro import events
 from gecko_kedro.encoder.encoding import encode_texts
 from gecko_kedro.encoder.formatting import Templates
+from gecko_kedro.training.checkpoints import writing
 from gecko_kedro.training.examples import render_examples
 from gecko_kedro.training.mixture import text_ids
 
@@ -139,8 +140,9 @@ class HeldoutWatch(TrainerCallback):
 
     def _keep_weights(self) -> None:
         temporary = self._weights.with_suffix(".tmp")
-        torch.save(self.model.state_dict(), temporary)
-        temporary.replace(self._weights)
+        with writing(temporary):
+            torch.save(self.model.state_dict(), temporary)
+            temporary.replace(self._weights)
 
     def _read(self) -> dict[int, float]:
         path = self.folder / "heldout_scores.json"
@@ -151,5 +153,6 @@ class HeldoutWatch(TrainerCallback):
     def _write(self) -> None:
         path = self.folder / "heldout_scores.json"
         temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(self.scores), encoding="utf-8")
-        temporary.replace(path)
+        with writing(temporary):
+            temporary.write_text(json.dumps(self.scores), encoding="utf-8")
+            temporary.replace(path)

@@ -18,7 +18,7 @@ from gecko_kedro import events
 from gecko_kedro.encoder.formatting import Templates
 from gecko_kedro.errors import InputError
 from gecko_kedro.progress import Progress
-from gecko_kedro.training.checkpoints import seal_checkpoint
+from gecko_kedro.training.checkpoints import seal_checkpoint, writing
 from gecko_kedro.training.cpu import give_back_free_memory
 from gecko_kedro.training.examples import render_examples
 from gecko_kedro.training.mixture import BatchPlan, text_ids
@@ -159,8 +159,10 @@ class PlannedTrainer(SentenceTransformerTrainer):
         self.model.save_pretrained(output_dir or str(self.folder), create_model_card=False)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)
-        seal_checkpoint(self.folder / f"checkpoint-{self.state.global_step}")
+        checkpoint = self.folder / f"checkpoint-{self.state.global_step}"
+        with writing(checkpoint):
+            super()._save_checkpoint(model, trial)
+            seal_checkpoint(checkpoint)
 
 
 class _Watch(TrainerCallback):
