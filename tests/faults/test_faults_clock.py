@@ -10,12 +10,16 @@ import pytest
 from kedro.io import DataCatalog
 from kedro.pipeline import Node, Pipeline
 
+from gecko_kedro import events
 from gecko_kedro.datasets import ShardedParquetDataset, TableDataset
 from gecko_kedro.fingerprints import Fingerprints
 from gecko_kedro.shards import Shard
 from gecko_kedro.training.checkpoints import last_whole_checkpoint, seal_checkpoint
+from gecko_kedro.training.trainer import train_encoder
 from tests.conftest import PROJECT
 from tests.faults.observing import Observe
+from tests.small_training import changed, examples
+from tests.tiny_encoder import tiny_encoder
 
 pytestmark = pytest.mark.faults
 PAST, FUTURE = 10**18 // 2, 4 * 10**18  # 1985 and 2096, nanoseconds
@@ -66,6 +70,26 @@ def test_shards_checkpoints_and_fingerprints_do_not_depend_on_the_clock(
         assert Fingerprints(pipeline, catalog).changes() == []
         assert Fingerprints(pipeline, catalog).of("made").digest == digest
     observe("file times of 1985 and 2096, mixed", "the same shards, checkpoint and fingerprints")
+
+
+def test_a_clock_set_back_while_training_costs_no_checkpoint(
+    tmp_path: Path, observe: Observe
+) -> None:
+    def clock_was_ahead(name: str, step: int, values: object) -> None:
+        for folder in tmp_path.glob("finetune/*/checkpoint-*"):
+            os.utime(folder, ns=(FUTURE, FUTURE))
+
+    stop = events.subscribe(clock_was_ahead)
+    try:
+        train_encoder(
+            tiny_encoder(), examples(12), settings=changed(epochs=4, checkpoint_steps=2),
+            loss="gecko", name="finetune", checkpoints=tmp_path,
+        )  # fmt: skip
+    finally:
+        stop()
+    kept = sorted(folder.name for folder in tmp_path.glob("finetune/*/checkpoint-*"))
+    assert kept == ["checkpoint-6", "checkpoint-8"]
+    observe("the clock set back in mid-training", "the checkpoints of the highest steps are kept")
 
 
 def clocks_in(file: Path) -> Iterator[str]:

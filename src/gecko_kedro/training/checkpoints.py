@@ -57,6 +57,12 @@ def last_whole_checkpoint(folder: Path) -> Path | None:
     return None
 
 
+def keep_last_checkpoints(folder: Path, count: int) -> None:
+    """Remove all checkpoints but the ``count`` of the highest steps, whatever their times say."""
+    for checkpoint in sorted(folder.glob(f"{_PREFIX}*"), key=_step)[:-count]:
+        shutil.rmtree(checkpoint)
+
+
 def remove_checkpoints(checkpoints: Path, name: str) -> None:
     """Delete what ``train_encoder(..., name=name, checkpoints=checkpoints)`` left behind."""
     shutil.rmtree(checkpoints / name, ignore_errors=True)

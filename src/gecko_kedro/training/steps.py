@@ -18,12 +18,13 @@ from gecko_kedro import events
 from gecko_kedro.encoder.formatting import Templates
 from gecko_kedro.errors import InputError
 from gecko_kedro.progress import Progress
-from gecko_kedro.training.checkpoints import seal_checkpoint, writing
+from gecko_kedro.training.checkpoints import keep_last_checkpoints, seal_checkpoint, writing
 from gecko_kedro.training.cpu import give_back_free_memory
 from gecko_kedro.training.examples import render_examples
 from gecko_kedro.training.mixture import BatchPlan, text_ids
 
 _STEPS_BETWEEN_TRIMS = 2
+_KEPT_CHECKPOINTS = 2
 
 
 class PlannedBatches(DefaultBatchSampler):
@@ -163,6 +164,8 @@ class PlannedTrainer(SentenceTransformerTrainer):
         with writing(checkpoint):
             super()._save_checkpoint(model, trial)
             seal_checkpoint(checkpoint)
+        # Not with save_total_limit: it asks the clock which checkpoints are the oldest.
+        keep_last_checkpoints(self.folder, _KEPT_CHECKPOINTS)
 
 
 class _Watch(TrainerCallback):
