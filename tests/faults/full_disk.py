@@ -7,6 +7,7 @@ Writes real files of KIND below FOLDER; with LARGEST_FILE no file may grow beyon
 InputError that came and ends with 3, or prints what is there.
 """
 
+import json
 import resource
 import signal
 import sys
@@ -41,6 +42,20 @@ def write_table(folder: Path) -> object:
     dataset = TableDataset(filepath=str(folder / "table.parquet"))
     dataset.save(pl.DataFrame({"number": numbers}))
     return dataset.load()["number"].to_numpy().tobytes() == numbers.tobytes()
+
+
+def write_plot(folder: Path) -> object:
+    """A plot of 1 MB."""
+    from plotly.graph_objects import Figure, Scatter
+
+    from gecko_kedro.datasets import PlotDataset
+
+    numbers = np.random.default_rng(7).standard_normal(100_000)
+    dataset = PlotDataset(filepath=str(folder / "plot.json"))
+    figure = Figure(Scatter(y=numbers))
+    dataset.save(figure)
+    wanted = json.loads(figure.to_json())
+    return dataset.preview() == wanted == json.loads(dataset.load().to_json())
 
 
 def write_store(folder: Path) -> object:
@@ -80,8 +95,8 @@ def main(kind: str, folder: Path, largest_file: int | None) -> int:
     if largest_file is not None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # EFBIG instead of an end
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
-    kinds = {"shards": write_shards, "table": write_table, "store": write_store,
-             "checkpoints": write_checkpoints}  # fmt: skip
+    kinds = {"shards": write_shards, "table": write_table, "plot": write_plot,
+             "store": write_store, "checkpoints": write_checkpoints}  # fmt: skip
     try:
         print("whole:", kinds[kind](folder))
     except Exception as error:
