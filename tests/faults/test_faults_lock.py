@@ -1,5 +1,6 @@
 """Two runs at once, and folders that cannot be written to."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from kedro.pipeline import Node, Pipeline
 from gecko_kedro.datasets import TableDataset
 from gecko_kedro.errors import InputError
 from gecko_kedro.hooks.lock import LockHooks, RunLock, refuse_unwritable
+from tests.conftest import unavailable
 from tests.faults.observing import Observe
 
 pytestmark = pytest.mark.faults
@@ -26,6 +28,18 @@ lock = RunLock(Path(sys.argv[1]))
 lock.acquire()
 print("held", flush=True)
 time.sleep(600)
+"""
+TRIES = """
+import sys
+from pathlib import Path
+from gecko_kedro.errors import InputError
+from gecko_kedro.hooks.lock import RunLock, refuse_unwritable
+folder = Path(sys.argv[1])
+for start in (RunLock(folder).acquire, lambda: refuse_unwritable([folder / "layer"])):
+    try:
+        start()
+    except InputError as error:
+        print(error)
 """
 
 
@@ -126,6 +140,25 @@ def test_a_folder_below_a_file_is_refused_before_any_work(tmp_path: Path, observ
     assert "free)" in str(refusal.value)
     RunLock(tmp_path / "data").acquire()  # it was given back
     observe("a file where a folder of the data is wanted", refusal.value)
+
+
+def test_a_read_only_data_folder_is_refused_before_any_work(
+    tmp_path: Path, observe: Observe
+) -> None:
+    if shutil.which("unshare") is None:
+        unavailable("no unshare(1): util-linux is needed to mount a disk read-only")
+    script = f"mount -t tmpfs -o ro none {tmp_path} || exit 9; exec {sys.executable} -c '{TRIES}' "
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script + str(tmp_path)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode == 9 or "Operation not permitted" in done.stderr:
+        unavailable("this machine lets nobody mount a file system")
+    lock, folder = done.stdout.splitlines()
+    assert "Read-only file system" in lock
+    assert "Read-only file system" in folder
+    assert str(tmp_path / "layer") in folder
+    observe("a data folder on a disk mounted read-only", lock)
 
 
 def test_nothing_is_made_while_folders_are_tried(tmp_path: Path) -> None:
