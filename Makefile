@@ -94,6 +94,11 @@ bench: $(VENV)/.installed-dev  ## every benchmark, quick; JSON below build/bench
 	  $(BIN)/python $$file --quick --out build/benchmarks/$$(basename $$file .py).json || exit 1; \
 	done
 
+.PHONY: faults
+faults: $(VENV)/.installed-dev  ## cause each fault of docs/faults.md, and write its table anew
+	$(BIN)/python -m pytest -m faults --junitxml=build/faults.xml
+	$(BIN)/python -m tests.faults.table build/faults.xml docs/faults.md
+
 parity: $(VENV)/.installed  ## a known model's scores beside its published ones
 	$(BIN)/kedro run --pipeline parity
 

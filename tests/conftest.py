@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.observing import Observe
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("DO_NOT_TRACK", "1")
@@ -33,3 +35,14 @@ def shared_data() -> Callable[[str], Path]:
         return path
 
     return folder
+
+
+@pytest.fixture
+def observe(record_property: Callable[[str, object], None], tmp_path: Path) -> Observe:
+    """``observe(fault, result)``: a row of docs/faults.md, once the test has passed."""
+
+    def keep(fault: str, result: object) -> None:
+        record_property("fault", fault)
+        record_property("observed", str(result).replace(str(tmp_path), "..."))
+
+    return keep

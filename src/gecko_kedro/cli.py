@@ -1,12 +1,16 @@
 """The project's ``kedro run``: bad input ends in one readable line, not in a traceback."""
 
+import errno
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
 from kedro.framework.cli.project import run as kedro_run
 
-from gecko_kedro.errors import InputError
+from gecko_kedro.errors import InputError, write_error
+
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 
 
 @click.group(name=__package__)
@@ -18,10 +22,17 @@ def _run(**options: Any) -> Any:
     try:
         return click.get_current_context().invoke(kedro_run, **options)
     except Exception as error:
-        cause = next((e for e in _chain(error) if isinstance(e, InputError)), None)
+        cause = next((e for e in map(_readable, _chain(error)) if e is not None), None)
         if cause is None:
             raise
         raise click.ClickException(str(cause)) from error
+
+
+def _readable(error: BaseException) -> InputError | None:
+    """An InputError as it is; what a full or broken disk does to other libraries as one too."""
+    if isinstance(error, OSError) and error.errno in _DISK:
+        return write_error(Path(error.filename or "."), error)
+    return error if isinstance(error, InputError) else None
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -1,5 +1,8 @@
 """The one error for bad input: it says where, what was expected, what came and what to do."""
 
+import shutil
+from pathlib import Path
+
 _LONGEST_VALUE = 200
 
 
@@ -20,3 +23,23 @@ def _shown(value: object) -> str:
         return value
     text = repr(value)
     return text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "..."
+
+
+def write_error(path: Path, error: Exception) -> InputError:
+    """What to raise where ``path`` could not be written: it names the file and the free space."""
+    return InputError(
+        f"{path} ({free_space(path)} free)",
+        expected="a folder with free space that can be written to",
+        got=str(error),
+        fix="Free some space or change the permissions, then run again: finished work is kept.",
+    )
+
+
+def free_space(path: Path) -> str:
+    """Bytes free on the disk of ``path``, which need not exist, as "1.5 GB"."""
+    for place in (path, *path.absolute().parents):
+        try:
+            return f"{shutil.disk_usage(place).free / 1e9:.3g} GB"
+        except OSError:  # not there yet: its parent tells
+            continue
+    return "unknown"

@@ -4,11 +4,12 @@ Kedro's ``--only-missing-outputs`` asks only whether an output exists. A changed
 or corpus would go unnoticed, and a run would report success on stale data. So every persisted
 output has a *fingerprint*: a digest over its node's function, its node's parameters and the
 fingerprints of its node's inputs. It is kept beside the output together with the parts it was made
-of, so that a message can name what changed.
+of, so that a message can name what changed, and with the SHA-256 of the file.
 """
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,9 @@ from kedro.pipeline.node import Node
 from pydantic import BaseModel
 
 from gecko_kedro.datasets._atomic import atomic_path
+from gecko_kedro.errors import InputError
 
+logger = logging.getLogger(__name__)
 _LARGEST_HASHED_FILE = 256 * 2**20
 Parts = dict[str, Any]
 
@@ -52,6 +55,7 @@ class Fingerprints:
     pipeline: Pipeline
     catalog: Any
     _known: dict[str, Fingerprint] = field(default_factory=dict)
+    _checked: dict[Path, list[int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for node in self.pipeline.nodes:  # in topological order
@@ -98,6 +102,29 @@ class Fingerprints:
         location = self._location(dataset)
         if location is not None:
             write_record(location, self.of(dataset))
+
+    def refuse_damaged(self, dataset: str) -> None:
+        """Raise InputError where the file of ``dataset`` is not what was written, and by nobody.
+
+        Its bytes differ from those of its record while its size and time of change do not: no edit
+        does that, but a failing disk. Each file is read for it once in a run.
+        """
+        location = self._location(dataset)
+        if location is None or not location.is_file():
+            return
+        stamp = _stamp(location)
+        if self._checked.get(location) == stamp:
+            return
+        record = _read(location)
+        written = record.get("sha256")
+        if written and record["made"] == stamp and (found := _sha256(location)) != written:
+            raise InputError(
+                f"dataset {dataset!r} ({location})",
+                expected=f"the file that was written, SHA-256 {written}",
+                got=found,
+                fix="It is damaged: delete it and run again to make it anew, and look at the disk.",
+            )
+        self._checked[location] = stamp
 
     def _of_node(self, node: Node) -> Fingerprint:
         function = node.func
@@ -147,21 +174,52 @@ def _record_file(location: Path) -> Path:
 
 
 def write_record(location: Path, fingerprint: Fingerprint) -> None:
-    """Keep ``fingerprint`` beside ``location``, with the output's own size and time."""
-    content = {"digest": fingerprint.digest, "parts": fingerprint.parts, "made": _stamp(location)}
+    """Keep ``fingerprint`` beside ``location``, with the output's own size, time and SHA-256."""
+    content = {
+        "digest": fingerprint.digest,
+        "parts": fingerprint.parts,
+        "made": _stamp(location),
+        "sha256": _sha256(location) if location.is_file() else None,
+    }
     with atomic_path(_record_file(location)) as temporary:
         temporary.write_text(json.dumps(content, indent=1, sort_keys=True), "utf-8")
 
 
 def read_record(location: Path) -> Fingerprint | None:
     """The fingerprint kept beside ``location``; None without one or after a change by hand."""
-    file = _record_file(location)
-    if not file.is_file():
-        return None
-    content = json.loads(file.read_text("utf-8"))
-    if content["made"] != _stamp(location):
+    content = _read(location)
+    if not content or not _is_as_written(location, content):
         return None
     return Fingerprint(content["digest"], content["parts"])
+
+
+def _read(location: Path) -> dict[str, Any]:
+    """The record beside ``location``; empty without a readable one."""
+    file = _record_file(location)
+    if not file.is_file():
+        return {}
+    try:
+        content: dict[str, Any] = json.loads(file.read_text("utf-8"))
+        Fingerprint(content["digest"], content["parts"])
+        _ = content["made"]
+    except (ValueError, LookupError, TypeError):
+        logger.warning("%s cannot be read: %s counts as put there by hand", file, location)
+        return {}
+    return content
+
+
+def _is_as_written(location: Path, record: Mapping[str, Any]) -> bool:
+    """By size and time; where only the time differs (a copy, a backup), by content."""
+    size, time = _stamp(location)
+    if record["made"] == [size, time]:
+        return True
+    written = record.get("sha256")
+    return bool(written) and record["made"][0] == size and _sha256(location) == written
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _stamp(location: Path) -> list[int]:

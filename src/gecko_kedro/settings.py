@@ -6,6 +6,7 @@ from gecko_kedro.config import ParameterAwareConfigLoader
 from gecko_kedro.hooks import (
     GuardHooks,
     LedgerHooks,
+    LockHooks,
     PilotHooks,
     RemoteTeacherHooks,
     SummaryHooks,
@@ -16,7 +17,7 @@ from gecko_kedro.hooks import (
 # uses too, spinning made a training step ten times as slow.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-# Called from the last to the first: the guard comes before anything is written.
+# Called from the last to the first: the guard comes before anything is written. The lock wraps all.
 HOOKS = (
     PilotHooks(),
     SummaryHooks(),
@@ -24,6 +25,7 @@ HOOKS = (
     LedgerHooks(),
     RemoteTeacherHooks(),
     GuardHooks(),
+    LockHooks(),
 )
 
 # Their hooks would start MLflow runs of their own, or send usage data.

@@ -11,6 +11,7 @@ import pytest
 
 from tests.conftest import unavailable
 from tests.e2e.conftest import Project
+from tests.faults.observing import Observe
 
 pytestmark = pytest.mark.e2e
 TOPICS = ("tea", "bread", "cheese", "soup", "honey", "rice", "salt", "plums", "beans", "butter")
@@ -119,8 +120,11 @@ def test_bad_rows_are_counted_by_reason(empty_project: Project, tmp_path: Path) 
     assert reasons["null_text"] == 1
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("options", ["size=100k", "size=100k,ro"], ids=["full", "read_only"])
-def test_a_disk_that_takes_nothing_is_told(finished: Project, tmp_path: Path, options: str) -> None:
+def test_a_disk_that_takes_nothing_is_told(
+    finished: Project, tmp_path: Path, options: str, observe: Observe
+) -> None:
     """A real small file system, in a mount namespace of its own."""
     if shutil.which("unshare") is None:
         unavailable("no unshare(1): util-linux is needed to mount a small disk")
@@ -139,3 +143,5 @@ def test_a_disk_that_takes_nothing_is_told(finished: Project, tmp_path: Path, op
     assert done.returncode == 1
     assert "a folder with free space that can be written to" in output
     assert "Traceback" not in output
+    told = next(line for line in output.splitlines() if line.startswith("Error: "))
+    observe(f"`kedro run` with a tmpfs ({options}) where its passages go", told)

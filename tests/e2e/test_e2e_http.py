@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from gecko_kedro.teacher.check import check_teacher
 from gecko_kedro.teacher.http.teacher import HttpTeacher
 from tests.e2e import labelling
 from tests.e2e.conftest import PROJECT, Project, environment
+from tests.faults.observing import Observe
 from tests.teacher.http_server import NAME, ServerState, serving
 
 pytestmark = pytest.mark.e2e
@@ -133,10 +135,21 @@ def parameters(server: ServerState, *more: str) -> list[str]:
     ]
 
 
+def written(file: Path) -> bytes:
+    """What a file holds, also where it is compressed or cut into pages."""
+    if file.suffix == ".parquet":
+        return repr(pl.read_parquet(file).rows()).encode()
+    if file.suffix in {".db", ".sqlite"}:
+        with closing(sqlite3.connect(file)) as database:
+            return "\n".join(database.iterdump()).encode() + file.read_bytes()
+    return file.read_bytes()
+
+
+@pytest.mark.faults
 def test_runs_with_a_key_write_it_nowhere_reuse_the_pilot_and_count_their_costs(
-    empty_project: Project,
+    empty_project: Project, monkeypatch: pytest.MonkeyPatch, observe: Observe
 ) -> None:
-    project, key = empty_project, "canary-0b5e1f"
+    project, key, other_key = empty_project, "canary-0b5e1f", "canary-77aa02"
     credentials = project.root / "conf/local/credentials.yml"
     credentials.parent.mkdir(exist_ok=True)
     credentials.write_text(f"teacher: {{api_key: {key}}}\n", "utf-8")
@@ -145,6 +158,12 @@ def test_runs_with_a_key_write_it_nowhere_reuse_the_pilot_and_count_their_costs(
         pilot = [*priced, "synthesize.pilot=0.4"]
         output = project.run("--pipelines", "synthesize", *parameters(server, *pilot))
         assert "Estimate for all 60 seed passages, from a pilot of 24" in output
+        assert server.headers
+        assert {header["Authorization"] for header in server.headers} == {f"Bearer {key}"}
+        # From here the key comes from the environment, which goes before the file.
+        monkeypatch.setenv("GECKO_TEST_KEY", other_key)
+        server.key = other_key
+        server.headers.clear()
         output += project.run("--pipelines", "synthesize", *parameters(server, *priced))
         assert "36 calls, 24 from the store" in output
         queries, passages = (
@@ -155,11 +174,17 @@ def test_runs_with_a_key_write_it_nowhere_reuse_the_pilot_and_count_their_costs(
         candidates.parent.mkdir()
         labelling.neighbours(queries, passages).write_parquet(candidates)
         output += project.run("--pipelines", "relabel", *parameters(server, *priced))
-    assert all(header["Authorization"] == f"Bearer {key}" for header in server.headers)
-    assert key not in output
-    for file in project.root.rglob("*"):
-        if file.is_file() and file != credentials:
-            assert key.encode() not in file.read_bytes(), file
+    assert {header["Authorization"] for header in server.headers} == {f"Bearer {other_key}"}
+    assert "canary" not in output
+    files = [file for file in project.root.rglob("*") if file.is_file() and file != credentials]
+    for file in files:
+        assert b"canary" not in written(file), file
+    names = {file.name for file in files}
+    assert {"mlflow.db", "responses.sqlite", "fret.parquet", "run_ledger.json"} <= names
+    observe(
+        "an API key in the environment and one in conf/local/credentials.yml",
+        f"in none of {len(files)} files (data, response store, MLflow, artifacts), not in the log",
+    )
     ledger = json.loads((project.data / "08_reporting/run_ledger.json").read_text("utf-8"))
     used = ledger["teacher"]["synthesize"]
     assert used["generate_calls"] == 36

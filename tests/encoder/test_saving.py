@@ -112,5 +112,5 @@ def test_a_failed_save_leaves_the_old_model_and_no_rest(
 
 def test_a_place_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(InputError, match="encoder folder"):
+    with pytest.raises(InputError, match=r"file/model \(.* free\): expected a folder"):
         save_encoder(tiny_encoder(), tmp_path / "file" / "model")

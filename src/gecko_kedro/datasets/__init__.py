@@ -6,6 +6,7 @@ from gecko_kedro.datasets.evaluation_tasks import EvaluationTasksDataset
 from gecko_kedro.datasets.folder import WorkFolderDataset
 from gecko_kedro.datasets.json_file import JsonDataset
 from gecko_kedro.datasets.optional_table import OptionalTableDataset
+from gecko_kedro.datasets.plot import PlotDataset
 from gecko_kedro.datasets.python_docs import PythonDocsDataset
 from gecko_kedro.datasets.query_log import QueryLogDataset
 from gecko_kedro.datasets.retrieval_data import RetrievalDataDataset
@@ -21,6 +22,7 @@ __all__ = [
     "FinishedShardsDataset",
     "JsonDataset",
     "OptionalTableDataset",
+    "PlotDataset",
     "PythonDocsDataset",
     "QueryLogDataset",
     "RetrievalDataDataset",

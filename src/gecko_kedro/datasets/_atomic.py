@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from gecko_kedro.errors import InputError
+from gecko_kedro.errors import write_error
 
 
 @contextmanager
@@ -25,12 +25,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.replace(path)
     except (OSError, pl.exceptions.ComputeError) as error:  # polars wraps a full disk so
-        raise InputError(
-            str(path),
-            expected="a folder with free space that can be written to",
-            got=str(error),
-            fix="Free some space or change the permissions, then run again: finished work is kept.",
-        ) from error
+        raise write_error(path, error) from error
     finally:
         with suppress(OSError):
             temporary.unlink()

@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from safetensors import SafetensorError
+
 from gecko_kedro.encoder.card import model_card
 from gecko_kedro.encoder.loading import quiet_loading
 from gecko_kedro.encoder.record import RECORD_FILE, stages_of
-from gecko_kedro.errors import InputError
+from gecko_kedro.errors import write_error
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -65,13 +67,8 @@ def _replacing(target: Path) -> Iterator[Path]:
         yield staging
         flush_folder(staging)
         _replace(staging, target)
-    except OSError as error:
-        raise InputError(
-            f"encoder folder {target}",
-            expected="a place with free space that can be written to",
-            got=str(error),
-            fix="Free some space or change the permissions, then run again.",
-        ) from error
+    except (OSError, SafetensorError) as error:
+        raise write_error(target, error) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 

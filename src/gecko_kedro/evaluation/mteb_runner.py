@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from gecko_kedro.encoder.formatting import TEMPLATES
+from gecko_kedro.errors import write_error
 from gecko_kedro.evaluation.registered import RegisteredTask, unreachable
 from gecko_kedro.evaluation.rows import RowTask
 from gecko_kedro.evaluation.schemas import (
@@ -266,10 +267,14 @@ def _versions() -> str:
 
 def _write(frame: pl.DataFrame, path: Path) -> None:
     """The whole file or none: its presence says that the result is finished."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    frame.write_parquet(temporary)
-    temporary.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        frame.write_parquet(temporary)
+        temporary.replace(path)
+    except (OSError, pl.exceptions.ComputeError) as error:
+        temporary.unlink(missing_ok=True)
+        raise write_error(path, error) from error
 
 
 @contextmanager

@@ -1,13 +1,14 @@
-"""Kedro hooks: the guard before a run, a word with the teacher, the ledger of costs, MLflow."""
+"""Kedro hooks: lock and guard before a run, a word with the teacher, costs, MLflow."""
 
 from gecko_kedro.hooks.guard import GuardHooks
 from gecko_kedro.hooks.ledger import LedgerHooks
+from gecko_kedro.hooks.lock import LockHooks
 from gecko_kedro.hooks.pilot import PilotHooks
 from gecko_kedro.hooks.remote import RemoteTeacherHooks
 from gecko_kedro.hooks.summary import SummaryHooks
 from gecko_kedro.hooks.tracking import TrackingHooks
 
 __all__ = [
-    "GuardHooks", "LedgerHooks", "PilotHooks", "RemoteTeacherHooks", "SummaryHooks",
-    "TrackingHooks",
+    "GuardHooks", "LedgerHooks", "LockHooks", "PilotHooks", "RemoteTeacherHooks",
+    "SummaryHooks", "TrackingHooks",
 ]  # fmt: skip

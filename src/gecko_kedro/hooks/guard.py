@@ -41,6 +41,12 @@ class GuardHooks:
             raise _stale(changes)
 
     @hook_impl
+    def before_dataset_loaded(self, dataset_name: str) -> None:
+        """Refuse a file that a failing disk has changed."""
+        if self._fingerprints is not None:
+            self._fingerprints.refuse_damaged(dataset_name)
+
+    @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:
         """Note what the dataset was made from."""
         if self._fingerprints is not None:

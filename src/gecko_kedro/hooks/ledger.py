@@ -88,10 +88,14 @@ class LedgerHooks:
 
 
 def read_ledger(file: Path) -> dict[str, Any]:
-    """The ledger, empty when there is none yet."""
+    """The ledger, empty when there is none yet or it is damaged: nothing is made from it."""
     if not file.is_file():
         return {}
-    ledger: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    try:
+        ledger: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    except ValueError:
+        logger.warning("%s is damaged: the costs of earlier runs are lost", file)
+        return {}
     return ledger
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from gecko_kedro.errors import InputError
+from gecko_kedro.errors import InputError, free_space
 from gecko_kedro.teacher.usage import KindUsage, Usage
 
 _SCHEMA = (
@@ -88,9 +88,12 @@ class ResponseStore:
         unique = list(dict.fromkeys(keys))
         for start in range(0, len(unique), _KEYS_PER_QUERY):
             part = unique[start : start + _KEYS_PER_QUERY]
+            asked = set(part)
             marks = ",".join("?" * len(part))
             query = f"SELECT key, value, checksum FROM responses WHERE key IN ({marks})"
             for key, value, checksum in self._execute(query, part):
+                if key not in asked:  # seen with one flipped byte in a key
+                    raise self._changed(repr(key), value)
                 found[key] = self._decoded(key, value, checksum)
         return found
 
@@ -152,22 +155,25 @@ class ResponseStore:
 
     def _decoded(self, key: bytes, value: object, checksum: object) -> object:
         if not isinstance(value, str) or zlib.crc32(value.encode()) != checksum:
-            raise InputError(
-                f"response store {self.path}, key {key.hex()}",
-                expected="the reply that was stored",
-                got=value,
-                fix="The row was changed on disk: delete it (or the file) and run again; "
-                "only what is deleted is asked anew.",
-            )
+            raise self._changed(key.hex(), value)
         return json.loads(value)
+
+    def _changed(self, key: str, value: object) -> InputError:
+        return InputError(
+            f"response store {self.path}, key {key}",
+            expected="the reply that was stored",
+            got=value,
+            fix="The row was changed on disk: delete it (or the file) and run again; "
+            "only what is deleted is asked anew.",
+        )
 
     def _unusable(self, error: Exception) -> InputError:
         return InputError(
-            f"response store {self.path}",
+            f"response store {self.path} ({free_space(self.path)} free)",
             expected="a SQLite file that can be read and written",
             got=str(error),
             fix="Check permissions and free space; if the file is damaged, move it away: "
-            "the run then asks the teacher again.",
+            "the run then asks the teacher again. `sqlite3 FILE .recover` saves what can be read.",
         )
 
 

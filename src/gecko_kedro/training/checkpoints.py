@@ -1,11 +1,17 @@
 """Checkpoints that are either whole or not there, as far as resuming is concerned."""
 
+import hashlib
 import json
 import logging
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from gecko_kedro.encoder.saving import flush_folder
+from gecko_kedro.errors import write_error
 
 logger = logging.getLogger(__name__)
 
@@ -13,28 +19,48 @@ _SEAL = "sealed.json"
 _PREFIX = "checkpoint-"
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """InputError, and nothing of ``path`` (a file or folder), where the disk does not take it."""
+    try:
+        yield
+    except (OSError, SafetensorError, RuntimeError) as error:
+        # What torch.save raises on a full disk names its writer.
+        if isinstance(error, RuntimeError) and "PytorchStreamWriter" not in str(error):
+            raise
+        shutil.rmtree(path, ignore_errors=True)
+        path.unlink(missing_ok=True)
+        raise write_error(path, error) from error
+
+
 def seal_checkpoint(folder: Path) -> None:
-    """Flush the files to the disk, then note their sizes: from here on the checkpoint counts."""
+    """Flush the files to the disk, then note their SHA-256: from here on the checkpoint counts."""
     flush_folder(folder)
     seal = folder / _SEAL
     temporary = seal.with_suffix(".tmp")
-    temporary.write_text(json.dumps(_sizes(folder)), encoding="utf-8")
+    temporary.write_text(json.dumps(_digests(folder)), encoding="utf-8")
     temporary.replace(seal)
 
 
 def last_whole_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint whose files have the sizes they were sealed with.
+    """The checkpoint of the highest step whose files are those that it was sealed with.
 
-    Any other (the process was killed while it was written, or a file was cut) is removed with a
-    warning.
+    Any other (the process was killed while it was written, a file was cut, a bit has flipped) is
+    removed with a warning.
     """
     found = sorted(folder.glob(f"{_PREFIX}*"), key=checkpoint_step, reverse=True)
     for checkpoint in found:
         if _is_whole(checkpoint):
             return checkpoint
-        logger.warning("Removed %s: it was not written to its end", checkpoint)
+        logger.warning("Removed %s: it was not written to its end, or is damaged", checkpoint)
         shutil.rmtree(checkpoint)
     return None
+
+
+def keep_last_checkpoints(folder: Path, count: int) -> None:
+    """Remove all checkpoints but the ``count`` of the highest steps, whatever their times say."""
+    for checkpoint in sorted(folder.glob(f"{_PREFIX}*"), key=_step)[:-count]:
+        shutil.rmtree(checkpoint)
 
 
 def remove_checkpoints(checkpoints: Path, name: str) -> None:
@@ -47,12 +73,17 @@ def checkpoint_step(checkpoint: Path) -> int:
     return int(checkpoint.name.removeprefix(_PREFIX))
 
 
-def _sizes(folder: Path) -> dict[str, int]:
+def _digests(folder: Path) -> dict[str, str]:
     return {
-        path.relative_to(folder).as_posix(): path.stat().st_size
+        path.relative_to(folder).as_posix(): _sha256(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file() and not path.name.startswith("sealed.")
     }
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _is_whole(checkpoint: Path) -> bool:
@@ -60,4 +91,4 @@ def _is_whole(checkpoint: Path) -> bool:
         sealed = json.loads((checkpoint / _SEAL).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return bool(sealed == _sizes(checkpoint))
+    return bool(sealed == _digests(checkpoint))

@@ -14,6 +14,7 @@ from gecko_kedro import events
 from gecko_kedro.encoder.encoding import encode_texts
 from gecko_kedro.encoder.formatting import Templates
 from gecko_kedro.training.adapters import trained_weights
+from gecko_kedro.training.checkpoints import writing
 from gecko_kedro.training.examples import render_examples
 from gecko_kedro.training.mixture import text_ids
 
@@ -153,8 +154,9 @@ class HeldoutWatch(TrainerCallback):
 
     def _keep_weights(self) -> None:
         temporary = self._weights.with_suffix(".tmp")
-        torch.save(trained_weights(self.model), temporary)
-        temporary.replace(self._weights)
+        with writing(temporary):
+            torch.save(trained_weights(self.model), temporary)
+            temporary.replace(self._weights)
 
     def _read(self) -> dict[int, float]:
         path = self.folder / "heldout_scores.json"
@@ -165,5 +167,6 @@ class HeldoutWatch(TrainerCallback):
     def _write(self) -> None:
         path = self.folder / "heldout_scores.json"
         temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(self.scores), encoding="utf-8")
-        temporary.replace(path)
+        with writing(temporary):
+            temporary.write_text(json.dumps(self.scores), encoding="utf-8")
+            temporary.replace(path)

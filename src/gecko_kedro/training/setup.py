@@ -47,7 +47,6 @@ def training_arguments(
         logging_steps=max(1, steps // _LOGGED_POINTS),
         logging_nan_inf_filter=False,
         save_steps=settings.checkpoint_steps,
-        save_total_limit=2,
         report_to="none",
         disable_tqdm=True,
     )

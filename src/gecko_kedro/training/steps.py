@@ -21,13 +21,19 @@ from gecko_kedro.errors import InputError
 from gecko_kedro.progress import Progress
 from gecko_kedro.training.adapters import is_adapted, trained_weights
 from gecko_kedro.training.averaging import WeightAverage
-from gecko_kedro.training.checkpoints import checkpoint_step, seal_checkpoint
+from gecko_kedro.training.checkpoints import (
+    checkpoint_step,
+    keep_last_checkpoints,
+    seal_checkpoint,
+    writing,
+)
 from gecko_kedro.training.cpu import give_back_free_memory
 from gecko_kedro.training.examples import render_examples
 from gecko_kedro.training.mixture import BatchPlan, text_ids
 
 _STEPS_BETWEEN_TRIMS = 2
 _TRAINED = "trained_weights.safetensors"  # of a checkpoint with adapters
+_KEPT_CHECKPOINTS = 2
 
 
 class PlannedBatches(DefaultBatchSampler):
@@ -185,10 +191,13 @@ class PlannedTrainer(SentenceTransformerTrainer):
         self.average.load(folder, step=checkpoint_step(folder))
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)
-        folder = self.folder / f"checkpoint-{self.state.global_step}"
-        self.average.save(folder)
-        seal_checkpoint(folder)
+        checkpoint = self.folder / f"checkpoint-{self.state.global_step}"
+        with writing(checkpoint):
+            super()._save_checkpoint(model, trial)
+            self.average.save(checkpoint)
+            seal_checkpoint(checkpoint)
+        # Not with save_total_limit: it asks the clock which checkpoints are the oldest.
+        keep_last_checkpoints(self.folder, _KEPT_CHECKPOINTS)
 
 
 class _Watch(TrainerCallback):

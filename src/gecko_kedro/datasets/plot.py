@@ -1,0 +1,46 @@
+"""A plotly figure in one JSON file, written atomically."""
+
+import json
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import plotly.io
+from kedro.io.core import AbstractDataset
+from kedro_datasets._typing import PlotlyPreview
+from plotly.graph_objects import Figure
+
+from gecko_kedro.datasets._atomic import atomic_path
+
+
+class PlotDataset(AbstractDataset[Figure, Figure]):
+    """Loads and saves a plotly figure; Kedro-Viz shows it.
+
+    kedro-datasets' ``plotly.JSONDataset`` writes in place: a full disk leaves half a plot, which
+    then counts as made.
+    """
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = PurePosixPath(filepath)
+        self.metadata = metadata
+
+    @property
+    def path(self) -> Path:
+        """Where the file lies."""
+        return Path(self._filepath)
+
+    def load(self) -> Figure:
+        return plotly.io.from_json(self.path.read_text("utf-8"))
+
+    def save(self, data: Figure) -> None:
+        with atomic_path(self.path) as temporary:
+            temporary.write_text(data.to_json(), "utf-8")
+
+    def preview(self) -> PlotlyPreview:
+        """The figure, for Kedro-Viz."""
+        return PlotlyPreview(json.loads(self.path.read_text("utf-8")))
+
+    def _exists(self) -> bool:
+        return self.path.is_file()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}
