@@ -59,7 +59,7 @@ def last_whole_checkpoint(folder: Path) -> Path | None:
 
 def keep_last_checkpoints(folder: Path, count: int) -> None:
     """Remove all checkpoints but the ``count`` of the highest steps, whatever their times say."""
-    for checkpoint in sorted(folder.glob(f"{_PREFIX}*"), key=_step)[:-count]:
+    for checkpoint in sorted(folder.glob(f"{_PREFIX}*"), key=checkpoint_step)[:-count]:
         shutil.rmtree(checkpoint)
 
 
