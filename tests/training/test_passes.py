@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gecko_kedro.encoder.grouping import token_budget_ranges
 from gecko_kedro.training import passes as passes_module
 from gecko_kedro.training.cpu import trained_fast
 from gecko_kedro.training.losses.batch import BatchLoss
@@ -17,7 +18,7 @@ from gecko_kedro.training.losses.gecko import GeckoLoss
 from gecko_kedro.training.losses.in_batch import InBatchLoss
 from gecko_kedro.training.losses.masks import Masks
 from gecko_kedro.training.losses.matryoshka import Objective
-from gecko_kedro.training.passes import plan_passes, token_budget_ranges
+from gecko_kedro.training.passes import plan_passes
 from tests.tiny_encoder import tiny_encoder
 
 COLUMNS = (
@@ -77,18 +78,22 @@ def all_cuts(lengths: list[int], budget: int, start: int = 0) -> Iterator[list[t
 def test_no_other_ranges_within_the_budget_cost_less(lengths: list[int], budget: int) -> None:
     lengths = sorted(lengths, reverse=True)
     least = min(cost(lengths, ranges, budget) for ranges in all_cuts(lengths, budget))
-    found = token_budget_ranges(lengths, budget)
+    found = token_budget_ranges(lengths, budget, cost=budget / 32)
     assert cost(lengths, found, budget) == pytest.approx(least)
 
 
+def test_no_group_has_more_texts_than_are_allowed() -> None:
+    assert token_budget_ranges([10] * 7, 4096, cost=64, largest=3) == [(0, 1), (1, 4), (4, 7)]
+
+
 def test_short_queries_are_not_padded_to_long_passages() -> None:
-    assert token_budget_ranges([100] * 8 + [10] * 8, 4096) == [(0, 8), (8, 16)]
+    assert token_budget_ranges([100] * 8 + [10] * 8, 4096, cost=128) == [(0, 8), (8, 16)]
 
 
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=40), st.integers(8, 2000))
 def test_ranges_keep_the_budget_and_leave_nothing_out(lengths: list[int], budget: int) -> None:
     lengths = sorted(lengths, reverse=True)
-    ranges = token_budget_ranges(lengths, budget)
+    ranges = token_budget_ranges(lengths, budget, cost=budget / 32)
     assert [i for start, end in ranges for i in range(start, end)] == list(range(len(lengths)))
     for start, end in ranges:
         assert lengths[start] * (end - start) <= budget or end == start + 1

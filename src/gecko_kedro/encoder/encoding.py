@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from gecko_kedro.encoder.grouping import token_budget_ranges
 from gecko_kedro.encoder.loading import longest_input
 from gecko_kedro.errors import InputError
 from gecko_kedro.progress import Progress
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 _SHAPE_STEP = 16
 _ENCODING_STEP = 8  # encoding needs a third of training's kernels
 _WINDOW = 32  # batches
+_COST_OF_A_BATCH = 64  # what a further one costs on a CPU, in tokens
 
 Vectors = npt.NDArray[np.float32]
 
@@ -31,10 +33,10 @@ def encode_texts(
 ) -> Vectors:
     """L2-normalised vectors, ``(n, d)`` float32 in the order of ``texts``; ``(0, d)`` for none.
 
-    The texts are taken as they are: render the templates before. They are batched by length, the
-    longest first, so that a batch is padded little and an out-of-memory comes at once: by
-    characters first, then, in windows of some batches, by tokens. While one window is embedded,
-    the next is tokenised.
+    The texts are taken as they are: render the templates before. They are batched by length, at
+    most ``batch_size`` together, the longest first, so that a batch is padded little and an
+    out-of-memory comes at once: by characters first, then, in windows of some batches, by tokens.
+    While one window is embedded, the next is tokenised.
 
     With ``dimension`` the vectors are cut to their first ``dimension`` numbers and normalised again
     (Matryoshka). Normalisation is in float32 also where the weights are bfloat16, whose own leaves
@@ -99,8 +101,14 @@ def _by_tokens(
     mask = features["attention_mask"]
     lengths = mask.sum(dim=1)
     order = torch.argsort(lengths, descending=True, stable=True)
-    for chosen in torch.split(order, size):
-        longest = int(lengths[chosen[0]])
+    descending = lengths[order].tolist()
+    if step == 1:  # shapes are free, so the batches may have any size
+        budget = size * descending[0]
+        ranges = token_budget_ranges(descending, budget, cost=_COST_OF_A_BATCH, largest=size)
+    else:
+        ranges = [(start, start + size) for start in range(0, len(order), size)]
+    for start, end in ranges:
+        chosen, longest = order[start:end], descending[start]
         batch = {
             name: value[chosen, :longest]
             if isinstance(value, torch.Tensor) and value.shape == mask.shape

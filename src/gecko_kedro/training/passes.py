@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-import numpy as np
 import torch
 from sentence_transformers.base.losses import gradcache
 from torch import Tensor, nn
@@ -14,6 +13,7 @@ from gecko_kedro.encoder.encoding import (
     padded_on_the_right,
     shape_step,
 )
+from gecko_kedro.encoder.grouping import token_budget_ranges
 from gecko_kedro.encoder.loading import longest_input
 from gecko_kedro.precision import cpu_has_fast_bf16
 
@@ -71,7 +71,8 @@ def plan_passes(
     padded = [padded_length(length, limit=limit, step=step) for length in lengths[order].tolist()]
     together = _stacked(columns, width=padded[0])
     features = []
-    for start, end in token_budget_ranges(padded, tokens_per_pass):
+    ranges = token_budget_ranges(padded, tokens_per_pass, cost=tokens_per_pass * _COST_OF_A_PASS)
+    for start, end in ranges:
         rows = order[start:end].to(columns[0]["input_ids"].device)
         features.append({name: values[rows, : padded[start]] for name, values in together.items()})
     return Passes(features, torch.argsort(order), sizes)
@@ -87,31 +88,6 @@ def _packed_passes(columns: list[Features], tokens_per_pass: int | None) -> Pass
         for start, end in gradcache._minibatch_ranges(column, size, tokens_per_pass)
     ]
     return Passes(features, None, sizes)
-
-
-def token_budget_ranges(descending: list[int], budget: int) -> list[tuple[int, int]]:
-    """(start, end) of groups of texts; ``descending`` are their lengths, the longest first.
-
-    A group's longest text times its size is at most ``budget``, but each has one text at least. Of
-    all ways to cut, this is the one with the fewest tokens, padding included, where a group costs a
-    thirty-second of the budget besides: short queries are not padded to passages.
-    """
-    n = len(descending)
-    least = np.full(n + 1, np.inf)  # cost of the first so many texts
-    least[0] = 0
-    begin = np.zeros(n + 1, dtype=np.int64)  # of the last group of these
-    for start, longest in enumerate(descending):
-        most = min(n - start, max(1, budget // longest))
-        costs = least[start] + budget * _COST_OF_A_PASS + longest * np.arange(1, most + 1)
-        ends = slice(start + 1, start + most + 1)
-        less = costs < least[ends]
-        least[ends][less] = costs[less]
-        begin[ends][less] = start
-    ranges, end = [], n
-    while end:
-        ranges.append((int(begin[end]), end))
-        end = ranges[-1][0]
-    return ranges[::-1]
 
 
 def _stacked(columns: list[Features], *, width: int) -> Features:
