@@ -20,8 +20,9 @@ run: $(VENV)/.installed  ## set up, then the main job on the embedded default
 
 setup: $(VENV)/.installed
 
+# Some files at once, one thread each; a file stays with one process, which makes its fixtures once.
 test: lint cpp-test cpp-neon  ## set up, then everything that CI checks
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 # In an environment of its own: vLLM pins other versions. Its server is tested from ours.
 test-vllm: $(VENV)/.installed-dev  ## set up vLLM for CPUs, then the tests against real vLLM

@@ -109,7 +109,7 @@ def run(case: str, *, rounds: int, threads: int, with_pq: bool) -> dict[str, obj
         "extra_memory_mb": memory / 1e6, "extra_memory_allowed_mb": allowed / 1e6,
     }  # fmt: skip
     if case.startswith("B"):
-        result["bandwidth"] = bandwidth_share(vectors.passages, entries["gecko"], threads)
+        result["bandwidth"] = bandwidth_share(vectors.passages, q, entries["gecko"], threads)
         ratios["share_of_read_bandwidth"] = result["bandwidth"]["share"]
     return result | {"ratios": {name: round(ratio, 3) for name, ratio in ratios.items()}}
 
@@ -133,14 +133,15 @@ def compare(case: str, entries, threads: int) -> dict[str, float]:
 _WAYS = ("cold", "1_thread")
 
 
-def bandwidth_share(passages, entry, threads: int) -> dict[str, float]:
+def bandwidth_share(passages, n_queries: int, entry, threads: int) -> dict[str, float]:
     """How much of the memory's rate a search with few queries reaches, by the best wall time."""
     from support.machine import read_bandwidth
 
     from gecko_kedro.retrieval import simd_level
-    from gecko_kedro.retrieval.levels import packed_type
+    from gecko_kedro.retrieval.levels import packed_type, packing_pays
 
-    width = {"int8": 1, "bfloat16": 2, None: 4}[packed_type(simd_level())]
+    packed = packed_type(simd_level()) if packing_pays(simd_level(), n_queries) else None
+    width = {"int8": 1, "bfloat16": 2, None: 4}[packed]
     read = passages.size * width / entry["wall_min"] / 1e9
     possible = read_bandwidth(threads)
     return {"gb_per_second": read, "possible": possible, "share": read / possible}

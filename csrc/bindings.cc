@@ -7,13 +7,16 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
+#include <utility>
 
 #include "amx_permission.h"
 #include "dispatch.h"
 #include "mapping_guard.h"
+#include "mining.h"
 #include "packed.h"
 #include "parallel.h"
 #include "rows.h"
@@ -172,51 +175,111 @@ Array<float> py_score_pairs(const py::array& queries, const py::array& passages,
   return scores;
 }
 
-py::tuple py_search(const py::array& queries, const Array<float>& query_norms,
-                    const py::array& passages, const Array<float>& passage_norms, int64_t k,
-                    const Array<int64_t>& exclude_offsets, const Array<int64_t>& exclude_ids,
-                    const std::string& level, const std::string& first_pass,
-                    const PackedPassages* packed, bool certified, int threads,
-                    const py::object& progress) {
-  const Kernels& kernels = kernels_named(level);
-  const SearchInput input{borrow(queries),
-                          borrow(passages),
-                          query_norms.data(),
-                          passage_norms.data(),
-                          exclude_offsets.data(),
-                          exclude_ids.data(),
-                          k,
-                          first_pass_named(first_pass),
-                          packed,
-                          certified ? Margin::kCertified : Margin::kStatistical};
-  require(k >= 0, "k must not be negative");
-  require(input.queries.columns == input.passages.columns, "dimensions must be the same");
-  require(query_norms.size() == input.queries.rows, "one norm per query is needed");
-  require(passage_norms.size() == input.passages.rows, "one norm per passage is needed");
-  require(exclude_offsets.size() == input.queries.rows + 1, "one id list per query is needed");
-  require(exclude_offsets.at(input.queries.rows) == exclude_ids.size(), "offsets must fit the ids");
-  require_pass(kernels, input.first_pass, input.queries.columns);
-  require(packed == nullptr || (&packed->scan() == packed_scan(kernels, input.first_pass) &&
-                                packed->rows() == input.passages.rows &&
-                                packed->columns() == input.passages.columns),
-          "packed passages must be the passages, packed at this level");
-  Array<float> scores({input.queries.rows, k});
-  Array<int64_t> ids({input.queries.rows, k});
-  float* score_data = scores.mutable_data();
-  int64_t* id_data = ids.mutable_data();
-  {
-    const py::gil_scoped_release no_gil;
-    search(input, kernels, thread_count(threads), score_data, id_data, reporter(progress));
-  }
-  return py::make_tuple(scores, ids);
-}
-
 Strategy strategy_named(const std::string& name) {
   if (name == "top") return Strategy::kTop;
   if (name == "random") return Strategy::kRandom;
   if (name == "last") return Strategy::kLast;
   throw std::invalid_argument("no strategy called '" + name + "'");
 }
+
+// A search that is ready to run; it keeps what it reads alive.
+class BoundSearch {
+ public:
+  BoundSearch(py::array queries, Array<float> query_norms, py::array passages,
+              Array<float> passage_norms, int64_t k, Array<int64_t> exclude_offsets,
+              Array<int64_t> exclude_ids, const std::string& level, const std::string& first_pass,
+              const py::object& packed, bool certified)
+      : owned_{queries, query_norms, passages, passage_norms, exclude_offsets, exclude_ids, packed},
+        kernels_(kernels_named(level)),
+        input_{borrow(queries),
+               borrow(passages),
+               query_norms.data(),
+               passage_norms.data(),
+               exclude_offsets.data(),
+               exclude_ids.data(),
+               k,
+               first_pass_named(first_pass),
+               packed.cast<const PackedPassages*>(),
+               certified ? Margin::kCertified : Margin::kStatistical} {
+    require(k >= 0, "k must not be negative");
+    require(input_.queries.columns == input_.passages.columns, "dimensions must be the same");
+    require(query_norms.size() == input_.queries.rows, "one norm per query is needed");
+    require(passage_norms.size() == input_.passages.rows, "one norm per passage is needed");
+    require_lists(exclude_offsets, exclude_ids);
+    require_pass(kernels_, input_.first_pass, input_.queries.columns);
+    require(input_.packed == nullptr ||
+                (&input_.packed->scan() == packed_scan(kernels_, input_.first_pass) &&
+                 input_.packed->rows() == input_.passages.rows &&
+                 input_.packed->columns() == input_.passages.columns),
+            "packed passages must be the passages, packed at this level");
+  }
+
+  // (scores, ids): see search().
+  py::tuple run(int threads, const py::object& progress) const {
+    Array<float> scores({input_.queries.rows, input_.k});
+    Array<int64_t> ids({input_.queries.rows, input_.k});
+    float* score_data = scores.mutable_data();
+    int64_t* id_data = ids.mutable_data();
+    {
+      const py::gil_scoped_release no_gil;
+      search(input_, kernels_, thread_count(threads), score_data, id_data, reporter(progress));
+    }
+    return py::make_tuple(scores, ids);
+  }
+
+  // (ids, scores, counts): see mine_negatives() of mining.h.
+  py::tuple mine(const Array<int64_t>& positive_offsets, const Array<int64_t>& positive_ids,
+                 const Array<uint64_t>& query_ids, int64_t n_negatives, const std::string& strategy,
+                 uint64_t seed, std::pair<int64_t, int64_t> rank_window,
+                 std::optional<double> max_score, std::optional<double> min_score,
+                 std::optional<double> absolute_margin, std::optional<double> relative_margin,
+                 int threads, const py::object& progress) const {
+    const int64_t *first = positive_ids.data(), rows = input_.passages.rows;
+    require_lists(positive_offsets, positive_ids);
+    require(std::all_of(first, first + positive_ids.size(),
+                        [rows](int64_t id) { return id >= 0 && id < rows; }),
+            "positives must be rows of the passages");
+    require(query_ids.size() == input_.queries.rows, "one query id per query is needed");
+    require(n_negatives >= 0, "n_negatives must not be negative");
+    const MiningInput input{input_,
+                            positive_offsets.data(),
+                            first,
+                            query_ids.data(),
+                            n_negatives,
+                            strategy_named(strategy),
+                            seed,
+                            rank_window.first,
+                            rank_window.second,
+                            max_score,
+                            min_score,
+                            absolute_margin,
+                            relative_margin};
+    Array<int64_t> ids({input_.queries.rows, n_negatives});
+    Array<float> scores({input_.queries.rows, n_negatives});
+    int64_t* id_data = ids.mutable_data();
+    float* score_data = scores.mutable_data();
+    FateCounts counts;
+    {
+      const py::gil_scoped_release no_gil;
+      counts = mine_negatives(input, kernels_, thread_count(threads), id_data, score_data,
+                              reporter(progress));
+    }
+    return py::make_tuple(ids, scores, counts);
+  }
+
+ private:
+  void require_lists(const Array<int64_t>& offsets, const Array<int64_t>& ids) const {
+    require(offsets.size() == input_.queries.rows + 1, "one id list per query is needed");
+    const int64_t* first = offsets.data();
+    require(*first >= 0 && std::is_sorted(first, first + offsets.size()) &&
+                first[offsets.size() - 1] == ids.size(),
+            "offsets must fit the ids");
+  }
+
+  const py::object owned_[7];
+  const Kernels& kernels_;
+  const SearchInput input_;
+};
 
 Array<int64_t> py_sample_negatives(const Array<int64_t>& candidates, const Array<bool>& eligible,
                                    int64_t n_negatives, const std::string& strategy, uint64_t seed,
@@ -270,6 +333,14 @@ PYBIND11_MODULE(_core, module) {
       "bfloat16_levels", [] { return gecko::levels_with(gecko::FirstPass::kBFloat16); },
       "Those levels that have a bfloat16 pass.");
   module.def(
+      "most_packed_queries",
+      [](const std::string& level) {
+        const gecko::PackedScan* scan =
+            gecko::packed_scan(gecko::kernels_named(level), gecko::FirstPass::kInt8);
+        return scan == nullptr ? 0 : scan->most_queries;
+      },
+      "The number of queries up to which an int8 pass pays at this level; 0 for any number.");
+  module.def(
       "amx_refusal", [] { return gecko::amx_permission().refusal; },
       "Why a processor's AMX may not be used; empty if it may, and where there is none.");
   py::class_<gecko::PackedPassages>(module, "PackedPassages")
@@ -286,6 +357,19 @@ PYBIND11_MODULE(_core, module) {
       .def_property_readonly("tripped", &gecko::MappingGuard::tripped);
   module.def("measure_norms", &gecko::py_measure_norms);
   module.def("score_pairs", &gecko::py_score_pairs);
-  module.def("search", &gecko::py_search);
+  py::class_<gecko::BoundSearch>(module, "Search")
+      .def(py::init<py::array, gecko::Array<float>, py::array, gecko::Array<float>, int64_t,
+                    gecko::Array<int64_t>, gecko::Array<int64_t>, const std::string&,
+                    const std::string&, const py::object&, bool>(),
+           py::arg("queries"), py::arg("query_norms"), py::arg("passages"),
+           py::arg("passage_norms"), py::arg("k"), py::arg("exclude_offsets"),
+           py::arg("exclude_ids"), py::arg("level"), py::arg("first_pass"), py::arg("packed"),
+           py::arg("certified"))
+      .def("run", &gecko::BoundSearch::run, py::arg("threads"), py::arg("progress"))
+      .def("mine_negatives", &gecko::BoundSearch::mine, py::arg("positive_offsets"),
+           py::arg("positive_ids"), py::arg("query_ids"), py::arg("n_negatives"),
+           py::arg("strategy"), py::arg("seed"), py::arg("rank_window"), py::arg("max_score"),
+           py::arg("min_score"), py::arg("absolute_margin"), py::arg("relative_margin"),
+           py::arg("threads"), py::arg("progress"));
   module.def("sample_negatives", &gecko::py_sample_negatives);
 }

@@ -51,7 +51,7 @@ void score_pairs(const Matrix& queries, const Matrix& passages, const int64_t* i
       scores[at] = -std::numeric_limits<float>::infinity();
       if (ids[at] < 0) continue;
       const float* passage = read_row(passages, ids[at], kernels, scratch + d);
-      scores[at] = static_cast<float>(kernels.exact_dot(query, passage, d)) + 0.0F;
+      scores[at] = exact_score(kernels, query, passage, d);
     }
   };
   for_each_row(queries.rows, d, threads, work, report);

@@ -10,6 +10,12 @@
 
 namespace gecko {
 
+// The score of a pair: Kernels::exact_dot rounded to float32, with -0 as 0.
+inline float exact_score(const Kernels& kernels, const float* query, const float* passage,
+                         int64_t d) {
+  return static_cast<float>(kernels.exact_dot(query, passage, d)) + 0.0F;
+}
+
 // Writes the Euclidean norm of each row, rounded up; infinity or NaN where the row has such
 // numbers.
 void measure_norms(const Matrix& matrix, const Kernels& kernels, int threads, float* norms,

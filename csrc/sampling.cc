@@ -1,9 +1,6 @@
 #include "sampling.h"
 
 #include <algorithm>
-#include <cstddef>
-#include <utility>
-#include <vector>
 
 #include "philox.h"
 
@@ -21,28 +18,35 @@ uint64_t draw_key(uint64_t seed, uint64_t query_id, uint64_t passage_id) {
   return words[0] | uint64_t{words[1]} << 32;
 }
 
+void Sampler::draw(uint64_t query_id, const int64_t* candidates, std::vector<int64_t>& ranks) {
+  if (strategy_ == Strategy::kLast) std::reverse(ranks.begin(), ranks.end());
+  const size_t drawn = std::min(n_negatives_, ranks.size());
+  if (strategy_ == Strategy::kRandom) {
+    keyed_.clear();
+    for (const int64_t rank : ranks) {
+      keyed_.emplace_back(draw_key(seed_, query_id, static_cast<uint64_t>(candidates[rank])), rank);
+    }
+    const auto end = keyed_.begin() + static_cast<ptrdiff_t>(drawn);
+    std::partial_sort(keyed_.begin(), end, keyed_.end());
+    std::transform(keyed_.begin(), end, ranks.begin(), [](const auto& one) { return one.second; });
+  }
+  ranks.resize(drawn);
+}
+
 void sample_negatives(const NegativesInput& input, int64_t* chosen) {
-  std::vector<std::pair<uint64_t, int64_t>> order;  // (key, rank)
+  Sampler sampler(input.strategy, input.seed, input.n_negatives);
+  std::vector<int64_t> ranks;
   for (int64_t query = 0; query < input.queries; ++query) {
     const int64_t* candidates = input.candidates + query * input.k;
     const bool* eligible = input.eligible + query * input.k;
-    order.clear();
+    ranks.clear();
     for (int64_t rank = 0; rank < input.k; ++rank) {
-      if (!eligible[rank] || candidates[rank] < 0) continue;
-      const bool random = input.strategy == Strategy::kRandom;
-      const auto passage = static_cast<uint64_t>(candidates[rank]);
-      const auto at = static_cast<uint64_t>(rank);
-      const uint64_t by_rank =
-          input.strategy == Strategy::kTop ? at : static_cast<uint64_t>(input.k) - at;
-      order.emplace_back(random ? draw_key(input.seed, input.query_ids[query], passage) : by_rank,
-                         rank);
+      if (eligible[rank] && candidates[rank] >= 0) ranks.push_back(rank);
     }
-    const auto wanted = static_cast<size_t>(input.n_negatives);
-    const auto end = order.begin() + static_cast<ptrdiff_t>(std::min(wanted, order.size()));
-    std::partial_sort(order.begin(), end, order.end());
+    sampler.draw(input.query_ids[query], candidates, ranks);
     int64_t* out = chosen + query * input.n_negatives;
     std::fill_n(out, input.n_negatives, int64_t{-1});
-    for (auto it = order.begin(); it != end; ++it) *out++ = candidates[it->second];
+    for (const int64_t rank : ranks) *out++ = candidates[rank];
   }
 }
 

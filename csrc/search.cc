@@ -14,6 +14,7 @@
 #include "candidates.h"
 #include "first_pass.h"
 #include "parallel.h"
+#include "rows.h"
 
 namespace gecko {
 namespace {
@@ -202,8 +203,7 @@ class Worker {
       for (int64_t i = 0; i < n; ++i) {
         if (i + kRowsAhead < n) prefetch_row(input_.passages, ids[i + kRowsAhead]);
         const float* passage = read_row(input_.passages, ids[i], kernels_, passage_scratch_.data());
-        // + 0 turns -0 to 0
-        scores[i] = static_cast<float>(kernels_.exact_dot(query, passage, d)) + 0.0F;
+        scores[i] = exact_score(kernels_, query, passage, d);
       }
     };
   }

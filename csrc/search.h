@@ -33,7 +33,7 @@ struct SearchInput {
   Matrix passages;                 // (n, d)
   const float* query_norms;        // (q): |row|, rounded up, at most 1e18
   const float* passage_norms;      // (n): likewise
-  const int64_t* exclude_offsets;  // (q + 1): CSR, from 0, never falling
+  const int64_t* exclude_offsets;  // (q + 1): CSR, never falling
   const int64_t* exclude_ids;      // sorted ascending within each query
   int64_t k;                       // at least 0
   FirstPass first_pass;
@@ -42,9 +42,8 @@ struct SearchInput {
 };
 
 // Writes the k best passages of each query: scores (q, k) and ids (q, k), higher score first, then
-// lower id, padded with -infinity and -1. A score is Kernels::exact_dot rounded to float32 (with -0
-// as 0). The result is the same bits for any kernels and any number of threads (>= 1), where the
-// margin is certified.
+// lower id, padded with -infinity and -1. A score is that of exact_score() (rows.h). The result is
+// the same bits for any kernels and any number of threads (>= 1), where the margin is certified.
 //
 // `report(share)` is called in the calling thread about every 50 ms; what it throws ends the
 // search. Memory: per thread a block of queries and of candidates, some 2 MB at k = 20.

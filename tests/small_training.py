@@ -33,6 +33,7 @@ SETTINGS = TrainSettings(
     threads=1,
     precision="fp32",
     checkpoint_steps=4,
+    average_share=0,
     heldout_rows=0,
     evaluation_steps=4,
     patience=None,

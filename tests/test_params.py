@@ -41,6 +41,8 @@ def test_the_papers_scale_names_its_sets() -> None:
     names = {source.name for source in parameters.finetune.sources}
     assert names >= {"nq", "hotpotqa", "fever", "medmcqa", "snli", "mnli", "miracl_en"}
     assert parameters.encoder.width == 768
+    assert parameters.teacher.backend == "vllm"
+    assert parameters.relabel.rankers == ["query_likelihood", "relevance"]
     assert parameters.finetune.train.loss.matryoshka_dims == (256,)
 
 
@@ -56,6 +58,17 @@ def test_two_sets_of_one_name_are_refused(parameters: dict[str, Any]) -> None:
         {"name": "fret", "data": "a.csv", "converter": "pairs", "columns": {}, "task": "t"}
     ]
     assert "a name of its own" in complaint(parameters)
+
+
+@pytest.mark.parametrize("name", ["heldout", "support"])
+def test_a_task_with_the_name_of_another_is_told_before_training(
+    parameters: dict[str, Any], name: str
+) -> None:
+    parameters["evaluate"]["data"] = "data/support"
+    parameters["evaluate"]["tasks"] = [{"name": name, "type": "STS", "path": "a"}]
+    assert name in complaint(parameters)
+    parameters["evaluate"]["tasks"][0]["name"] = "another"
+    check_parameters(parameters)
 
 
 def test_an_unknown_name_is_answered_with_the_nearest_one(parameters: dict[str, Any]) -> None:
@@ -94,7 +107,7 @@ def test_all_mistakes_are_told_at_once(parameters: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("profile", "backend"),
     [
-        ("test", "lexical"), ("gpu", "lexical"), ("gecko-1b", "lexical"),
+        ("test", "lexical"), ("gpu", "lexical"), ("gecko-1b", "vllm"),
         ("llm-cpu", "transformers"), ("llm-gpu", "vllm"), ("llm-api", "http"),
     ],
 )  # fmt: skip
@@ -104,7 +117,7 @@ def test_every_profile_is_valid(profile: str, backend: str) -> None:
     )
     checked = check_parameters(loader["parameters"])
     assert checked.teacher.backend == backend
-    if profile.startswith("llm-"):
+    if profile.startswith("llm-") or profile == "gecko-1b":
         assert checked.relabel.rankers == ["query_likelihood", "relevance"]
         assert checked.teacher.model.max_new_tokens > 0  # what a profile leaves out is base's
         assert loader["globals"]["data"] == f"data/{profile}"
@@ -115,3 +128,76 @@ def test_a_secret_in_the_teachers_address_is_not_shown(parameters: dict[str, Any
     text = complaint(parameters)
     assert "api_key_env" in text
     assert "canary" not in text
+
+
+def test_adapters_are_off_and_can_be_switched_on(parameters: dict[str, Any]) -> None:
+    assert check_parameters(parameters).encoder.lora is None
+    parameters["encoder"]["lora"] = {
+        "rank": 16, "alpha": 32, "dropout": 0.1, "target_modules": ["query", "value"],
+    }  # fmt: skip
+    lora = check_parameters(parameters).encoder.lora
+    assert lora is not None
+    assert lora.target_modules == ("query", "value")
+    parameters["encoder"]["lora"] |= {"rank": 0}
+    assert "encoder.lora.rank" in complaint(parameters)
+
+
+def test_an_unknown_ablation_row_is_answered_with_those_there_are(
+    parameters: dict[str, Any],
+) -> None:
+    parameters["ablate"]["rows"] = ["recipe", "seed_nun"]
+    text = complaint(parameters)
+    assert "seed_nun" in text
+    assert "seed_none" in text
+
+
+def test_an_override_of_an_ablation_that_does_not_exist_is_refused(
+    parameters: dict[str, Any],
+) -> None:
+    definitions = parameters["ablate"]["definitions"]
+    definitions["seed_none"]["overrides"] = {"relabel.positiv": "seed"}
+    text = complaint(parameters)
+    assert "ablate.definitions.seed_none.overrides" in text
+    assert "Did you mean positive?" in text
+
+
+def test_an_override_out_of_bounds_is_refused(parameters: dict[str, Any]) -> None:
+    definitions = parameters["ablate"]["definitions"]
+    definitions["seed_none"]["overrides"] = {"relabel.positive": "best"}
+    assert "relabel.positive = 'best'" in complaint(parameters)
+
+
+def test_a_reference_that_has_one_itself_is_refused(parameters: dict[str, Any]) -> None:
+    parameters["ablate"]["definitions"]["recipe"]["reference"] = "fused"
+    assert "no reference itself" in complaint(parameters)
+
+
+def test_a_row_brings_the_one_it_is_set_against(parameters: dict[str, Any]) -> None:
+    parameters["ablate"]["rows"] = "fret_25+relevance"  # as --params writes it
+    chosen = check_parameters(parameters).ablate.chosen()
+    assert list(chosen) == ["fret_100", "fret_25", "fused", "relevance"]
+
+
+def test_all_ablations_are_all_that_are_defined(parameters: dict[str, Any]) -> None:
+    parameters["ablate"]["rows"] = "all"
+    ablate = check_parameters(parameters).ablate
+    assert set(ablate.chosen()) == set(ablate.definitions)
+
+
+def test_table_3_stands_in_the_ablations_as_the_paper_has_it(parameters: dict[str, Any]) -> None:
+    best = {"Retrieval": 53.39, "STS": 83.14}  # p_1 and p_20
+    table = {
+        "seed_none": {"Retrieval": 52.33, "STS": 82.66},
+        "seed_sampled": {"Retrieval": 51.37, "STS": 82.00},
+        "seed_last": {"Retrieval": 51.96, "STS": 82.26},
+        "relabelled_none": {"Retrieval": 53.07, "STS": 82.88},
+        "relabelled_sampled": {"Retrieval": 52.60, "STS": 82.85},
+    }
+    definitions = check_parameters(parameters).ablate.definitions
+    for name, scores in table.items():
+        expected = {kind: score - best[kind] for kind, score in scores.items()}
+        assert definitions[name].paper == pytest.approx(expected)
+        positive, negative = name.split("_")
+        assert definitions[name].overrides == {
+            "relabel.positive": positive, "relabel.negative": negative,
+        }  # fmt: skip

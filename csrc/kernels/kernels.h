@@ -93,6 +93,10 @@ struct PackedScan {
   // To be called by each thread before its first scan and after its last one, or null.
   void (*begin)(void);
   void (*end)(void);
+
+  // A search with more queries is as fast in float32, as it does not wait for the memory; 0 where
+  // the pass always pays.
+  int most_queries = 0;
 };
 
 struct Kernels {

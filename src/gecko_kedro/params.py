@@ -7,16 +7,26 @@ how fast a result is made is marked ``EXECUTION``: it is no part of a fingerprin
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from gecko_kedro.corpus.overlap import OverlapSettings
 from gecko_kedro.errors import InputError
+from gecko_kedro.evaluation.ablation import AblationRow
 from gecko_kedro.evaluation.task_settings import TaskSettings
 from gecko_kedro.fret.controls import Shares
+from gecko_kedro.overrides import with_overrides
 from gecko_kedro.teacher.settings import TeacherSettings
-from gecko_kedro.training.settings import TrainSettings
+from gecko_kedro.training.settings import LoraSettings, TrainSettings
 from gecko_kedro.training.sources import SourceSettings
 
 if TYPE_CHECKING:
@@ -87,7 +97,7 @@ class CorpusParams(Params):
 class DecontaminateParams(Params):
     """What training must not see of the evaluation."""
 
-    remove: bool
+    remove: bool | Literal["queries"]
     overlap: OverlapSettings
 
 
@@ -113,6 +123,7 @@ class EncoderParams(Params):
     attention: str | None = Field(json_schema_extra=EXECUTION)
     bidirectional: bool
     width: Limit
+    lora: LoraSettings | None
 
     def load(
         self,
@@ -255,6 +266,14 @@ class EvaluateParams(Params):
     moved_queries: Count
     seed: Seed
 
+    @model_validator(mode="after")
+    def _names_are_free(self) -> "EvaluateParams":
+        """Told here, and not by the evaluation after hours of training."""
+        taken = {"heldout"} | ({Path(self.data).name} if self.data else set())
+        if twice := taken & {task.name for task in self.tasks}:
+            raise ValueError(f"tasks: {sorted(twice)} names the held-out task or that of data")
+        return self
+
 
 class LabelQualityParams(Params):
     """Judged queries to measure the teacher's rankings on."""
@@ -284,6 +303,51 @@ class GuardParams(Params):
         if not wanted <= set(self.weights):
             raise ValueError("weights must contain 0, the base, and weight where it is given")
         return self
+
+
+class AblateParams(Params):
+    """Which rows, with which seeds, at what size, measured on what."""
+
+    rows: Annotated[list[str], Field(min_length=1)]
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+    max_rows: Limit
+    max_steps: Limit
+    tasks: list[str] | None
+    definitions: dict[str, AblationRow]
+
+    @field_validator("rows", mode="before")
+    @classmethod
+    def _one_text(cls, rows: object) -> object:
+        """``--params`` takes no list of several: ``ablate.rows=recipe+seed_none``."""
+        return rows.split("+") if isinstance(rows, str) else rows
+
+    def chosen(self) -> dict[str, AblationRow]:
+        """The chosen rows, each behind the one it is set against; ``all`` means all."""
+        found: dict[str, AblationRow] = {}
+        for name in self.definitions if self.rows == ["all"] else self.rows:
+            row = self._row(name, "ablate.rows")
+            if row.reference is not None:
+                where = f"ablate.definitions.{name}.reference"
+                found[row.reference] = self._row(row.reference, where)
+                if found[row.reference].reference is not None:
+                    raise InputError(
+                        where,
+                        expected="a row that has no reference itself",
+                        got=row.reference,
+                        fix="Set the row against that one's own reference.",
+                    )
+            found[name] = row
+        return found
+
+    def _row(self, name: str, where: str) -> AblationRow:
+        if name not in self.definitions:
+            raise InputError(
+                where,
+                expected="names in ablate.definitions",
+                got=name,
+                fix=f"Known: {', '.join(self.definitions)}; or all.",
+            )
+        return self.definitions[name]
 
 
 class ParityParams(Params):
@@ -318,21 +382,50 @@ class Parameters(Params):
     evaluate: EvaluateParams
     label_quality: LabelQualityParams
     guard: GuardParams
+    ablate: AblateParams
     parity: ParityParams
+
+
+class RowParams(Params):
+    """What a row of an ablation may change, and runs again."""
+
+    relabel: RelabelParams
+    finetune: FinetuneParams
+
+
+def row_parameters(
+    name: str, row: AblationRow, relabel: RelabelParams, finetune: FinetuneParams
+) -> RowParams:
+    """The parameters of one row; InputError for an override that does not exist or hold."""
+    where = f"ablate.definitions.{name}.overrides"
+    given = {"relabel": relabel.model_dump(), "finetune": finetune.model_dump()}
+    changed = with_overrides(given, row.overrides, where=where)
+    try:
+        return RowParams.model_validate(changed)
+    except ValidationError as error:
+        raise _wrong_values(where, error) from error
 
 
 def check_parameters(parameters: Mapping[str, Any]) -> Parameters:
     """The checked parameters; one ``InputError`` tells every mistake and the nearest right name."""
     try:
-        return Parameters.model_validate(dict(parameters))
+        known = Parameters.model_validate(dict(parameters))
     except ValidationError as error:
-        mistakes = [_explain(mistake) for mistake in error.errors()]
-        raise InputError(
-            "parameters",
-            expected="known names and values within their bounds",
-            got="no valid parameters: " + "; ".join(text for text, _ in mistakes),
-            fix=" ".join(dict.fromkeys(fix for _, fix in mistakes)),
-        ) from error
+        raise _wrong_values("parameters", error) from error
+    known.ablate.chosen()
+    for name, row in known.ablate.definitions.items():
+        row_parameters(name, row, known.relabel, known.finetune)
+    return known
+
+
+def _wrong_values(where: str, error: ValidationError) -> InputError:
+    mistakes = [_explain(mistake) for mistake in error.errors()]
+    return InputError(
+        where,
+        expected="known names and values within their bounds",
+        got="no valid parameters: " + "; ".join(text for text, _ in mistakes),
+        fix=" ".join(dict.fromkeys(fix for _, fix in mistakes)),
+    )
 
 
 def _explain(mistake: Mapping[str, Any]) -> tuple[str, str]:

@@ -6,8 +6,8 @@ from importlib import import_module
 from kedro.pipeline import Pipeline
 
 STAGES = ("synthesize", "mine", "relabel", "pretrain", "finetune", "evaluate")
-# Beside the road: of a teacher, of a finished model, and of this project.
-EXTRAS = ("label_quality", "guard", "parity")
+# Beside the road: of a teacher, of a finished model, of the recipe's parts, and of this project.
+EXTRAS = ("label_quality", "guard", "ablate", "parity")
 SUMS = {
     "fret": ("synthesize", "mine", "relabel"),
     "train": ("pretrain", "finetune", "evaluate"),

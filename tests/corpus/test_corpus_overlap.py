@@ -1,9 +1,11 @@
+import json
+
 import numpy as np
 import polars as pl
 import pytest
 
 from gecko_kedro.corpus.overlap import REASONS, OverlapSettings, find_overlaps, remove_overlaps
-from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
+from gecko_kedro.corpus.schemas import EVALUATION_TEXT_SCHEMA, OVERLAP_SCHEMA
 
 ALL = OverlapSettings(
     ngram_words=13, near_duplicate_threshold=0.6, embedding_threshold=0.95, seed=1
@@ -106,26 +108,68 @@ def test_near_duplicates_are_those_of_an_exhaustive_search() -> None:
     assert len(expected - found) <= 1  # the sketches miss about one in a hundred
 
 
+def evaluation_table(texts: list[str]) -> pl.DataFrame:
+    rows = [("Own", "query", f"query {number}", text) for number, text in enumerate(texts)]
+    return pl.DataFrame(rows, schema=EVALUATION_TEXT_SCHEMA, orient="row")
+
+
 def test_rows_are_removed_counted_and_listed() -> None:
     table = pl.DataFrame(
         {"id": [f"p{n}" for n in range(6)], "text": TEXTS, "summary": [None] * 4 + [LONG, None]}
     )
     settings = ALL.model_copy(update={"embedding_threshold": None})
-    found = remove_overlaps(table, EVALUATION, settings, columns=["text", "summary"])
+    found = remove_overlaps(
+        table, evaluation_table(EVALUATION), settings, where="here", columns=["text", "summary"]
+    )
     assert found.rows["id"].to_list() == ["p3", "p5"]
-    assert found.quarantine.schema == QUARANTINE_SCHEMA
+    assert found.overlaps.schema == OVERLAP_SCHEMA
     assert found.counts == {
-        "rows": 2, "quarantined": 4, "summary_equal_text": 1, "text_equal_text": 1,
+        "rows": 2, "overlapping": 4, "summary_equal_text": 1, "text_equal_text": 1,
         "text_near_duplicate": 1, "text_shared_ngram": 1,
     }  # fmt: skip
-    detail = found.quarantine.filter(row_id="p2")["detail"].item()
-    assert "the quick brown fox" in detail
+    listed = found.overlaps.select("where", "row_id", "column", "reason", "task", "text_id").rows()
+    assert listed == [
+        ("here", "p0", "text", "equal_text", "Own", "query 0"),
+        ("here", "p1", "text", "shared_ngram", "Own", "query 1"),
+        ("here", "p2", "text", "near_duplicate", "Own", "query 2"),
+        ("here", "p4", "summary", "equal_text", "Own", "query 1"),
+    ]
+    assert found.overlaps["evaluation_text"][2] == EVALUATION[2]
+    assert json.loads(found.overlaps["record"][3])["text"] == TEXTS[4]
+
+
+def test_texts_in_lists_are_looked_at_and_a_row_is_listed_once() -> None:
+    table = pl.DataFrame(
+        {
+            "id": ["a", "b", "c", "d"],
+            "query": ["how is a tie broken?", "other", "another", None],
+            "negatives": [["how is a tie broken?"], ["fine", "How is a tie broken?"], [], None],
+        }
+    )
+    found = remove_overlaps(
+        table, evaluation_table(EVALUATION), NONE, where="w", columns=["query", "negatives"]
+    )
+    assert found.rows["id"].to_list() == ["c", "d"]
+    assert found.overlaps.select("row_id", "column").rows() == [("a", "query"), ("b", "negatives")]
+
+
+def test_a_text_that_is_repeated_is_no_boilerplate() -> None:
+    settings = NONE.model_copy(update={"ngram_words": 13})
+    texts = [" ".join(f"word{n}" for n in range(9, 25))] * 30
+    assert set(find_overlaps(texts, [LONG], settings)) == set(range(30))
+
+
+def test_a_shared_ngram_names_the_whole_evaluation_text() -> None:
+    settings = NONE.model_copy(update={"ngram_words": 13})
+    found = find_overlaps([TEXTS[1]], ["something else", LONG], settings)
+    assert found[0].evaluation_text == LONG
 
 
 @pytest.mark.parametrize("reason", REASONS)
 def test_a_removed_row_overlaps_no_more(reason: str) -> None:
     table = pl.DataFrame({"id": [f"p{n}" for n in range(6)], "text": TEXTS})
-    once = remove_overlaps(table, EVALUATION, ALL, columns=["text"], embed=embed)
-    twice = remove_overlaps(once.rows, EVALUATION, ALL, columns=["text"], embed=embed)
+    evaluation = evaluation_table(EVALUATION)
+    once = remove_overlaps(table, evaluation, ALL, where="w", columns=["text"], embed=embed)
+    twice = remove_overlaps(once.rows, evaluation, ALL, where="w", columns=["text"], embed=embed)
     assert f"text_{reason}" not in twice.counts
     assert twice.rows.equals(once.rows)

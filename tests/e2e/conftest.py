@@ -32,8 +32,12 @@ class Project:
 
     def run(self, *arguments: str, code: int = 0) -> str:
         """The same, to its end; gives what was printed."""
-        process = self.start(*arguments)
-        output, _ = process.communicate(timeout=600)
+        with self.start(*arguments) as process:
+            try:
+                output, _ = process.communicate(timeout=600)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
         assert process.returncode == code, output
         return output
 

@@ -108,6 +108,7 @@ def test_mlflow_has_the_run(finished: Project) -> None:
     assert {"finetune.loss", "finetune.learning_rate"} <= keys
     assert "evaluate_metrics.heldout.gecko.384.ndcg_at_10" in keys
     assert "cost.mine.search_candidates.seconds" in keys
+    assert {"passage_overlap_metrics.overlapping", "decontamination_metrics.overlapping"} <= keys
     assert "relabel.fusion_k" in params
     assert {"git_revision", "version.torch"} <= tags
 
@@ -132,6 +133,24 @@ def test_no_file_of_a_run_is_a_pickle(finished: Project, observe: Observe) -> No
         if zipfile.is_zipfile(file):
             assert not [n for n in zipfile.ZipFile(file).namelist() if n.endswith(".pkl")], file
     observe("pickles among the files of a finished run", f"none among {len(files)}")
+
+
+def test_the_exported_model_is_the_same_with_scores_in_its_card(finished: Project) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    exported = finished.data / "08_reporting/exported_encoder"
+    a, b = (
+        SentenceTransformer(str(folder), device="cpu").encode(
+            ["how to parse a template"], prompt_name="query", truncate_dim=64
+        )
+        for folder in (exported, finished.data / "06_models/gecko_encoder")
+    )
+    assert a.shape == (1, 64)
+    assert (a == b).all()
+    card = (exported / "README.md").read_text("utf-8")
+    assert card == (finished.data / "08_reporting/model_card.md").read_text("utf-8")
+    for part in ("Training data", "Teacher", "Losses", "difference to base", "Limits", "Licences"):
+        assert part in card
 
 
 def test_the_ledger_knows_every_node(finished: Project) -> None:

@@ -12,12 +12,26 @@ from gecko_kedro.encoder.encoding import encode_texts
 from gecko_kedro.encoder.formatting import prompts_by_name, render_passage, render_query
 from gecko_kedro.encoder.loading import load_encoder
 from gecko_kedro.encoder.record import add_stage, stages_of
-from gecko_kedro.encoder.saving import save_encoder
+from gecko_kedro.encoder.saving import export_encoder, save_encoder
 from gecko_kedro.errors import InputError
 from tests.tiny_encoder import tiny_encoder
 
 TEXTS = ["how are ties broken", "a | b", "x"]
 PROMPTS = prompts_by_name(["question answering"], "search result")
+
+
+def test_an_exported_encoder_is_the_same_with_another_card(tmp_path: Path) -> None:
+    save_encoder(tiny_encoder(), tmp_path / "model", prompts=PROMPTS)
+    for card in ("First.", "Second."):
+        export_encoder(tmp_path / "model", tmp_path / "new/exported", card=card)
+    names = {path.relative_to(tmp_path / "model") for path in (tmp_path / "model").rglob("*")}
+    exported = tmp_path / "new/exported"
+    assert names == {path.relative_to(exported) for path in exported.rglob("*")}
+    assert (exported / "README.md").read_text("utf-8") == "Second."
+    assert [path.name for path in exported.parent.iterdir()] == ["exported"]
+    for name in names:
+        if (exported / name).is_file() and name.name != "README.md":
+            assert (exported / name).read_bytes() == (tmp_path / "model" / name).read_bytes()
 
 
 def test_plain_sentence_transformers_gives_the_same_vectors_by_prompt_name(tmp_path: Path) -> None:

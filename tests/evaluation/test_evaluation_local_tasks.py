@@ -171,6 +171,9 @@ def test_baselines_rank_the_candidates_too(root: Path, tiny_encoder: Path) -> No
     assert found.failures.is_empty()
     assert set(found.scores.filter(task="R")["model"]) == {"tiny", "hybrid"}
     assert set(found.scores.filter(task="S")["model"]) == {"tiny"}
+    made = pl.concat([lexical.records, found.records]).select("model", "task").rows()
+    assert set(made) == {("bm25", "R"), ("hybrid", "R"), ("tiny", "R"), ("tiny", "S")}
+    assert lexical.records["model_revision"].str.starts_with("bm25s-").all()
 
 
 def test_bad_rows_are_counted_by_reason_and_the_rest_is_scored(root: Path) -> None:

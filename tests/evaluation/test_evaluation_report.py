@@ -1,6 +1,4 @@
-import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,9 +6,12 @@ from pathlib import Path
 import plotly.graph_objects as go
 import polars as pl
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
+from gecko_kedro.corpus.schemas import OVERLAP_SCHEMA
 from gecko_kedro.errors import InputError
+from gecko_kedro.evaluation.ablation import ABLATION_TABLE_SCHEMA
+from gecko_kedro.evaluation.ablation_plot import ablation_differences
 from gecko_kedro.evaluation.comparison import (
     DIFFERENCES_SCHEMA,
     GROUPS_SCHEMA,
@@ -41,6 +42,7 @@ from gecko_kedro.evaluation.schemas import (
 from gecko_kedro.evaluation.tables import as_text
 from gecko_kedro.evaluation.tasks import RetrievalData
 from gecko_kedro.evaluation.verdicts import CATEGORIES, category_table, headline
+from tests.browser import chromium, watched_page
 
 ATTACK = (
     "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
@@ -121,14 +123,47 @@ def content(
         quarantine={"too_short": 77},
         training_figures=(loss_curves({"pretrain": history, "finetune": history}),),
         moved=moved,
+        decontamination=pl.DataFrame(
+            [
+                (
+                    "pretrain",
+                    "faq, row 3",
+                    "query",
+                    "equal_text",
+                    1.0,
+                    "own",
+                    "query q1",
+                    "a text",
+                    True,
+                    "{}",
+                )
+            ],
+            schema=OVERLAP_SCHEMA,
+            orient="row",
+        ),
         costs=(NodeCost("train_encoder", 61.25, 1234.5), NodeCost("label", 3.0, None, 7, 8901)),
         categories=category_table(comparison.results, {"gecko-1b-768": PAPER}),
         records=pl.DataFrame([RECORD], schema=RECORDS_SCHEMA),
         forgetting=sweep,
         forgetting_figures=(forgetting_curve(sweep),),
+        ablations=ABLATIONS,
+        ablation_figures=(ablation_differences(ABLATIONS),),
         versions={"torch": "2.13.0"},
         parameters={"finetune": {"batch_size": 64, "dims": [384, 128]}, "seed": 3},
     )
+
+
+ABLATIONS = pl.DataFrame(
+    [
+        {"row": "recipe", "description": "all", "task": "heldout", "dimension": 384, "seeds": 3,
+         "mean": 0.51, "deviation": 0.004},
+        {"row": "seed_none", "description": "less", "task": "heldout", "dimension": 384, "seeds": 3,
+         "mean": 0.5, "deviation": 0.003, "reference": "recipe", "difference": -0.01,
+         "low": -0.02, "high": 0.004, "paper_difference": -0.0106, "source": "table 3"},
+        {"row": "label_mask", "description": "masked", "note": "left out: no classification"},
+    ],
+    schema=ABLATION_TABLE_SCHEMA,
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -294,10 +329,11 @@ def test_the_report_says_everything_that_it_was_given(content: ReportContent) ->
         "torch 2.13.0", "finetune.dims [384, 128]", "seed 3", "won", "rank below 10 → 1",
         "A tie is worn at weddings.", "What FRet adds", "64 seconds in all nodes", "gecko-1b-768",
         "paper's own", "66.31", "0123456789ab", "mteb 2.26", "STS of before", "Forgetting",
+        "\u22120.0106", "left out: no classification",
     ]  # fmt: skip
     assert [words for words in expected if words not in text] == []
     assert html.index('class="verdict"') < html.index("<table")
-    assert html.count('class="plot"') == 5
+    assert html.count('class="plot"') == 6
 
 
 def test_the_report_asks_the_network_for_nothing(content: ReportContent) -> None:
@@ -358,58 +394,52 @@ def hostile_content(content: ReportContent) -> ReportContent:
         records=content.records.with_columns(attack.alias("prompt")),
         forgetting=content.forgetting.with_columns(attack.alias("task")),
         forgetting_figures=(forgetting_curve(content.forgetting.with_columns(task=attack)),),
+        ablations=content.ablations.with_columns(row=attack, description=attack, source=attack),
+        ablation_figures=(ablation_differences(content.ablations.with_columns(row=attack)),),
         audit=LabelAudit(
             facts={ATTACK: ATTACK},
             rejected={ATTACK: 1},
             samples=samples.with_columns(query=attack, positive=attack, negative=attack),
         ),
         moved=content.moved.with_columns(pl.lit(ATTACK).alias("query"), passages),
+        decontamination=content.decontamination.with_columns(
+            pl.lit(ATTACK).alias(column) for column in ("row_id", "task", "evaluation_text")
+        ),
         versions={ATTACK: ATTACK},
         parameters={ATTACK: {"nested": ATTACK}},
     )
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    if path is None:
-        reason = "no chromium: apt-get install chromium"
-        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
 
 
 @pytest.mark.ui
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("hostile", [False, True])
 def test_a_browser_draws_the_report_in_silence(
-    content: ReportContent, tmp_path: Path, chromium: Browser, width: int, hostile: bool
+    content: ReportContent, tmp_path: Path, browser: Browser, width: int, hostile: bool
 ) -> None:
     shown = hostile_content(content) if hostile else content
     (tmp_path / "report.html").write_text(write_report(shown), encoding="utf-8")
-    page = chromium.new_page(viewport={"width": width, "height": 900})
-    requests, complaints = [], []
-    page.on("request", lambda request: requests.append(request.url))
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto((tmp_path / "report.html").as_uri())
-    drawn = page.locator(".plot .main-svg").first
-    drawn.wait_for()
-    assert page.locator(".js-plotly-plot").count() == page.locator(".plot").count() > 0
-    assert [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []
-    assert complaints == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.title() == shown.title  # the attack would have changed it
-    assert page.locator("img").count() == 0
-    sections = ("results", "forgetting", "queries", "labels", "training", "corpus", "cost")
-    for section in (*sections, "settings"):
-        assert page.locator(f"section#{section}").count() == 1, section
-    assert page.locator("table#categories tbody tr").count() == 8
-    verdict, table = (page.locator(part).first.bounding_box() for part in (".verdict", "table"))
-    assert verdict["y"] < table["y"]
-    page.close()
+    with watched_page(browser, width=width) as (page, seen):
+        page.goto((tmp_path / "report.html").as_uri())
+        page.locator(".plot .main-svg").first.wait_for()
+        assert page.locator(".js-plotly-plot").count() == page.locator(".plot").count() > 0
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.title() == shown.title  # the attack would have changed it
+        assert page.locator("img").count() == 0
+        sections = ("results", "forgetting", "ablations", "queries", "labels", "training", "corpus",
+                    "decontamination", "cost", "settings")  # fmt: skip
+        for section in sections:
+            assert page.locator(f"section#{section}").count() == 1, section
+        assert page.locator("table#categories tbody tr").count() == 8
+        verdict, table = (page.locator(part).first.bounding_box() for part in (".verdict", "table"))
+        assert verdict["y"] < table["y"]
+    assert seen.foreign == []
+    assert seen.complaints == []
 
 
 def test_the_model_card_names_teacher_scores_and_limits(comparison: Comparison) -> None:

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from gecko_kedro.retrieval import Index, levels
-from gecko_kedro.retrieval.levels import NUMPY, VARIABLE, extension, packed_type
+from gecko_kedro.retrieval.levels import (
+    NUMPY,
+    VARIABLE,
+    available_levels,
+    extension,
+    packed_type,
+    packing_pays,
+)
 
 
 def test_a_refused_amx_is_told_once(monkeypatch, caplog):
@@ -61,3 +68,19 @@ def test_a_result_says_whether_it_is_certified(level):
     rough = Index(passages, dtype=packed, margin="statistical").search(queries, 5)
     assert not rough.certified
     assert (rough.ids == exact.ids).mean() > 0.99
+
+
+def test_at_avx2_only_searches_with_few_queries_read_bytes(monkeypatch):
+    if "avx2" not in available_levels():
+        pytest.skip("no AVX2")
+    monkeypatch.setenv(VARIABLE, "avx2")
+    assert [packing_pays("avx2", n) for n in (1, 16, 17, 10_000)] == [True, True, False, False]
+    random = np.random.default_rng(1)
+    passages, queries = random.normal(size=(900, 96)), random.normal(size=(70, 96))
+    index = Index(passages)
+    for _ in range(4):
+        index.search(queries, 5)
+    assert not index._packed
+    few = index.search(queries[:3], 5)
+    assert set(index._packed) == {"avx2"}
+    np.testing.assert_array_equal(few.ids, index.search(queries, 5).ids[:3])

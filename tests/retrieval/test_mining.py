@@ -94,6 +94,18 @@ def test_a_relative_margin_lowers_the_limit_of_a_negative_positive_too():
     assert mined.counts["within_relative_margin"] == 2
 
 
+def test_a_positive_below_any_score_or_query_ids_that_do_not_fit_are_refused():
+    with pytest.raises(InputError, match="positives"):
+        mine(positives=[[-1]] * 30)
+    with pytest.raises(InputError, match="query_ids"):
+        mine(query_ids=[1, 2])
+    for wrong in ({"strategy": "worst"}, {"n_negatives": -1}, {"seed": -1}):
+        with pytest.raises(InputError, match=r"retrieval\.mine_negatives"):
+            mine(**wrong)
+    with pytest.raises(InputError, match="k of at least 0"):
+        mine(k=-1)
+
+
 class Encoder:
     """What sentence_transformers asks of a model: here texts are numbers of rows."""
 

@@ -101,5 +101,7 @@ def test_shapes_and_choices_that_do_not_fit_are_refused():
         draw(one, np.ones((2, 3), dtype=bool))
     with pytest.raises(InputError, match="strategy"):
         draw(one, one == 0, strategy="worst")
+    with pytest.raises(InputError, match="query_ids"):
+        draw(one, one == 0, query_ids=[0.5])
     with pytest.raises(InputError, match="seed"):
         draw(one, one == 0, seed=-1)

@@ -117,6 +117,12 @@ def test_more_than_all_passages_are_padded(exact):
     assert (np.sort(found.ids[:, :3]) == [0, 1, 2]).all()
 
 
+def test_fewer_than_no_passages_are_refused(exact):
+    for search in (ApproximateIndex(exact).search, LexicalIndex(["a text"]).search):
+        with pytest.raises(InputError, match="k of at least 0"):
+            search([], -1)
+
+
 TEXTS = [
     "geckos climb smooth walls",
     "a lizard is no gecko",

@@ -70,6 +70,16 @@ def test_arguments_that_do_not_fit_are_refused():
             index.score_pairs(queries, ids)
 
 
+@pytest.mark.parametrize("row", [np.nan, 0.5, True, "0", None])
+def test_a_row_number_that_is_no_integer_is_refused(level, row):
+    index = Index(np.ones((3, 4), dtype=np.float32))
+    query = np.ones((1, 4), dtype=np.float32)
+    with pytest.raises(InputError, match="integers"):
+        index.score_pairs(query, [[row]])
+    with pytest.raises(InputError, match="integers"):
+        index.search(query, 1, exclude=[[row]])
+
+
 @pytest.mark.parametrize("dtype", ["int8", "bfloat16"])
 def test_a_first_pass_that_the_level_lacks_is_refused(level, dtype):
     index = Index(np.ones((3, 4), dtype=np.float32), dtype=dtype)
@@ -131,16 +141,25 @@ def test_without_the_extension_numpy_serves_and_says_so_once(monkeypatch, caplog
 
 _ENDLESS = """
 import numpy as np
-from gecko_kedro.retrieval import Index
+from gecko_kedro.retrieval import Index, mine_negatives
 vectors = np.ones((200_000, 256), dtype=np.float32)  # all equal: every pair must be rescored
-Index(vectors).search(vectors, 5, progress=lambda share: print("searching", flush=True))
+report = lambda share: print("searching", flush=True)
 """
+_SEARCHING = "Index(vectors).search(vectors, 5, progress=report)"
+_MINING = """mine_negatives(
+    Index(vectors), vectors, [[0]] * len(vectors),
+    k=5, n_negatives=1, strategy="top", seed=0, progress=report,
+)"""
 
 
-def test_ctrl_c_ends_a_search(level):
+@pytest.mark.parametrize("call", [_SEARCHING, _MINING], ids=["search", "mine"])
+def test_ctrl_c_ends_a_call(level, call):
     """The first report says that threads are at work; then the signal comes."""
     with subprocess.Popen(
-        [sys.executable, "-c", _ENDLESS], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", _ENDLESS + call],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "searching\n"

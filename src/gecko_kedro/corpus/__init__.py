@@ -7,6 +7,7 @@ from gecko_kedro.corpus.query_log import read_query_log
 from gecko_kedro.corpus.readers import read_corpus
 from gecko_kedro.corpus.results import (
     DecontaminationResult,
+    OverlapResult,
     PairResult,
     PassageResult,
     QueryLogResult,
@@ -16,6 +17,7 @@ from gecko_kedro.corpus.splits import cap, decontaminate, split_heldout
 
 __all__ = [
     "DecontaminationResult",
+    "OverlapResult",
     "OverlapSettings",
     "PairResult",
     "PassageResult",

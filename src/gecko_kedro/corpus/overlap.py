@@ -10,15 +10,15 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from gecko_kedro.corpus.duplicates import ESTIMATE_ERROR, minhash_index, shingles, sketch_all
-from gecko_kedro.corpus.quarantine import QuarantineRow, count_reasons, quarantine_table, set_aside
-from gecko_kedro.corpus.results import DecontaminationResult
+from gecko_kedro.corpus.quarantine import record_json
+from gecko_kedro.corpus.results import OverlapResult
+from gecko_kedro.corpus.schemas import OVERLAP_SCHEMA
 from gecko_kedro.corpus.words import WORD, normalise
 
 REASONS = ("equal_text", "shared_ngram", "near_duplicate", "similar_embedding")
 # Texts -> (n, d) L2-normalised vectors; this room knows no encoder.
 Embed = Callable[[Sequence[str]], npt.NDArray[np.float32]]
 _ROWS = 4_096  # vectors whose similarities are held at a time
-_LONGEST_SHOWN = 80
 _BOILERPLATE = 10  # an n-gram in more training texts than these tells nothing (GPT-3, appendix C)
 
 
@@ -34,7 +34,7 @@ class OverlapSettings(BaseModel):
 
 
 class Overlap(NamedTuple):
-    """Why a training text goes: one of REASONS, how similar it is, and to what."""
+    """Why a training text goes: one of REASONS, how similar it is, and to what (normalised)."""
 
     reason: str
     similarity: float
@@ -51,70 +51,92 @@ def find_overlaps(
     """The rows of ``texts`` that overlap with an evaluation text, with the first reason found.
 
     Tested in this order: equal but for case and white space; ``ngram_words`` successive words in
-    common (GPT-3's rule has 13; shorter texts have none), unless more than ten of ``texts`` have
-    them, which makes them boilerplate; Jaccard similarity of 3-word shingles by MinHash, computed
-    exactly for what the sketches propose, which miss about one pair in a hundred at the threshold;
-    cosine similarity of the vectors that ``embed`` gives.
+    common (GPT-3's rule has 13; shorter texts have none), unless more than ten distinct ``texts``
+    have them, which makes them boilerplate; Jaccard similarity of 3-word shingles by MinHash,
+    computed exactly for what the sketches propose, which miss about one pair in a hundred at the
+    threshold; cosine similarity of the vectors that ``embed`` gives.
     """
     known = sorted(set(filter(None, map(normalise, evaluation_texts))))
+    rows_of: dict[str, list[int]] = {}
+    for row, text in enumerate(map(normalise, texts)):
+        rows_of.setdefault(text, []).append(row)
+    rows_of.pop("", None)
+    if not known or not rows_of:
+        return {}
     found: dict[int, Overlap] = {}
-    if not known:
-        return found
-    equal = set(known)
-    rest = {row: normalise(text) for row, text in enumerate(texts)}
-    tests: list[Callable[[Mapping[int, str]], dict[int, Overlap]]] = [
-        lambda left: {row: Overlap("equal_text", 1.0, t) for row, t in left.items() if t in equal}
-    ]
-    if settings.ngram_words is not None:
-        size = settings.ngram_words
-        grams = {gram for text in known for gram in _ngrams(text, size)}
-        tests.append(lambda left: _shared_ngrams(left, grams, size))
-    if settings.near_duplicate_threshold is not None:
-        tests.append(lambda left: _near(left, known, settings))
-    if settings.embedding_threshold is not None and embed is not None:
-        tests.append(lambda left: _similar(left, known, settings, embed))
-    for test in tests:
+    rest = {rows[0]: text for text, rows in rows_of.items()}  # each text is tested once
+    for test in _tests(known, settings, embed):
         hits = test(rest)
-        found |= hits
+        found |= {row: hit for first, hit in hits.items() for row in rows_of[rest[first]]}
         rest = {row: text for row, text in rest.items() if row not in hits}
     return found
 
 
 def remove_overlaps(
     table: pl.DataFrame,
-    evaluation_texts: Iterable[str],
+    evaluation: pl.DataFrame,
     settings: OverlapSettings,
     *,
+    where: str,
     columns: Sequence[str],
     embed: Embed | None = None,
-) -> DecontaminationResult:
+    removed: bool = True,
+) -> OverlapResult:
     """Take the rows out of a training table of which a text overlaps with the evaluation's.
 
-    ``columns`` are looked at in turn, nulls as empty; the first column of ``table`` is its id. The
-    quarantine lists each row with its reason (``<column>_<reason>``) and the evaluation text.
+    ``evaluation`` has EVALUATION_TEXT_SCHEMA. ``columns`` hold texts or lists of texts, nulls as
+    none, and the first column of ``table`` is its id. Each row is listed once, with the first of
+    the ``columns`` that overlaps; ``removed`` is what the list says of them.
     """
-    evaluation = list(evaluation_texts)
-    aside: list[QuarantineRow] = []
-    id_column = table.columns[0]
-    for column in columns:
-        hits = find_overlaps(table[column].fill_null("").to_list(), evaluation, settings,
-                             embed=embed)  # fmt: skip
-        ids = table[id_column].to_list()
-        for reason in REASONS:
-            details = {ids[row]: _told(hit) for row, hit in hits.items() if hit.reason == reason}
-            table, rows = set_aside(
-                table, details, id_column=id_column, where="decontamination",
-                reason=f"{column}_{reason}",
-            )  # fmt: skip
-            aside += rows
-    counts = {"rows": table.height} | count_reasons(aside)
-    return DecontaminationResult(table, quarantine_table(aside), counts)
+    texts = pl.concat([_texts(table, column) for column in columns])
+    hits = find_overlaps(texts["text"].to_list(), evaluation["text"], settings, embed=embed)
+    first: dict[int, tuple[str, Overlap]] = {}
+    for place in sorted(hits):
+        first.setdefault(texts["row"][place], (texts["column"][place], hits[place]))
+    sources = {
+        normalise(text): (task, text_id)
+        for task, text_id, text in evaluation.reverse().select("task", "text_id", "text").rows()
+    }  # reversed: of equal texts the first is named
+    listed = [
+        (where, str(table[row, 0]), column, hit.reason, hit.similarity,
+         *sources[hit.evaluation_text], hit.evaluation_text, removed,
+         record_json(table.row(row, named=True)))
+        for row, (column, hit) in sorted(first.items())
+    ]  # fmt: skip
+    overlaps = pl.DataFrame(listed, schema=OVERLAP_SCHEMA, orient="row")
+    kept = table.filter(~pl.int_range(pl.len()).is_in(list(first)))
+    reasons = Counter(f"{column}_{hit.reason}" for column, hit in first.values())
+    counts = {"rows": kept.height, "overlapping": len(first), **dict(sorted(reasons.items()))}
+    return OverlapResult(kept, overlaps, counts)
 
 
-def _told(hit: Overlap) -> str:
-    shown = hit.evaluation_text
-    shown = shown if len(shown) <= _LONGEST_SHOWN else shown[:_LONGEST_SHOWN] + "..."
-    return f"similarity {hit.similarity:.3f} to the evaluation's {shown!r}"
+def _texts(table: pl.DataFrame, column: str) -> pl.DataFrame:
+    """``row, column, text`` of one column; of a list each text is a row."""
+    found = table.select(
+        pl.int_range(pl.len()).alias("row"), pl.lit(column).alias("column"), text=pl.col(column)
+    )
+    if found.schema["text"].base_type() == pl.List:
+        found = found.explode("text")
+    return found.with_columns(pl.col("text").cast(pl.String).fill_null(""))
+
+
+def _tests(
+    known: Sequence[str], settings: OverlapSettings, embed: Embed | None
+) -> list[Callable[[Mapping[int, str]], dict[int, Overlap]]]:
+    """The tests that are switched on, the cheapest first; each maps row to text to its hits."""
+    equal = set(known)
+    tests: list[Callable[[Mapping[int, str]], dict[int, Overlap]]] = [
+        lambda left: {row: Overlap("equal_text", 1.0, t) for row, t in left.items() if t in equal}
+    ]
+    if settings.ngram_words is not None:
+        size = settings.ngram_words
+        grams = {gram: text for text in reversed(known) for gram in _ngrams(text, size)}
+        tests.append(lambda left: _shared_ngrams(left, grams, size))
+    if settings.near_duplicate_threshold is not None:
+        tests.append(lambda left: _near(left, known, settings))
+    if settings.embedding_threshold is not None and embed is not None:
+        tests.append(lambda left: _similar(left, known, settings, embed))
+    return tests
 
 
 def _ngrams(text: str, size: int) -> set[str]:
@@ -122,14 +144,17 @@ def _ngrams(text: str, size: int) -> set[str]:
     return {" ".join(words[start : start + size]) for start in range(len(words) - size + 1)}
 
 
-def _shared_ngrams(left: Mapping[int, str], grams: set[str], size: int) -> dict[int, Overlap]:
-    shared = {row: _ngrams(text, size) & grams for row, text in left.items()}
+def _shared_ngrams(
+    left: Mapping[int, str], grams: Mapping[str, str], size: int
+) -> dict[int, Overlap]:
+    """``grams``: n-gram of the evaluation -> the text that it is from."""
+    shared = {row: _ngrams(text, size) & grams.keys() for row, text in left.items()}
     texts_with = Counter(gram for own in shared.values() for gram in own)
     found = {}
     for row, own in shared.items():
         if telling := sorted(gram for gram in own if texts_with[gram] <= _BOILERPLATE):
             share = len(telling) / len(_ngrams(left[row], size))
-            found[row] = Overlap("shared_ngram", share, telling[0])
+            found[row] = Overlap("shared_ngram", share, grams[telling[0]])
     return found
 
 
@@ -154,7 +179,7 @@ def _near(
         own = shingles(text)
         scored = [(_jaccard(own, shingles(known[other])), other) for other in near]
         best, other = max(scored, default=(0.0, -1))
-        if text and best >= threshold:
+        if best >= threshold:
             found[row] = Overlap("near_duplicate", best, known[other])
     return found
 
@@ -162,11 +187,11 @@ def _near(
 def _similar(
     left: Mapping[int, str], known: Sequence[str], settings: OverlapSettings, embed: Embed
 ) -> dict[int, Overlap]:
-    rows = [row for row, text in left.items() if text]
-    if not rows:
+    if not left:
         return {}
-    evaluation, threshold = embed(known), settings.embedding_threshold or 1.0
-    vectors = embed([left[row] for row in rows])
+    rows, evaluation = list(left), embed(known)
+    threshold = settings.embedding_threshold or 1.0
+    vectors = embed(list(left.values()))
     found = {}
     for start in range(0, len(rows), _ROWS):
         similarity = vectors[start : start + _ROWS] @ evaluation.T  # (r, d) @ (d, e) -> (r, e)

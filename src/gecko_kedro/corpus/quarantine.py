@@ -17,14 +17,19 @@ QuarantineRow = tuple[str, str, str, str, str]
 def quarantine_row(
     where: str, row_id: str, *, reason: str, detail: str, record: Mapping[str, Any]
 ) -> QuarantineRow:
-    """One row; ``record`` is kept as JSON with its strings cut to 2,000 characters."""
+    """One row; ``record`` is kept as ``record_json`` writes it."""
+    row = (where, row_id, reason, detail, record_json(record))
+    # A lone surrogate, itself a reason for quarantine, has no UTF-8: write its escape.
+    return tuple(value.encode("utf-8", "backslashreplace").decode() for value in row)  # type: ignore[return-value]
+
+
+def record_json(record: Mapping[str, Any]) -> str:
+    """A row as JSON with its strings cut to 2,000 characters."""
     cut = {str(k): v[:_LONGEST_STRING] if isinstance(v, str) else v for k, v in record.items()}
     text = json.dumps(cut, ensure_ascii=False, default=repr)
     if len(text) > _LONGEST_RECORD:  # a list of a million numbers, say
         text = json.dumps({"beginning": text[:_LONGEST_RECORD]}, ensure_ascii=False)
-    row = (where, row_id, reason, detail, text)
-    # A lone surrogate, itself a reason for quarantine, has no UTF-8: write its escape.
-    return tuple(value.encode("utf-8", "backslashreplace").decode() for value in row)  # type: ignore[return-value]
+    return text
 
 
 def quarantine_table(rows: Sequence[QuarantineRow]) -> pl.DataFrame:

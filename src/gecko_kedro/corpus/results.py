@@ -45,6 +45,19 @@ class QueryLogResult:
 
 
 @dataclass(frozen=True)
+class OverlapResult:
+    """The rows of a training table that do not overlap with the evaluation, those that do
+    (OVERLAP_SCHEMA), and counts.
+
+    ``counts`` has ``rows``, ``overlapping`` and one entry for each ``<column>_<reason>``.
+    """
+
+    rows: pl.DataFrame
+    overlaps: pl.DataFrame
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True)
 class DecontaminationResult:
     """The rows of a training table that stay, quarantined rows and counts."""
 

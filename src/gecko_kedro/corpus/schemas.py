@@ -51,4 +51,30 @@ QUARANTINE_SCHEMA = pl.Schema(
     }
 )
 
+# What is evaluated on: the texts that training must not see.
+EVALUATION_TEXT_SCHEMA = pl.Schema(
+    {
+        "task": pl.String,
+        "side": pl.String,  # query, which texts of pairs and classes are too, or passage
+        "text_id": pl.String,  # what and where in the task: "query 12", "row 7, sentence2"
+        "text": pl.String,
+    }
+)
+
+# A training row that overlaps with an evaluation text, and with which.
+OVERLAP_SCHEMA = pl.Schema(
+    {
+        "where": pl.String,  # what the row is part of: passages, queries, pretrain, finetune
+        "row_id": pl.String,
+        "column": pl.String,  # the first one that overlaps
+        "reason": pl.String,  # one of overlap.REASONS
+        "similarity": pl.Float64,  # 1 for equal; share of n-grams, Jaccard or cosine
+        "task": pl.String,  # of the evaluation text
+        "text_id": pl.String,
+        "evaluation_text": pl.String,
+        "removed": pl.Boolean,  # false: trained on all the same, as decontaminate.remove says
+        "record": pl.String,  # JSON of the training row, each string cut to 2,000 characters
+    }
+)
+
 QUERY_LOG_SCHEMA = pl.Schema({"query_id": pl.String, "query": pl.String})

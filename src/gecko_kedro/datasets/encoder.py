@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.io.core import AbstractDataset
 
-from gecko_kedro.encoder.saving import save_encoder
+from gecko_kedro.encoder.saving import export_encoder, save_encoder
 from gecko_kedro.errors import InputError
 from gecko_kedro.training.checkpoints import remove_checkpoints
 
@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 
-class EncoderDataset(AbstractDataset["SentenceTransformer", str]):
+class EncoderDataset(AbstractDataset["SentenceTransformer | tuple[str, str]", str]):
     """Saves a model into the folder ``path`` (whole or not at all); loads the folder's path.
+
+    What is saved is a model in memory, or the folder of one and the card that its copy gets.
 
     The path and not the model: in which precision, on which device and with which attention an
     encoder is loaded differs between training and inference, and is theirs to say.
@@ -45,7 +47,11 @@ class EncoderDataset(AbstractDataset["SentenceTransformer", str]):
             )
         return str(self.path)
 
-    def save(self, data: "SentenceTransformer") -> None:
+    def save(self, data: "SentenceTransformer | tuple[str, str]") -> None:
+        if isinstance(data, tuple):
+            source, card = data
+            export_encoder(source, self.path, card=card)
+            return
         save_encoder(data, self.path)
         if self._training is not None:
             remove_checkpoints(self.path.parent / "checkpoints", self._training)

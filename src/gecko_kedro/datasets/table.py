@@ -17,7 +17,8 @@ class TableDataset(AbstractDataset[pl.DataFrame, pl.DataFrame]):
 
     ``schema`` names a mapping from column to polars type (``"gecko_kedro.fret.schemas.QUERY"``).
     A table on the disk must have these columns with these types, whoever wrote it, so each pipeline
-    can be entered with a file made elsewhere; further columns are kept.
+    can be entered with a file made elsewhere; further columns are kept. With ``optional`` an absent
+    file loads as a table without rows.
 
     Example::
 
@@ -28,10 +29,16 @@ class TableDataset(AbstractDataset[pl.DataFrame, pl.DataFrame]):
     """
 
     def __init__(
-        self, *, filepath: str, schema: str | None = None, metadata: dict[str, Any] | None = None
+        self,
+        *,
+        filepath: str,
+        schema: str | None = None,
+        optional: bool = False,
+        metadata: dict[str, Any] | None = None,
     ) -> None:
         self._filepath = PurePosixPath(filepath)
         self._schema = schema
+        self.optional = optional
         self.metadata = metadata
 
     @property
@@ -40,6 +47,8 @@ class TableDataset(AbstractDataset[pl.DataFrame, pl.DataFrame]):
         return Path(self._filepath)
 
     def load(self) -> pl.DataFrame:
+        if self.optional and not self.path.is_file():
+            return pl.DataFrame(schema=self._expected_columns())
         try:
             table = pl.read_parquet(self.path, memory_map=False)
         except (pl.exceptions.ComputeError, OSError) as error:

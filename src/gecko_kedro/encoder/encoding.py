@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 _SHAPE_STEP = 16
-_ENCODING_STEP = 8
+_ENCODING_STEP = 8  # encoding needs a third of training's kernels
 _WINDOW = 32  # batches
 
 Vectors = npt.NDArray[np.float32]
@@ -63,11 +63,14 @@ def _batches(
     model: "SentenceTransformer", texts: Sequence[str], order: npt.NDArray[np.int64], size: int
 ) -> Iterator[tuple[npt.NDArray[np.int64], dict[str, Any]]]:
     """Row numbers and tokens of each batch; the tokeniser works one window ahead."""
+    import torch
 
     def tokenise(rows: npt.NDArray[np.int64]) -> dict[str, Any]:
         features: dict[str, Any] = model.preprocess([texts[row] for row in rows])
         return features
 
+    half = model.dtype == torch.bfloat16
+    step = shape_step(model.device.type, half=half, otherwise=_ENCODING_STEP)
     windows = [order[i : i + size * _WINDOW] for i in range(0, len(order), size * _WINDOW)]
     with ThreadPoolExecutor(max_workers=1) as ahead:
         coming = [ahead.submit(tokenise, window) for window in windows[:1]]
@@ -75,7 +78,7 @@ def _batches(
             features = coming.pop().result()
             coming += [ahead.submit(tokenise, after) for after in windows[number + 1 : number + 2]]
             if padded_on_the_right(features):
-                yield from _by_tokens(window, features, size, limit=longest_input(model))
+                yield from _by_tokens(window, features, size, limit=longest_input(model), step=step)
                 continue
             for start in range(0, len(window), size):  # packed, or padded on the left
                 rows = window[start : start + size]
@@ -84,7 +87,12 @@ def _batches(
 
 
 def _by_tokens(
-    window: npt.NDArray[np.int64], features: dict[str, Any], size: int, *, limit: int | None
+    window: npt.NDArray[np.int64],
+    features: dict[str, Any],
+    size: int,
+    *,
+    limit: int | None,
+    step: int,
 ) -> Iterator[tuple[npt.NDArray[np.int64], dict[str, Any]]]:
     import torch
 
@@ -99,7 +107,7 @@ def _by_tokens(
             else value
             for name, value in features.items()
         }
-        yield window[chosen.numpy()], pad_tokens(batch, limit=limit, step=_ENCODING_STEP)
+        yield window[chosen.numpy()], pad_tokens(batch, limit=limit, step=step)
 
 
 def padded_on_the_right(features: dict[str, Any]) -> bool:
@@ -131,14 +139,22 @@ def pad_tokens(
 
 
 def padded_length(tokens: int, *, limit: int | None, step: int = _SHAPE_STEP) -> int:
-    """``tokens`` rounded up to a multiple of ``step``, but not above ``limit``, the positions.
-
-    The CPU library behind torch keeps a compiled kernel, with its memory, for every shape that it
-    has seen: in training, with all lengths from 1 to 256, that came to 2.5 GB. Encoding needs a
-    third of the kernels, so a smaller step, and less padding, will do there.
-    """
+    """``tokens`` rounded up to a multiple of ``step``, but not above ``limit``, the positions."""
     rounded = -(-tokens // step) * step
     return rounded if limit is None else max(tokens, min(rounded, limit))
+
+
+def shape_step(device: str, *, half: bool, otherwise: int = _SHAPE_STEP) -> int:
+    """What lengths are rounded up to: 1 where any number of shapes is free, else ``otherwise``.
+
+    oneDNN, by which torch computes bfloat16 (``half``) on a CPU, keeps a compiled kernel, with its
+    memory, for every shape that it has seen: in training, with all lengths from 1 to 256, that came
+    to 2.5 GB. MKL, by which torch computes float32 on x86, keeps none.
+    """
+    import torch
+
+    mkl: bool = torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
+    return 1 if device == "cpu" and not half and mkl else otherwise
 
 
 def truncate_vectors(vectors: Vectors, dimension: int) -> Vectors:

@@ -36,6 +36,9 @@ GECKO = Templates(
     missing_title="none",
 )
 PLAIN = Templates(query="{text}", passage="{text}", missing_title="")
+# The first row of the paper's table 7: the parts one after the other, without their names.
+CONCATENATED = Templates(query="{task} {text}", passage="{title} {text}", missing_title="")
+TEMPLATES = {"gecko": GECKO, "concatenated": CONCATENATED}
 
 
 def render_query(task_name: str, text: str, *, templates: Templates = GECKO) -> str:

@@ -3,7 +3,8 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,13 +34,10 @@ def save_encoder(
     A temporary sibling is written, flushed to the disk and renamed; a model already there is
     replaced at that last moment. A full disk or a missing permission raises InputError.
     """
-    target = Path(folder)
-    staging = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     if prompts is not None:
         model.prompts = dict(prompts)
-    try:
-        shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir(parents=True)
+    with _replacing(Path(folder)) as staging:
+        staging.mkdir()
         with quiet_loading():
             model.save_pretrained(str(staging), create_model_card=False)
         stages = stages_of(model)
@@ -47,6 +45,26 @@ def save_encoder(
         (staging / RECORD_FILE).write_text(record + "\n", encoding="utf-8")
         text = card if card is not None else model_card(model, stages)
         (staging / "README.md").write_text(text, encoding="utf-8")
+
+
+def export_encoder(source: str | Path, folder: str | Path, *, card: str) -> None:
+    """Copy the encoder in the folder ``source`` to ``folder``, as it is, with ``card`` as README.
+
+    Whole or not at all, as ``save_encoder``.
+    """
+    with _replacing(Path(folder)) as staging:
+        shutil.copytree(source, staging)
+        (staging / "README.md").write_text(card, encoding="utf-8")
+
+
+@contextmanager
+def _replacing(target: Path) -> Iterator[Path]:
+    """A place beside ``target`` that takes its place, flushed, when the block ends well."""
+    staging = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        shutil.rmtree(staging, ignore_errors=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield staging
         flush_folder(staging)
         _replace(staging, target)
     except (OSError, SafetensorError) as error:

@@ -5,7 +5,7 @@ mteb and torch are imported only by what runs a model, so this import stays chea
 
 from gecko_kedro.evaluation.bootstrap import Interval, paired_bootstrap
 from gecko_kedro.evaluation.comparison import Comparison, compare
-from gecko_kedro.evaluation.decontamination import evaluation_texts
+from gecko_kedro.evaluation.decontamination import evaluation_texts, texts_of
 from gecko_kedro.evaluation.forgetting import (
     SweepPoint,
     choose_weight,
@@ -93,6 +93,7 @@ __all__ = [
     "sweep_of",
     "sweep_table",
     "task_groups",
+    "texts_of",
     "to_mteb_task",
     "to_tables",
     "write_report",

@@ -1,51 +1,78 @@
 """Which texts training must not see: queries and positives of everything that is evaluated."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import polars as pl
 
+from gecko_kedro.corpus.schemas import EVALUATION_TEXT_SCHEMA
 from gecko_kedro.evaluation.registered import RegisteredTask
 from gecko_kedro.evaluation.rows import RowTask
 from gecko_kedro.evaluation.tasks import RetrievalData
 
 Task = RetrievalData | RowTask | RegisteredTask
-_PAIR_TYPES = frozenset({"STS", "PairClassification"})
+_COLUMNS = {
+    "STS": ("sentence1", "sentence2"),
+    "PairClassification": ("sentence1", "sentence2"),
+    "Summarization": ("text", "human_summaries", "machine_summaries"),
+}
 
 
-def evaluation_texts(tasks: Iterable[Task]) -> list[str]:
-    """Every distinct query and positive of the tasks, sorted.
+def evaluation_texts(tasks: Iterable[Task]) -> pl.DataFrame:
+    """Every distinct query and positive of the tasks (EVALUATION_TEXT_SCHEMA), in their order.
 
     Of retrieval and reranking the queries and their relevant passages, of pairs both sides, of
     classification the texts that are tested on, of clustering all texts, of summarization texts
     and summaries. Tasks of mteb are loaded from the hub; one that cannot be gives nothing, as it
-    gives no score either.
+    gives no score either, and is named in the log.
     """
-    found: set[str] = set()
+    found = [pl.DataFrame(schema=EVALUATION_TEXT_SCHEMA)]
     for task in tasks:
         if isinstance(task, RetrievalData):
-            found.update(task.queries["text"])
             relevant = task.qrels.filter(pl.col("score") > 0)["passage_id"].unique()
-            found.update(task.corpus.filter(pl.col("id").is_in(relevant.implode()))["text"])
+            positives = task.corpus.filter(pl.col("id").is_in(relevant.implode()))
+            for side, table in (("query", task.queries), ("passage", positives)):
+                found.append(
+                    texts_of(table, task=task.name, side=side, ids=_named(side), of=["text"])
+                )
         elif isinstance(task, RowTask):
-            found.update(_of_rows(task))
+            found.append(_of_rows(task))
         else:
-            found.update(_of_registered(task))
-    return sorted(text for text in found if text.strip())
+            found.append(_of_registered(task))
+    return pl.concat(found).unique(["side", "text"], keep="first", maintain_order=True)
 
 
-def _of_rows(task: RowTask) -> set[str]:
-    rows = task.rows
-    if task.type in _PAIR_TYPES:
-        return {*rows["sentence1"], *rows["sentence2"]}
+def texts_of(
+    table: pl.DataFrame, *, task: str, side: str, ids: pl.Expr, of: Sequence[str]
+) -> pl.DataFrame:
+    """The texts in the columns ``of``, lists included and blanks left out, under ``ids``."""
+    found = [pl.DataFrame(schema=EVALUATION_TEXT_SCHEMA)]
+    for column in of:
+        part = table.select(
+            pl.lit(task).alias("task"), pl.lit(side).alias("side"), ids.alias("text_id"),
+            text=pl.col(column),
+        )  # fmt: skip
+        if len(of) > 1:
+            part = part.with_columns(pl.format("{}, {}", "text_id", pl.lit(column)))
+        if part.schema["text"].base_type() == pl.List:
+            part = part.explode("text")
+        found.append(part.filter(pl.col("text").str.strip_chars() != ""))
+    return pl.concat(found)
+
+
+def _named(kind: str) -> pl.Expr:
+    return pl.format(kind + " {}", "id")
+
+
+def _of_rows(task: RowTask) -> pl.DataFrame:
+    rows = task.rows.with_row_index("id")
     if task.type == "Classification":
         rows = rows.filter(split="test")
-    texts = set(rows["text"])
-    if task.type == "Summarization":
-        texts.update(*(rows[side].explode() for side in ("human_summaries", "machine_summaries")))
-    return texts
+    columns = _COLUMNS.get(task.type, ("text",))
+    return texts_of(rows, task=task.name, side="query", ids=_named("row"), of=columns)
 
 
-def _of_registered(task: RegisteredTask) -> set[str]:
+def _of_registered(task: RegisteredTask) -> pl.DataFrame:
     from gecko_kedro.evaluation.registered_texts import loaded_texts
 
-    return loaded_texts(task)
+    rows = [(task.name, *found) for found in loaded_texts(task) if found[-1].strip()]
+    return pl.DataFrame(rows, schema=EVALUATION_TEXT_SCHEMA, orient="row")

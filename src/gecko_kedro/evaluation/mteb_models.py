@@ -10,7 +10,7 @@ from mteb.models.model_meta import ScoringFunction
 from mteb.types import PromptType
 
 from gecko_kedro.encoder.encoding import Vectors, encode_texts, truncate_vectors
-from gecko_kedro.encoder.formatting import render_passage, render_query
+from gecko_kedro.encoder.formatting import TEMPLATES, render_passage, render_query
 from gecko_kedro.encoder.loading import load_encoder
 from gecko_kedro.evaluation.task_settings import TaskPrompt
 from gecko_kedro.evaluation.under_test import EncoderUnderTest, Precision
@@ -138,19 +138,23 @@ def rendered(
     prompt_type: PromptType | None,
     templates: str,
 ) -> list[str]:
-    """The texts of one of mteb's batches in Gecko's templates, else as they are.
+    """The texts of one of mteb's batches in the templates of that name, else as they are.
 
     A passage takes the passage template unless the task is symmetric; outside retrieval mteb gives
     no type, and all texts are queries. mteb's ``text`` of a passage is title and body joined;
     ``body`` is without the title.
     """
-    if templates != "gecko":
+    written = TEMPLATES.get(templates)
+    if written is None:
         return list(batch["text"])
     if prompt_type == PromptType.document and not prompt.symmetric:
         bodies = batch.get("body", batch["text"])
         titles = batch.get("title") or [""] * len(bodies)
-        return [render_passage(title, body) for title, body in zip(titles, bodies, strict=True)]
-    return [render_query(prompt.task, text) for text in batch["text"]]
+        return [
+            render_passage(title, body, templates=written)
+            for title, body in zip(titles, bodies, strict=True)
+        ]
+    return [render_query(prompt.task, text, templates=written) for text in batch["text"]]
 
 
 class Bm25Search:
@@ -165,9 +169,10 @@ class Bm25Search:
         """Index title and text of each passage."""
         import bm25s
 
+        titles = corpus["title"] if "title" in corpus.column_names else [""] * len(corpus)
         texts = [
             f"{title or ''} {text}".strip()
-            for title, text in zip(corpus["title"], corpus["text"], strict=True)
+            for title, text in zip(titles, corpus["text"], strict=True)
         ]
         self._ids = list(corpus["id"])
         self._rows = {passage: row for row, passage in enumerate(self._ids)}

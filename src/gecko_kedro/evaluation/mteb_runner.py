@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from gecko_kedro.encoder.formatting import TEMPLATES
 from gecko_kedro.errors import write_error
 from gecko_kedro.evaluation.registered import RegisteredTask, unreachable
 from gecko_kedro.evaluation.rows import RowTask
@@ -36,7 +37,9 @@ HYBRID = "hybrid"
 RANKED_TYPES = frozenset({"Retrieval", "Reranking"})  # what BM25 and the hybrid can do
 Task = RetrievalData | RowTask | RegisteredTask
 _SEED = 42  # of mteb's samples, the default of its AbsTask
-_PACKAGES = ("mteb", "sentence-transformers", "transformers", "torch", "scikit-learn", "numpy")
+_PACKAGES = (
+    "mteb", "sentence-transformers", "transformers", "torch", "scikit-learn", "numpy", "bm25s",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -91,13 +94,13 @@ def evaluate_bm25(tasks: Sequence[Task], *, cache_root: Path) -> ScoreTable:
     """The lexical baseline on the retrieval and reranking tasks; its dimension is null."""
     from gecko_kedro.evaluation.mteb_models import Bm25Search
 
-    return concat_scores(
-        [
-            _evaluate(Bm25Search, data, {"model": BM25, "dimension": None}, cache_root=cache_root)
-            for data in tasks
-            if data.type in RANKED_TYPES
-        ]
-    )
+    found, row = [], {"model": BM25, "dimension": None}
+    revision = Bm25Search().mteb_model_meta.revision
+    for data in tasks:
+        if data.type in RANKED_TYPES:
+            found.append(_evaluate(Bm25Search, data, row, cache_root=cache_root))
+            found.append(_recorded(data, model=BM25, reference="bm25s", model_revision=revision))
+    return concat_scores(found)
 
 
 def concat_scores(tables: Sequence[ScoreTable], *, encoded: int | None = None) -> ScoreTable:
@@ -147,6 +150,8 @@ def _evaluate_variants(
         fused = partial(HybridSearch, model(max(encoder.dims), "float32"), constant=constant)
         whole = {"model": HYBRID, "dimension": None}
         yield _evaluate(fused, data, whole, cache_root=cache_root)
+        yield _recorded(data, model=HYBRID, reference=f"{BM25} + {encoder.name}, k {constant:g}",
+                        model_revision=revision)  # fmt: skip
 
 
 def _evaluate(
@@ -221,22 +226,31 @@ def _failed(error: str, row: dict[str, Any]) -> ScoreTable:
 
 
 def _record(encoder: EncoderUnderTest, revision: str, data: Task) -> ScoreTable:
-    with_template = encoder.templates == "gecko"
+    with_template = encoder.templates in TEMPLATES
+    return _recorded(
+        data,
+        model=encoder.name,
+        reference=encoder.reference,
+        model_revision=revision,
+        templates=encoder.templates,
+        prompt=data.task if with_template else None,
+        symmetric=data.symmetric if with_template else None,
+        dtype=encoder.resolved_dtype(),
+        max_seq_length=encoder.max_seq_length,
+        device=encoder.device,
+    )
+
+
+def _recorded(data: Task, **facts: Any) -> ScoreTable:
+    """One row of RECORDS_SCHEMA; a fact that is not given does not apply."""
     row = {
-        "model": encoder.name,
+        **dict.fromkeys(RECORDS_SCHEMA),
         "task": data.name,
         "type": data.type,
-        "reference": encoder.reference,
-        "model_revision": revision,
         "data_revision": data.revision if isinstance(data, RegisteredTask) else data.digest,
-        "templates": encoder.templates,
-        "prompt": data.task if with_template else None,
-        "symmetric": data.symmetric if with_template else None,
-        "dtype": encoder.resolved_dtype(),
-        "max_seq_length": encoder.max_seq_length,
-        "device": encoder.device,
         "seed": _SEED,
         "versions": _versions(),
+        **facts,
     }
     return ScoreTable(
         pl.DataFrame(schema=SCORES_SCHEMA),

@@ -7,7 +7,7 @@ import polars as pl
 
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
 from gecko_kedro.errors import InputError
-from gecko_kedro.evaluation.readers import read_retrieval_data, read_table
+from gecko_kedro.evaluation.readers import read_retrieval_data, read_table, refusing
 from gecko_kedro.evaluation.row_readers import choose_columns, find_split
 from gecko_kedro.evaluation.tasks import CheckedData, checked
 
@@ -38,18 +38,27 @@ def read_reranking(
     folder = Path(path).expanduser()
     if folder.is_dir() and any(folder.glob("corpus*")):
         return read_retrieval_data(
-            folder, name=name, split=split, task=task, symmetric=symmetric, reranking=True
+            folder,
+            name=name,
+            split=split,
+            columns=columns,
+            task=task,
+            symmetric=symmetric,
+            reranking=True,
         )
     raw, aside = _read(folder, split)
     if {"positive", "negative"} <= set(raw.columns):
         long = _from_lists(choose_columns(raw, _LISTS, columns or {}, where=str(folder)))
     else:
         long = choose_columns(raw, _LONG, columns or {}, where=str(folder))
-    rows = long.select(
-        pl.col("query").cast(pl.String),
-        pl.col("candidate").cast(pl.String).alias("text"),
-        pl.col("label").cast(pl.Float64, strict=False).cast(pl.Int64, strict=False).alias("score"),
-    ).with_columns(_numbered("query", "q").alias("query_id"))
+    number = pl.col("label").cast(pl.Float64, strict=False)
+    with refusing(str(folder), expected="texts, and whole numbers as labels"):
+        rows = long.select(
+            pl.col("query").cast(pl.String),
+            pl.col("candidate").cast(pl.String).alias("text"),
+            pl.when(number == number.round()).then(number).cast(pl.Int64, strict=False)
+            .alias("score"),
+        ).with_columns(_numbered("query", "q").alias("query_id"))  # fmt: skip
     rows = rows.with_columns(
         pl.format("{}-{}", "query_id", pl.int_range(pl.len()).over("query_id")).alias("passage_id")
     )
@@ -73,14 +82,12 @@ def read_pairs(
     """
     folder = Path(path).expanduser()
     raw, aside = _read(folder, split)
-    rows = (
-        choose_columns(raw, _PAIRS, columns or {}, where=str(folder))
-        .cast(pl.String)
-        .with_columns(
-            _numbered("query", "q").alias("query_id"), _numbered("text", "p").alias("passage_id")
-        )
-        .with_columns(pl.lit(1).alias("score"))
-    )
+    chosen = choose_columns(raw, _PAIRS, columns or {}, where=str(folder))
+    with refusing(str(folder), expected="texts"):
+        rows = chosen.cast(pl.String).with_columns(
+            _numbered("query", "q").alias("query_id"), _numbered("text", "p").alias("passage_id"),
+            pl.lit(1).alias("score"),
+        )  # fmt: skip
     judged = rows.unique(["query_id", "passage_id"], keep="first", maintain_order=True)
     return _checked(rows.unique("passage_id", keep="first", maintain_order=True), judged, name=name,
                     where=str(folder), task=task, symmetric=symmetric, reranking=False,
@@ -120,7 +127,8 @@ def _read(folder: Path, split: str) -> tuple[pl.DataFrame, pl.DataFrame]:
         raw, bad = read_table(file, nested=True)
         tables.append(raw)
         aside.append(bad)
-    return pl.concat(tables, how="vertical_relaxed"), pl.concat(aside)
+    with refusing(str(folder), expected="the same columns in each file"):
+        return pl.concat(tables, how="vertical_relaxed"), pl.concat(aside)
 
 
 def _from_lists(rows: pl.DataFrame) -> pl.DataFrame:

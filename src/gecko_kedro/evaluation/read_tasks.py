@@ -75,7 +75,9 @@ def read_task(
         return read_reranking(path, name=name, split=split, columns=columns, **prompt._asdict())
     if settings.type == "Retrieval":
         if path.is_dir() and any(path.glob("corpus*")):
-            return read_retrieval_data(path, name=name, split=split, **prompt._asdict())
+            return read_retrieval_data(
+                path, name=name, split=split, columns=columns, **prompt._asdict()
+            )
         return read_pairs(path, name=name, split=split, columns=columns, **prompt._asdict())
     return read_row_task(
         path, name=name, task_type=settings.type, split=split, columns=columns, task=prompt.task

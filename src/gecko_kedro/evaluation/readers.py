@@ -1,7 +1,8 @@
 """Reading retrieval tasks that were made elsewhere: BEIR folders, JSONL and Parquet files."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
@@ -41,22 +42,26 @@ def read_retrieval_data(
     *,
     name: str,
     split: str = "test",
+    columns: Mapping[str, str] | None = None,
     task: str = "search result",
     symmetric: bool = False,
     reranking: bool = False,
 ) -> CheckedData:
     """Read a task from a folder, or from the files named by ``corpus``, ``queries``, ``qrels``.
 
-    With ``reranking`` the judged passages of a query are its candidates.
+    With ``reranking`` the judged passages of a query are its candidates. ``columns`` maps names of
+    ours (id, title, text, group, query_id, passage_id, score) to those of the files, in each file
+    that has such a column.
 
     Rows that cannot be read or scored are set aside with a reason; a missing file or column, or a
     task with nothing left, raises ``InputError``. Queries without a ``group`` are their own group.
     """
     paths = _locate(source, split)
     frames, aside = {}, [pl.DataFrame(schema=QUARANTINE_SCHEMA)]
-    for table in _TABLES:
-        raw, bad = read_table(paths[table])
-        frames[table] = _with_our_columns(raw, table, paths[table])
+    tables = {table: read_table(path) for table, path in paths.items()}
+    _require_columns(columns or {}, [raw.columns for raw, _ in tables.values()])
+    for table, (raw, bad) in tables.items():
+        frames[table] = _with_our_columns(raw, table, paths[table], columns or {})
         aside.append(bad)
     queries = frames["queries"].with_columns(pl.coalesce("group", "id"))
     return checked(
@@ -97,6 +102,18 @@ def _first_existing(folder: Path, table: str, split: str) -> Path:
     )  # fmt: skip
 
 
+@contextmanager
+def refusing(where: str, *, expected: str) -> Iterator[None]:
+    """What polars cannot make of the columns of a file becomes ``InputError``."""
+    try:
+        yield
+    except pl.exceptions.PolarsError as error:
+        raise InputError(
+            where, expected=expected, got=str(error).splitlines()[0],
+            fix="Check the types of the columns.",
+        ) from error  # fmt: skip
+
+
 def read_table(path: Path, *, nested: bool = False) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The rows, all columns as they come, and the lines that are no rows (QUARANTINE_SCHEMA).
 
@@ -126,11 +143,13 @@ def _read_jsonl(path: Path, *, nested: bool) -> tuple[pl.DataFrame, pl.DataFrame
             if not line.strip():
                 continue
             try:
-                row = json.loads(line.decode("utf-8"))
+                row = json.loads(line.decode("utf-8-sig"))
                 if not isinstance(row, dict):
                     raise TypeError("the line is no JSON object")
-            except (UnicodeDecodeError, json.JSONDecodeError, TypeError) as error:
-                reason = "not_utf8" if isinstance(error, UnicodeDecodeError) else "not_json"
+                if b"\\u" in line:  # half of a surrogate pair is JSON, and no text
+                    json.dumps(row, ensure_ascii=False).encode()
+            except (UnicodeError, json.JSONDecodeError, TypeError) as error:
+                reason = "not_utf8" if isinstance(error, UnicodeError) else "not_json"
                 shown: dict[str, object] = {
                     "id": str(number),
                     "line": line.decode("utf-8", "replace"),
@@ -144,21 +163,43 @@ def _read_jsonl(path: Path, *, nested: bool) -> tuple[pl.DataFrame, pl.DataFrame
 
 def _scalars(row: dict[str, object], *, nested: bool) -> dict[str, object]:
     """Values as strings (BEIR's ids are sometimes numbers); nested ones (metadata) are left out."""
+
+    def plain(value: object) -> object:
+        if value is None or isinstance(value, list):
+            return value
+        return str(int(value) if isinstance(value, bool) else value)  # labels: true is 1
+
     return {
-        key: value if value is None or isinstance(value, list) else str(value)
+        key: plain(value)
         for key, value in row.items()
         if not isinstance(value, dict) and (nested or not isinstance(value, list))
     }
 
 
-def _with_our_columns(raw: pl.DataFrame, table: str, path: Path) -> pl.DataFrame:
+def _require_columns(columns: Mapping[str, str], found: list[list[str]]) -> None:
+    """Raise ``InputError`` for names of ours that are none, and for columns that no file has."""
+    known = sorted({ours for names in _COLUMNS.values() for ours in names})
+    there = {name for names in found for name in names}
+    if set(columns) <= set(known) and set(columns.values()) <= there:
+        return
+    raise InputError(
+        "columns of a retrieval task", expected=f"names out of {known}, and columns of its files",
+        got=dict(columns), fix=f"Our name comes first: {{text: body}}. There are {sorted(there)}.",
+    )  # fmt: skip
+
+
+def _with_our_columns(
+    raw: pl.DataFrame, table: str, path: Path, columns: Mapping[str, str]
+) -> pl.DataFrame:
     chosen = []
-    for ours, aliases in _COLUMNS[table].items():
+    for ours, usual in _COLUMNS[table].items():
+        aliases = (columns[ours], *usual) if ours in columns else usual
         theirs = next((alias for alias in aliases if alias in raw.columns), None)
         if theirs is None and ours not in _OPTIONAL:
             raise InputError(
                 str(path), expected=f"a column {' or '.join(aliases)}",
-                got=raw.columns or "no rows", fix="Rename the column.",
+                got=raw.columns or "no rows",
+                fix="Rename the column, or map it with 'columns' of evaluate.tasks.",
             )  # fmt: skip
         column = pl.lit(None, pl.String) if theirs is None else pl.col(theirs)
         if ours == "score":  # "1" and "1.0" are both seen; the rest becomes no_integer_score
@@ -167,4 +208,5 @@ def _with_our_columns(raw: pl.DataFrame, table: str, path: Path) -> pl.DataFrame
         else:
             column = column.cast(pl.String)
         chosen.append(column.alias(ours))
-    return raw.select(chosen)
+    with refusing(str(path), expected=f"texts, ids and scores in the {table}"):
+        return raw.select(chosen)

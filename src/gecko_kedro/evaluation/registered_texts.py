@@ -2,33 +2,39 @@
 
 import logging
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from gecko_kedro.evaluation.mteb_tasks import mteb_task
-from gecko_kedro.evaluation.registered import RegisteredTask, unreachable
+from gecko_kedro.evaluation.registered import RegisteredTask
 
 logger = logging.getLogger(__name__)
+Text = tuple[str, str, str]  # side, what and where, the text
 
 
-def loaded_texts(task: RegisteredTask) -> set[str]:
-    """The texts of the splits that ``task`` is scored on; none where it cannot be fetched."""
+@cache  # several stages ask for them
+def loaded_texts(task: RegisteredTask) -> tuple[Text, ...]:
+    """The texts of the splits that ``task`` is scored on; none where it cannot be loaded.
+
+    What is wrong with such a task is the evaluation's to report; here it is named as not checked.
+    """
     found = mteb_task(task)
     parts = getattr(found, "tasks", None) or [found]  # a mean of other tasks
-    texts: set[str] = set()
+    texts: list[Text] = []
     for part in parts:
         try:
             part.load_data()
-        # datasets and the hub raise what they like; only a data set out of reach is passed over.
+            texts += list(_texts(part))
+        # datasets and the hub raise what they like, and other tasks can be checked all the same.
         except Exception as error:
-            if not unreachable(f"{type(error).__name__}: {error}"):
-                raise
-            logger.warning("No texts of %s: its data cannot be fetched", task.name)
-            continue
-        texts.update(_texts(part))
-    return texts
+            logger.warning(
+                "Training is not checked for texts of %s: its data cannot be loaded (%s: %s)",
+                task.name, type(error).__name__, error,
+            )  # fmt: skip
+    return tuple(texts)
 
 
-def _texts(task: Any) -> Iterator[str]:
+def _texts(task: Any) -> Iterator[Text]:
     for subset in task.hf_subsets:
         data = task.dataset.get(subset, task.dataset)
         for split in task.eval_splits:
@@ -36,11 +42,13 @@ def _texts(task: Any) -> Iterator[str]:
                 yield from _of_retrieval(data[split])
                 continue
             for column in data[split].features:
-                yield from _flat(data[split][column])
+                for row, value in enumerate(data[split][column]):
+                    yield from (("query", f"row {row}, {column}", text) for text in _flat(value))
 
 
-def _of_retrieval(data: Mapping[str, Any]) -> Iterator[str]:
-    yield from data["queries"]["text"]
+def _of_retrieval(data: Mapping[str, Any]) -> Iterator[Text]:
+    for query in data["queries"]:
+        yield from (("query", f"query {query['id']}", text) for text in _flat(query["text"]))
     relevant = {
         passage
         for judged in data["relevant_docs"].values()
@@ -49,13 +57,13 @@ def _of_retrieval(data: Mapping[str, Any]) -> Iterator[str]:
     }
     for passage in data["corpus"]:
         if passage["id"] in relevant:
-            yield passage["text"]
+            yield "passage", f"passage {passage['id']}", passage["text"]
 
 
-def _flat(values: Any) -> Iterator[str]:
-    """The strings in a column, also in lists; labels and numbers are none."""
-    for value in values:
-        if isinstance(value, str):
-            yield value
-        elif isinstance(value, list):
-            yield from _flat(value)
+def _flat(value: Any) -> Iterator[str]:
+    """The strings in a value, also in lists; labels and numbers are none."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _flat(inner)

@@ -16,6 +16,8 @@ from markupsafe import Markup
 from gecko_kedro.evaluation.comparison import OVERALL, Comparison
 from gecko_kedro.evaluation.verdicts import CATEGORIES, THIS_RUN, headline, metric_name
 
+_LISTED_OVERLAPS = 50  # rows; the table of the run has all
+_OVERLAP_KEYS = ("where", "task", "column", "reason", "removed")
 _NOTHING = "\u2013"  # an en dash, for what does not exist or was not measured
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -61,11 +63,14 @@ class ReportContent:
     records: pl.DataFrame | None = None  # RECORDS_SCHEMA
     forgetting_figures: Sequence[go.Figure] = ()
     forgetting: pl.DataFrame | None = None  # forgetting.SWEEP_SCHEMA
+    ablation_figures: Sequence[go.Figure] = ()
+    ablations: pl.DataFrame | None = None  # ablation.ABLATION_TABLE_SCHEMA
     audit: LabelAudit | None = None
     corpus_counts: Mapping[str, int] = field(default_factory=dict)
     quarantine: Mapping[str, int] = field(default_factory=dict)
     training_figures: Sequence[go.Figure] = ()
     moved: pl.DataFrame | None = None  # moved.MOVED_SCHEMA
+    decontamination: pl.DataFrame | None = None  # corpus.schemas.OVERLAP_SCHEMA
     costs: Sequence[NodeCost] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -91,6 +96,7 @@ def write_report(content: ReportContent) -> str:
         "result": _drawn(content.result_figures),
         "training": _drawn(content.training_figures),
         "forgetting": _drawn(content.forgetting_figures),
+        "ablations": _drawn(content.ablation_figures),
         "audit": _drawn(content.audit.figures if content.audit else ()),
     }
     comparison = content.comparison
@@ -106,6 +112,9 @@ def write_report(content: ReportContent) -> str:
         this_run=THIS_RUN,
         records=_rows(content.records),
         forgetting=_rows(content.forgetting),
+        ablations=_rows(content.ablations),
+        overlaps=_rows(content.decontamination)[:_LISTED_OVERLAPS],
+        overlap_counts=_overlap_counts(content.decontamination),
         samples=_samples(content.audit),
         gained=[query for query in moved if query["after"] > query["before"]],
         lost=[query for query in moved if query["after"] < query["before"]],
@@ -158,6 +167,14 @@ def _with_drawing(row: dict[str, Any], span: Any) -> dict[str, Any]:
 
 def _rows(table: pl.DataFrame | None) -> list[dict[str, Any]]:
     return [] if table is None else table.to_dicts()
+
+
+def _overlap_counts(overlaps: pl.DataFrame | None) -> list[dict[str, Any]]:
+    """``where, task, column, reason, removed, len`` of rows that overlap with the evaluation."""
+    if overlaps is None:
+        return []
+    groups = overlaps.group_by(*_OVERLAP_KEYS, maintain_order=True)
+    return groups.len().to_dicts()
 
 
 def _samples(audit: LabelAudit | None) -> list[dict[str, Any]]:

@@ -7,9 +7,10 @@ import polars as pl
 
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
 from gecko_kedro.errors import InputError
-from gecko_kedro.evaluation.readers import read_table
+from gecko_kedro.evaluation.readers import read_table, refusing
 from gecko_kedro.evaluation.rows import CheckedRows, checked_rows
 from gecko_kedro.evaluation.task_settings import TaskType
+from gecko_kedro.evaluation.tasks import quarantined
 
 _SUFFIXES = ("parquet", "jsonl", "csv", "tsv")
 _SENTENCES = {
@@ -47,32 +48,32 @@ def read_row_task(
     A missing file or column raises ``InputError``; bad rows are set aside with a reason.
     """
     folder = Path(path).expanduser()
+    if task_type == "Classification" and not folder.is_dir():
+        raise InputError(
+            str(folder), expected="a folder with the splits train and " + split,
+            got="no folder", fix="Put both files into one folder and name that.",
+        )  # fmt: skip
     rows, aside = _read_split(folder, split, task_type, columns or {})
     sets = task_type == "Clustering" and rows.schema["text"].base_type() == pl.List
-    if sets:
-        rows = rows.with_row_index("set").explode("text", "label")
-    elif task_type == "Clustering":
-        rows = rows.with_columns(pl.lit(0).alias("set"))
-    elif task_type in {"STS", "PairClassification"}:
-        lists = [column for column, kind in rows.schema.items() if kind.base_type() == pl.List]
-        rows = rows.explode(lists) if lists else rows
-    elif task_type == "Classification":
-        if not folder.is_dir():
-            raise InputError(
-                str(folder), expected="a folder with the splits train and " + split,
-                got="no folder", fix="Put both files into one folder and name that.",
+    with refusing(str(folder), expected=f"columns of a {task_type} task"):
+        if task_type == "Clustering":
+            numbered = rows.with_row_index("set") if sets else rows.with_columns(set=pl.lit(0))
+            rows, more = _taken_apart(numbered, where=str(folder), name=name)
+        elif task_type in {"STS", "PairClassification"}:
+            rows, more = _taken_apart(rows, where=str(folder), name=name)
+        elif task_type == "Classification":
+            train, more = _read_split(folder, "train", task_type, columns or {})
+            text = [pl.col("text").cast(pl.String), pl.col("label").cast(pl.String)]
+            rows = pl.concat(
+                [part.select(pl.lit(split_name).alias("split"), *text)
+                 for split_name, part in (("train", train), ("test", rows))]
             )  # fmt: skip
-        train, more = _read_split(folder, "train", task_type, columns or {})
-        aside = pl.concat([aside, more])
-        text = [pl.col("text").cast(pl.String), pl.col("label").cast(pl.String)]
-        rows = pl.concat(
-            [rows.select(pl.lit(part).alias("split"), *text)
-             for part, rows in (("train", train), ("test", rows))]
+        else:
+            more = aside.clear()
+        return checked_rows(
+            name, task_type, _typed(rows, task_type), where=str(folder), task=task,
+            sets=sets, quarantine=pl.concat([aside, more]),
         )  # fmt: skip
-    return checked_rows(
-        name, task_type, _typed(rows, task_type, where=str(folder)), where=str(folder), task=task,
-        sets=sets, quarantine=aside,
-    )  # fmt: skip
 
 
 def find_split(path: Path, split: str) -> list[Path]:
@@ -126,23 +127,33 @@ def _read_split(
         raw, bad = read_table(file, nested=True)
         tables.append(choose_columns(raw, _COLUMNS[task_type], columns, where=str(file)))
         aside.append(bad)
-    return pl.concat(tables, how="vertical_relaxed"), pl.concat(aside)
+    with refusing(str(folder), expected="columns of the same types in each file"):
+        return pl.concat(tables, how="vertical_relaxed"), pl.concat(aside)
 
 
-def _typed(rows: pl.DataFrame, task_type: TaskType, *, where: str) -> pl.DataFrame:
+def _taken_apart(rows: pl.DataFrame, *, where: str, name: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """A row for each element of the lists; a row whose lists differ in length is set aside."""
+    lists = [column for column, kind in rows.schema.items() if kind.base_type() == pl.List]
+    if not lists:
+        return rows, pl.DataFrame(schema=QUARANTINE_SCHEMA)
+    length = pl.col(lists[0]).list.len()
+    same = pl.all_horizontal(pl.col(other).list.len() == length for other in lists)
+    even = same.fill_null(False)
+    bad = quarantined(
+        rows.with_row_index("id").filter(~even).iter_rows(named=True),
+        where=where, reason="lists_of_unequal_length", detail=f"row of {name}",
+    )  # fmt: skip
+    return rows.filter(even).explode(lists), bad
+
+
+def _typed(rows: pl.DataFrame, task_type: TaskType) -> pl.DataFrame:
     """Numbers as numbers: what is none becomes null, and goes with its reason."""
     number = {"STS": ("score", pl.Float64), "PairClassification": ("label", pl.Int64)}
-    try:
-        if task_type in number:
-            column, kind = number[task_type]
-            value = pl.col(column).cast(pl.Float64, strict=False)
-            whole = value if kind == pl.Float64 else pl.when(value == value.round()).then(value)
-            return rows.with_columns(whole.cast(kind))
-        if task_type == "Summarization":
-            return rows.with_columns(pl.col("relevance").cast(pl.List(pl.Float64)))
-    except pl.exceptions.PolarsError as error:
-        raise InputError(
-            where, expected=f"columns of a {task_type} task", got=str(error),
-            fix="Check the types of the columns.",
-        ) from error  # fmt: skip
+    if task_type in number:
+        column, kind = number[task_type]
+        value = pl.col(column).cast(pl.Float64, strict=False)
+        whole = value if kind == pl.Float64 else pl.when(value == value.round()).then(value)
+        return rows.with_columns(whole.cast(kind, strict=False))
+    if task_type == "Summarization":
+        return rows.with_columns(pl.col("relevance").cast(pl.List(pl.Float64), strict=False))
     return rows

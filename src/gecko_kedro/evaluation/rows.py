@@ -98,9 +98,9 @@ def checked_rows(
         aside.append(quarantined(records, where=where, reason=reason, detail=f"row of {name}"))
         numbered = numbered.filter(~bad)
     rows = numbered.drop("id")
-    _require_a_score(name, task_type, rows, where=where)
     everything = pl.concat(aside)
     reasons = dict(everything.group_by("reason").len().sort("reason").iter_rows())
+    _require_a_score(name, task_type, rows, reasons, where=where)
     counts = {"rows": rows.height, "quarantined": everything.height, **reasons}
     return CheckedRows(RowTask(name, task_type, rows, task, sets), everything, counts)
 
@@ -117,7 +117,13 @@ def _problems(task_type: TaskType) -> list[tuple[str, pl.Expr]]:
         found.append(("missing_label", pl.col("label").is_null()))
     else:
         summaries = pl.col("machine_summaries").list.len()
+        texts_of_both = (pl.col("human_summaries"), pl.col("machine_summaries"))
+        holes = pl.any_horizontal(texts.list.eval(pl.element().is_null()).list.any()
+                                  for texts in texts_of_both)  # fmt: skip
+        scores = pl.col("relevance").list.eval(pl.element().is_finite().fill_null(False))
         found += [
+            ("missing_text", holes.fill_null(False)),
+            ("no_score", ~scores.list.all().fill_null(False)),
             ("no_human_summary", (pl.col("human_summaries").list.len() == 0).fill_null(True)),
             ("other_number_of_scores", summaries.ne_missing(pl.col("relevance").list.len())),
             ("fewer_than_two_summaries", (summaries < 2).fill_null(True)),
@@ -125,7 +131,10 @@ def _problems(task_type: TaskType) -> list[tuple[str, pl.Expr]]:
     return found
 
 
-def _require_a_score(name: str, task_type: TaskType, rows: pl.DataFrame, *, where: str) -> None:
+def _require_a_score(
+    name: str, task_type: TaskType, rows: pl.DataFrame, reasons: dict[str, int], *, where: str
+) -> None:
+    """``reasons``: how many rows were set aside, by reason."""
     expected, enough = "at least one row", rows.height > 0
     if task_type == "STS":
         expected, enough = "pairs of at least two scores", rows["score"].n_unique() > 1
@@ -137,8 +146,13 @@ def _require_a_score(name: str, task_type: TaskType, rows: pl.DataFrame, *, wher
         train, test = rows.filter(split="train"), rows.filter(split="test")
         expected = "texts to train on of at least two labels, and texts to test on"
         enough = train["label"].n_unique() > 1 and test.height > 0
+    elif task_type == "Summarization":
+        expected = "a text whose summaries have at least two scores"
+        enough = (rows["relevance"].list.n_unique() > 1).any()
     if not enough:
+        gone = "".join(f", {count} {reason}" for reason, count in reasons.items())
         raise InputError(
             f"{task_type} task {name} at {where}", expected=expected,
-            got=f"{rows.height} rows", fix="Check the columns, or map them with 'columns'.",
+            got=f"{rows.height} rows" + gone,
+            fix="Check the columns, or map them with 'columns'.",
         )  # fmt: skip

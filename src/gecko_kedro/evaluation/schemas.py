@@ -62,13 +62,13 @@ RECORDS_SCHEMA = pl.Schema(
         "model": pl.String,
         "task": pl.String,
         "type": pl.String,
-        "reference": pl.String,  # the model's folder or hub id
+        "reference": pl.String,  # the model's folder or hub id; what a baseline is made of
         "model_revision": pl.String,  # a digest of weights, configuration, templates and length
         "data_revision": pl.String,  # a digest of the data, or the revision on the hub
         "templates": pl.String,
         "prompt": pl.String,  # the task in the template; null where no template is used
         "symmetric": pl.Boolean,
-        "dtype": pl.String,
+        "dtype": pl.String,  # like templates, length and device: null for BM25 and the hybrid
         "max_seq_length": pl.Int64,
         "device": pl.String,
         "seed": pl.Int64,  # mteb's, of the samples it draws

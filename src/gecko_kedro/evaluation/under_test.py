@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from gecko_kedro.encoder.formatting import GECKO
+from gecko_kedro.encoder.formatting import GECKO, TEMPLATES
 from gecko_kedro.encoder.loading import Dtype, resolve_reference
 from gecko_kedro.precision import fast_bf16
 
@@ -19,14 +19,15 @@ _NOT_PART_OF_IT = frozenset({"gecko.json"})  # the training record: other words,
 class EncoderUnderTest:
     """A model and how its inputs are written; one result for each of ``dims``.
 
-    ``templates``: ``"gecko"`` for models trained with the templates, ``"own"`` for the prompts that
-    a model brings (mteb's rules: by task, type and side), ``"none"`` for none. ``precisions``: how
+    ``templates``: ``"gecko"`` for models trained with the templates, ``"concatenated"`` for those
+    of an ablation, ``"own"`` for the prompts that a model brings (mteb's rules: by task, type and
+    side), ``"none"`` for none. ``precisions``: how
     the vectors are kept, each a result of its own.
     """
 
     name: str
     reference: str
-    templates: Literal["gecko", "own", "none"]
+    templates: Literal["gecko", "concatenated", "own", "none"]
     dims: tuple[int, ...]
     max_seq_length: int | None
     batch_size: int
@@ -40,7 +41,8 @@ class EncoderUnderTest:
         Two models never share one, so that mteb's cache cannot mistake one for the other. A hub id
         counts by its name: mteb's cache does not notice when the hub changes it.
         """
-        how = [self.templates, GECKO.model_dump(), self.max_seq_length, self.resolved_dtype()]
+        written = TEMPLATES.get(self.templates, GECKO).model_dump()
+        how = [self.templates, written, self.max_seq_length, self.resolved_dtype()]
         sha = hashlib.sha256(json.dumps(how).encode())
         source = Path(resolve_reference(self.reference))
         if not source.is_dir():

@@ -5,10 +5,12 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.pipeline.node import Node
@@ -35,7 +37,8 @@ class TrackingHooks:
         self._catalog: Any = None
         self._client: Any = None
         self._run_id = ""
-        self._stop_listening: Callable[[], None] | None = None
+        self._experiment_id = ""
+        self._stop_listening: list[Callable[[], None]] = []
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -64,13 +67,17 @@ class TrackingHooks:
             log_system_metrics=False,
         )
         self._client, self._run_id = mlflow.MlflowClient(), run.info.run_id
+        self._experiment_id = experiment
         mlflow.log_params(
             {key: str(value)[:_LONGEST_PARAM] for key, value in _flatten(self._parameters)}
         )
         ledger = read_ledger(catalog.get(LEDGER).path)["run"]
         versions = {f"version.{name}": number for name, number in ledger["versions"].items()}
         mlflow.set_tags(versions | {"git_revision": _git_revision(self._root)})
-        self._stop_listening = events.subscribe(self._on_event)
+        self._stop_listening = [
+            events.subscribe(self._on_event),
+            events.subscribe_parts(self._child_run),
+        ]
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:
@@ -80,8 +87,7 @@ class TrackingHooks:
         try:
             self._log_dataset(dataset_name, data, node)
         except Exception as error:  # a tracking server that is gone must not cost the run
-            logger.warning("MLflow failed, this run is no longer tracked: %r", error)
-            self._client = None
+            self._give_up(error)
 
     def _log_dataset(self, dataset_name: str, data: Any, node: Node) -> None:
         cost = read_ledger(self._catalog.get(LEDGER).path)["nodes"][node.name]
@@ -124,8 +130,47 @@ class TrackingHooks:
         try:
             self._log_metrics(name, values, step)
         except Exception as error:  # as above
-            logger.warning("MLflow failed, this run is no longer tracked: %r", error)
-            self._client = None
+            self._give_up(error)
+
+    @contextmanager
+    def _child_run(self, name: str, parameters: Mapping[str, Any]) -> Iterator[None]:
+        """A nested run: what is reported inside goes there, and not to the pipeline's own run."""
+        parent = self._run_id
+        self._start_child(name, parameters)
+        status = "FAILED"
+        try:
+            yield
+            status = "FINISHED"
+        finally:
+            if self._client is not None:
+                self._end_child(status)
+            self._run_id = parent
+
+    def _start_child(self, name: str, parameters: Mapping[str, Any]) -> None:
+        if self._client is None:
+            return
+        from mlflow.entities import Param
+        from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+        try:
+            child = self._client.create_run(
+                self._experiment_id, run_name=name, tags={MLFLOW_PARENT_RUN_ID: self._run_id}
+            )
+            self._run_id = child.info.run_id
+            params = [Param(k, str(v)[:_LONGEST_PARAM]) for k, v in _flatten(parameters)]
+            self._client.log_batch(self._run_id, params=params)
+        except Exception as error:  # as above
+            self._give_up(error)
+
+    def _end_child(self, status: str) -> None:
+        try:
+            self._client.set_terminated(self._run_id, status)
+        except Exception as error:  # as above
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        logger.warning("MLflow failed, this run is no longer tracked: %r", error)
+        self._client = None
 
     def _log_metrics(self, prefix: str, values: Mapping[str, Any], step: int = 0) -> None:
         from mlflow.entities import Metric
@@ -144,6 +189,7 @@ class TrackingHooks:
         mlflow.sentence_transformers.log_model(
             model,
             name=name,
+            signature=_signature(model),
             input_example=["task: search result | query: how to read a file"],
             pip_requirements=[
                 f"sentence-transformers=={sentence_transformers_version}",
@@ -152,14 +198,35 @@ class TrackingHooks:
         )
 
     def _end(self, status: str) -> None:
-        if self._stop_listening is not None:
-            self._stop_listening()
-            self._stop_listening = None
+        while self._stop_listening:
+            self._stop_listening.pop()()
         if self._client is not None:
             import mlflow
 
             mlflow.end_run(status)
             self._client = None
+
+
+def _signature(model: Any) -> Any:
+    """Texts in, vectors out, and the arguments of ``encode`` that a caller of the server may give.
+
+    Without them MLflow drops ``{"params": {"prompt_name": "query"}}`` and answers with the vector
+    of the bare text.
+    """
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
+
+    width = model.get_embedding_dimension()
+    arguments = [
+        ParamSpec("prompt_name", "string", None),
+        ParamSpec("truncate_dim", "long", None),
+        ParamSpec("normalize_embeddings", "boolean", False),
+    ]
+    return ModelSignature(
+        inputs=Schema([ColSpec("string")]),
+        outputs=Schema([TensorSpec(np.dtype("float32"), (-1, width))]),
+        params=ParamSchema(arguments),
+    )
 
 
 def _path(dataset: Any) -> Path:

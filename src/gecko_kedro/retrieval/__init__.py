@@ -2,11 +2,12 @@
 
 from gecko_kedro.retrieval.approximate import ApproximateIndex
 from gecko_kedro.retrieval.exclusions import Exclusions
-from gecko_kedro.retrieval.index import Index, SearchCancelled, SearchResult
+from gecko_kedro.retrieval.index import Index
 from gecko_kedro.retrieval.levels import simd_level
 from gecko_kedro.retrieval.lexical import LexicalIndex
 from gecko_kedro.retrieval.mining import MinedNegatives, mine_negatives
 from gecko_kedro.retrieval.ranking import fuse_results
+from gecko_kedro.retrieval.result import SearchCancelled, SearchResult
 from gecko_kedro.retrieval.routes import open_index
 from gecko_kedro.retrieval.sampling import sample_negatives
 

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from gecko_kedro.errors import InputError
 from gecko_kedro.retrieval.exclusions import Exclusions
-from gecko_kedro.retrieval.index import Index, ReportProgress, SearchResult, cancellable
+from gecko_kedro.retrieval.index import Index
 from gecko_kedro.retrieval.ranking import rank
+from gecko_kedro.retrieval.result import ReportProgress, SearchResult, cancellable, check_k
 from gecko_kedro.retrieval.vectors import block, rows_in_block, widen
 
 _QUERIES_AT_ONCE = 1024
@@ -103,6 +104,7 @@ class ApproximateIndex:
                 got=f"a graph of {len(self)}",
                 fix="Build the graph again after Index.add.",
             )
+        check_k(k, where)
         rows = self.exact.checked_queries(queries, where)
         excluded = Exclusions.checked(exclude, len(rows))
         longest = int(np.diff(excluded.offsets).max(initial=0))

@@ -9,6 +9,21 @@ from numpy.typing import NDArray
 
 from gecko_kedro.errors import InputError
 
+_WHERE = "retrieval.Index.search, exclude"
+
+
+def as_ids(values: Any, where: str) -> NDArray[np.int64]:
+    """``values`` as a contiguous array of row numbers; InputError where they are no integers."""
+    array = np.asarray(values)
+    if array.size and array.dtype.kind not in "iu":  # an empty list has a type of its own
+        raise InputError(
+            where,
+            expected="row numbers, which are integers",
+            got=f"{array.dtype}",
+            fix="Give numbers of rows, not masks or names; -1 where a shape asks for one too many.",
+        )
+    return np.ascontiguousarray(array, dtype=np.int64)
+
 
 @dataclass(frozen=True)
 class Exclusions:
@@ -23,7 +38,7 @@ class Exclusions:
     @classmethod
     def from_lists(cls, lists: Sequence[Any]) -> "Exclusions":
         """One sequence of ids per query, in any order."""
-        rows = [np.sort(np.asarray(ids, dtype=np.int64).ravel()) for ids in lists]
+        rows = [np.sort(as_ids(ids, _WHERE).ravel()) for ids in lists]
         offsets = np.zeros(len(rows) + 1, dtype=np.int64)
         np.cumsum([row.size for row in rows], out=offsets[1:])
         return cls(offsets, np.concatenate([np.empty(0, dtype=np.int64), *rows]))
@@ -32,18 +47,18 @@ class Exclusions:
     def checked(cls, exclude: "Exclusions | Sequence[Any] | None", n_queries: int) -> "Exclusions":
         """Whatever ``Index.search`` was given, as sorted lists of exactly ``n_queries`` queries.
 
-        Raises InputError where the number of lists or the offsets do not fit.
+        Raises InputError where the number of lists or the offsets do not fit, and for ids that are
+        no integers.
         """
         if exclude is None:
             return cls(np.zeros(n_queries + 1, dtype=np.int64), np.empty(0, dtype=np.int64))
         if not isinstance(exclude, Exclusions):
             exclude = cls.from_lists(exclude)
-        offsets = np.ascontiguousarray(exclude.offsets, dtype=np.int64)
-        ids = np.ascontiguousarray(exclude.ids, dtype=np.int64)
+        offsets, ids = as_ids(exclude.offsets, _WHERE), as_ids(exclude.ids, _WHERE)
         fits = offsets.shape == (n_queries + 1,) and ids.ndim == 1
         if not fits or offsets[0] != 0 or offsets[-1] != ids.size or np.any(np.diff(offsets) < 0):
             raise InputError(
-                "retrieval.Index.search, exclude",
+                _WHERE,
                 expected=f"{n_queries} id lists (one per query)",
                 got=f"offsets of shape {offsets.shape} for {ids.size} ids",
                 fix="Give one list of ids per query, an empty one where nothing is excluded.",

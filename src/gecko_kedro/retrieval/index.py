@@ -13,36 +13,35 @@ from numpy.typing import NDArray
 
 from gecko_kedro.errors import InputError
 from gecko_kedro.retrieval import fallback
-from gecko_kedro.retrieval.exclusions import Exclusions
+from gecko_kedro.retrieval.exclusions import Exclusions, as_ids
 from gecko_kedro.retrieval.index_file import ROWS_AT_ONCE, Parts, read_index, write_index
-from gecko_kedro.retrieval.levels import PORTABLE, extension, level_for, packed_type, simd_level
+from gecko_kedro.retrieval.levels import (
+    PORTABLE,
+    extension,
+    level_for,
+    packed_type,
+    packing_pays,
+    simd_level,
+)
 from gecko_kedro.retrieval.mapping import MappedFile
+from gecko_kedro.retrieval.result import ReportProgress, SearchResult, cancellable
 from gecko_kedro.retrieval.vectors import GrowingRows, as_matrix, measure_norms, name_of_type
 
 logger = logging.getLogger(__name__)
 _MANY_QUERIES = 64
 _LARGEST_BYTE_DIMENSION = 65536  # beyond it, sums of products of bytes leave 32 bits
-ReportProgress = Callable[[float], bool | None]
 
 
 @dataclass(frozen=True)
-class SearchResult:
-    """The best ``k`` passages of each query, best first; padded with -inf and -1.
+class _Request:
+    """The arguments of a search, checked."""
 
-    scores: (q, k) float32; ids: (q, k) int64, row numbers of the index. certified: whether these
-    are surely the best, as they always are of an exact route without a statistical margin.
-    recall: share of the exact best that the route finds: 1 for a certified one, measured on a
-    sample by an approximate one, None where it was not measured.
-    """
-
-    scores: NDArray[np.float32]
-    ids: NDArray[np.int64]
-    certified: bool = True
-    recall: float | None = None
-
-
-class SearchCancelled(RuntimeError):
-    """The progress callback of a search returned False."""
+    queries: NDArray[Any]
+    norms: NDArray[np.float32]
+    k: int
+    excluded: Exclusions
+    threads: int  # 0: all
+    poll: Callable[[float], None] | None
 
 
 class Index:
@@ -209,7 +208,7 @@ class Index:
         """
         where = "retrieval.Index.score_pairs"
         rows = self.checked_queries(queries, where)
-        wanted = np.ascontiguousarray(ids, dtype=np.int64)
+        wanted = as_ids(ids, f"{where}, ids")
         if wanted.ndim != 2 or len(wanted) != len(rows) or np.any(wanted >= len(self)):
             raise InputError(
                 f"{where}, ids",
@@ -245,6 +244,60 @@ class Index:
         search ends with SearchCancelled, and what it raises is raised here.
         Raises InputError for a wrong shape, NaN or infinity (with the row number), or ``k`` < 0.
         """
+        request = self._checked(queries, k, exclude=exclude, threads=threads, progress=progress)
+        level = level_for(self._dtype)
+        first_pass = self._first_pass(level, len(request.queries))
+        core = extension(level)
+        with self._reading():
+            if core is None:
+                scores, ids = fallback.search(
+                    request.queries, self.vectors, query_norms=request.norms,
+                    passage_norms=self._norms, k=k, exclude=request.excluded, poll=request.poll,
+                )  # fmt: skip
+                return SearchResult(scores, ids, recall=1.0)
+            prepared = self._prepared(core, request, level, first_pass)
+            scores, ids = prepared.run(threads=request.threads, progress=request.poll)
+        certified = self._certifies(first_pass)
+        return SearchResult(scores, ids, certified, recall=1.0 if certified else None)
+
+    def mine(
+        self,
+        queries: Any,
+        k: int,
+        *,
+        exclude: Exclusions,
+        threads: int | None,
+        progress: ReportProgress | None,
+        **options: Any,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32], list[int]] | None:
+        """``mining.mine_negatives`` in one call of the extension; None where NumPy serves.
+
+        options: what csrc/mining.h asks for besides a search, checked. Gives ids and scores of the
+        negatives, and the numbers of candidates by their fate.
+        Raises InputError as ``search`` does.
+        """
+        level = level_for(self._dtype)
+        core = extension(level)
+        if core is None:
+            return None
+        request = self._checked(queries, k, exclude=exclude, threads=threads, progress=progress)
+        first_pass = self._first_pass(level, len(request.queries))
+        with self._reading():
+            mined: tuple[NDArray[np.int64], NDArray[np.float32], list[int]]
+            mined = self._prepared(core, request, level, first_pass).mine_negatives(
+                **options, threads=request.threads, progress=request.poll
+            )
+        return mined
+
+    def _checked(
+        self,
+        queries: Any,
+        k: int,
+        *,
+        exclude: Exclusions | Sequence[Any] | None,
+        threads: int | None,
+        progress: ReportProgress | None,
+    ) -> _Request:
         where = "retrieval.Index.search"
         rows = self.checked_queries(queries, where)
         if k < 0 or (threads is not None and threads < 1):
@@ -260,35 +313,21 @@ class Index:
         if self._file is not None:
             poll = self._file.checking(poll)
         self._searches += 1
-        with self._reading():
-            return self._search(rows, norms, k, excluded=excluded, threads=threads, poll=poll)
+        return _Request(rows, norms, k, excluded, threads or 0, poll)
 
-    def _search(
-        self,
-        rows: NDArray[Any],
-        norms: NDArray[np.float32],
-        k: int,
-        *,
-        excluded: Exclusions,
-        threads: int | None,
-        poll: Callable[[float], None] | None,
-    ) -> SearchResult:
-        level = level_for(self._dtype)
-        core = extension(level)
-        first_pass = self._first_pass(level, len(rows))
-        if core is None:
-            scores, ids = fallback.search(
-                rows, self.vectors, query_norms=norms, passage_norms=self._norms,
-                k=k, exclude=excluded, poll=poll,
-            )  # fmt: skip
-            return SearchResult(scores, ids, recall=1.0)
-        certified = self._margin == "certified" or first_pass == "float32"
-        packed = None if first_pass == "float32" else self._pack(core, level, threads)
-        scores, ids = core.search(
-            rows, norms, self.vectors, self._norms, k, excluded.offsets, excluded.ids,
-            level, first_pass, packed, certified, threads or 0, poll,
+    def _prepared(self, core: ModuleType, request: _Request, level: str, first_pass: str) -> Any:
+        """The extension's ``Search``; the passages are packed now, if that is how it reads them."""
+        packed = None if first_pass == "float32" else self._pack(core, level, request.threads)
+        return core.Search(
+            queries=request.queries, query_norms=request.norms,
+            passages=self.vectors, passage_norms=self._norms, k=request.k,
+            exclude_offsets=request.excluded.offsets, exclude_ids=request.excluded.ids,
+            level=level, first_pass=first_pass, packed=packed,
+            certified=self._certifies(first_pass),
         )  # fmt: skip
-        return SearchResult(scores, ids, certified, recall=1.0 if certified else None)
+
+    def _certifies(self, first_pass: str) -> bool:
+        return self._margin == "certified" or first_pass == "float32"
 
     def _reading(self) -> AbstractContextManager[None]:
         return nullcontext() if self._file is None else self._file.reading()
@@ -317,6 +356,8 @@ class Index:
             )
         if self._dtype != "auto":
             return self._dtype
+        if not packing_pays(level, n_queries):
+            return "float32"
         # Packing costs about as much as three searches with few queries in float32, which read the
         # vectors once whatever their number. A memory map is rounded anew each time.
         pays = n_queries >= _MANY_QUERIES or (self._searches > 3 and self._file is None)
@@ -330,18 +371,8 @@ class Index:
         # The portable level has int8 for the sake of tests.
         return self._dtype == packed or (self._dtype == "auto" and level != PORTABLE)
 
-    def _pack(self, core: ModuleType, level: str, threads: int | None) -> Any:
+    def _pack(self, core: ModuleType, level: str, threads: int) -> Any:
         """The passages rounded for ``level``, made once; None for a mere memory map."""
         if level not in self._packed and self._file is None:
-            self._packed[level] = core.pack(self.vectors, level, threads or 0)
+            self._packed[level] = core.pack(self.vectors, level, threads)
         return self._packed.get(level)
-
-
-def cancellable(progress: ReportProgress) -> Callable[[float], None]:
-    """``progress`` as a function that raises SearchCancelled instead of returning False."""
-
-    def poll(share: float) -> None:
-        if progress(share) is False:
-            raise SearchCancelled(f"cancelled by the progress callback at {share:.0%}")
-
-    return poll

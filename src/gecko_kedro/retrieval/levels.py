@@ -59,6 +59,16 @@ def packed_type(level: str) -> str | None:
     return next((name for name, levels in types.items() if level in levels), None)
 
 
+def packing_pays(level: str, n_queries: int) -> bool:
+    """Whether a search with so many queries is faster on packed passages at ``level``.
+
+    At ``avx2`` only few queries wait for the memory, of which packed passages need a quarter.
+    """
+    core = extension(level)
+    most = 0 if core is None else core.most_packed_queries(level)
+    return packed_type(level) is not None and (most == 0 or n_queries <= most)
+
+
 def extension(level: str) -> ModuleType | None:
     """The compiled module, or None where NumPy serves ``level``."""
     return None if level == NUMPY else _load()

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from gecko_kedro.retrieval.exclusions import Exclusions
-from gecko_kedro.retrieval.index import SearchResult
 from gecko_kedro.retrieval.ranking import rank
+from gecko_kedro.retrieval.result import SearchResult, check_k
 
 
 class LexicalIndex:
@@ -39,7 +39,9 @@ class LexicalIndex:
 
         Order and padding are those of ``Index.search``: rows with fewer than ``k`` such texts end
         in -inf and -1.
+        Raises InputError for ``k`` < 0 and for exclusions that do not fit.
         """
+        check_k(k, "retrieval.LexicalIndex.search")
         excluded = Exclusions.checked(exclude, len(queries))
         found = rank(np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), int), k)
         for row, words in enumerate(_words(queries)):

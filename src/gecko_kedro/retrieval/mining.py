@@ -8,12 +8,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gecko_kedro.errors import InputError
-from gecko_kedro.retrieval.exclusions import Exclusions
-from gecko_kedro.retrieval.index import Index, ReportProgress
-from gecko_kedro.retrieval.sampling import Strategy, sample_negatives
+from gecko_kedro.retrieval.exclusions import Exclusions, as_ids
+from gecko_kedro.retrieval.index import Index
+from gecko_kedro.retrieval.result import ReportProgress
+from gecko_kedro.retrieval.sampling import Strategy, check_draw, sample_negatives
 
 if TYPE_CHECKING:
     from gecko_kedro.retrieval.torch_index import TorchIndex
+
+# The filters in their order, as in csrc/mining.h: the reason of a refusal, and the option.
+_REFUSALS = {
+    "outside_rank_window": "rank_window",
+    "above_max_score": "max_score",
+    "below_min_score": "min_score",
+    "within_absolute_margin": "absolute_margin",
+    "within_relative_margin": "relative_margin",
+}
+_ELIGIBLE = "eligible"
+_Mined = tuple[NDArray[np.int64], NDArray[np.float32], dict[str, int]]
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """What was asked for, checked: the options of each step by their names."""
+
+    positives: Exclusions
+    search: dict[str, Any]
+    filters: dict[str, Any]
+    draw: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -64,35 +86,90 @@ def mine_negatives(
     A query without positives passes both margins. Nothing fills up a row that comes out short.
     Raises InputError as ``Index.search`` and ``sample_negatives`` do.
     """
+    where = "retrieval.mine_negatives"
     n_queries = len(queries)
-    own = Exclusions.checked(positives, n_queries)
+    own = _checked_positives(positives, n_queries, len(index), where)
     hidden = _union(own, Exclusions.checked(exclude, n_queries))
-    found = index.search(queries, k, exclude=hidden, threads=threads, progress=progress)
-    refusals = _refusals(
-        found.scores,
-        _lowest_positive_scores(index, queries, own),
-        rank_window=rank_window or (0, k),
-        absolute_margin=absolute_margin,
-        relative_margin=relative_margin,
-        max_score=max_score,
-        min_score=min_score,
+    check_draw(where, n_negatives=n_negatives, strategy=strategy, seed=seed)
+    steps = _Steps(
+        positives=own,
+        search={"k": k, "exclude": hidden, "threads": threads, "progress": progress},
+        filters={
+            "rank_window": rank_window or (0, k),
+            "max_score": max_score,
+            "min_score": min_score,
+            "absolute_margin": absolute_margin,
+            "relative_margin": relative_margin,
+        },
+        draw={
+            "n_negatives": n_negatives,
+            "strategy": strategy,
+            "seed": seed,
+            "query_ids": _checked_query_ids(query_ids, n_queries, where),
+        },
     )
+    mined = _fused(index, queries, steps)
+    ids, scores, counts = _composed(index, queries, steps) if mined is None else mined
+    return MinedNegatives(ids, scores, counts, np.flatnonzero((ids < 0).any(axis=1)))
+
+
+def _checked_positives(
+    positives: Exclusions | Sequence[Any], n_queries: int, n_passages: int, where: str
+) -> Exclusions:
+    own = Exclusions.checked(positives, n_queries)
+    outside = (own.ids < 0) | (own.ids >= n_passages)
+    if outside.any():
+        raise InputError(
+            f"{where}, positives",
+            expected=f"ids from 0 to {n_passages - 1}",
+            got=own.ids[outside][0].item(),
+            fix="Give row numbers of the index.",
+        )
+    return own
+
+
+def _checked_query_ids(query_ids: Any, n_queries: int, where: str) -> NDArray[np.uint64]:
+    if query_ids is None:
+        return np.arange(n_queries, dtype=np.uint64)
+    checked = as_ids(query_ids, f"{where}, query_ids").view(np.uint64)
+    if checked.shape != (n_queries,):
+        raise InputError(
+            f"{where}, query_ids",
+            expected=f"{n_queries} numbers (one per query)",
+            got=f"shape {checked.shape}",
+            fix="Give one number for each query, or none: then rows are numbered.",
+        )
+    return checked
+
+
+def _fused(index: "Index | TorchIndex", queries: Any, steps: _Steps) -> _Mined | None:
+    """In one call of the extension, block by block of the queries; None where it cannot serve."""
+    if not isinstance(index, Index):
+        return None
+    mined = index.mine(
+        queries, **steps.search, positive_offsets=steps.positives.offsets,
+        positive_ids=steps.positives.ids, **steps.filters, **steps.draw,
+    )  # fmt: skip
+    if mined is None:
+        return None
+    ids, scores, numbers = mined
+    fates = dict(zip([*_REFUSALS, _ELIGIBLE], numbers, strict=True))
+    off = {reason for reason, option in _REFUSALS.items() if steps.filters[option] is None}
+    return ids, scores, {fate: number for fate, number in fates.items() if fate not in off}
+
+
+def _composed(index: "Index | TorchIndex", queries: Any, steps: _Steps) -> _Mined:
+    """The same with all candidates (q, k) in NumPy."""
+    found = index.search(queries, **steps.search)
+    positive = _lowest_positive_scores(index, queries, steps.positives)
     eligible = found.ids >= 0
     counts = {}
-    for reason, refused in refusals.items():
+    for reason, refused in _refusals(found.scores, positive, **steps.filters).items():
         counts[reason] = int((eligible & refused).sum())
         eligible &= ~refused
-    counts["eligible"] = int(eligible.sum())
-    ids = sample_negatives(
-        found.ids,
-        eligible=eligible,
-        n_negatives=n_negatives,
-        strategy=strategy,
-        seed=seed,
-        query_ids=np.arange(n_queries) if query_ids is None else query_ids,
-    )
-    unfilled = np.flatnonzero((ids < 0).any(axis=1))
-    return MinedNegatives(ids, index.score_pairs(queries, ids), counts, unfilled)
+    counts[_ELIGIBLE] = int(eligible.sum())
+    ids = sample_negatives(found.ids, eligible=eligible, **steps.draw)
+    return ids, index.score_pairs(queries, ids), counts
 
 
 def _union(left: Exclusions, right: Exclusions) -> Exclusions:
@@ -107,13 +184,6 @@ def _lowest_positive_scores(
 ) -> NDArray[np.float64]:
     """The lowest score of each query with one of its positives (q,); infinity without any."""
     counts = np.diff(positives.offsets)
-    if np.any(positives.ids < 0) or np.any(positives.ids >= len(index)):
-        raise InputError(
-            "retrieval.mine_negatives, positives",
-            expected=f"ids from 0 to {len(index) - 1}",
-            got=positives.ids[(positives.ids < 0) | (positives.ids >= len(index))][0].item(),
-            fix="Give row numbers of the index.",
-        )
     table = np.full((len(counts), int(counts.max(initial=0))), -1, dtype=np.int64)
     table[np.arange(table.shape[1]) < counts[:, None]] = positives.ids
     scores = index.score_pairs(queries, table).astype(np.float64)

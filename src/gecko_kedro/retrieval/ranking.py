@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gecko_kedro.errors import InputError
-from gecko_kedro.retrieval.index import SearchResult
+from gecko_kedro.retrieval.result import SearchResult
 
 
 def rank(scores: NDArray[np.float32], ids: NDArray[np.int64], k: int) -> SearchResult:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gecko_kedro.errors import InputError
+from gecko_kedro.retrieval.exclusions import as_ids
 from gecko_kedro.retrieval.levels import extension, simd_level
 from gecko_kedro.retrieval.philox import draw_keys
 
@@ -33,10 +34,10 @@ def sample_negatives(
     candidates, and a longer list changes it as little as possible.
     Raises InputError for shapes that do not fit, an unknown strategy or a negative number.
     """
-    ids = np.ascontiguousarray(candidates, dtype=np.int64)
-    mask = np.ascontiguousarray(eligible, dtype=np.bool_)
-    queries = np.ascontiguousarray(query_ids, dtype=np.uint64)
     where = "retrieval.sample_negatives"
+    ids = as_ids(candidates, f"{where}, candidates")
+    mask = np.ascontiguousarray(eligible, dtype=np.bool_)
+    queries = as_ids(query_ids, f"{where}, query_ids").view(np.uint64)
     if ids.ndim != 2 or mask.shape != ids.shape or queries.shape != ids.shape[:1]:
         raise InputError(
             where,
@@ -44,6 +45,23 @@ def sample_negatives(
             got=(ids.shape, mask.shape, queries.shape),
             fix="Give one row of candidates and of eligibility for each query id.",
         )
+    check_draw(where, n_negatives=n_negatives, strategy=strategy, seed=seed)
+    core = extension(simd_level())
+    if core is not None:
+        chosen: NDArray[np.int64] = core.sample_negatives(
+            ids, mask, n_negatives, strategy, seed, queries
+        )
+        return chosen
+    if strategy == "random":
+        keys = draw_keys(seed, queries[:, None], ids.view(np.uint64))
+    else:
+        rank = np.broadcast_to(np.arange(ids.shape[1], dtype=np.uint64), ids.shape)
+        keys = rank if strategy == "top" else np.uint64(ids.shape[1]) - rank
+    return _smallest(ids, mask & (ids >= 0), keys, n_negatives)
+
+
+def check_draw(where: str, *, n_negatives: int, strategy: str, seed: int) -> None:
+    """Raise InputError for an unknown strategy or a number that is out of range."""
     if strategy not in get_args(Strategy):
         raise InputError(
             f"{where}, strategy",
@@ -58,18 +76,6 @@ def sample_negatives(
             got={"n_negatives": n_negatives, "seed": seed},
             fix="Give a non-negative number for each.",
         )
-    core = extension(simd_level())
-    if core is not None:
-        chosen: NDArray[np.int64] = core.sample_negatives(
-            ids, mask, n_negatives, strategy, seed, queries
-        )
-        return chosen
-    if strategy == "random":
-        keys = draw_keys(seed, queries[:, None], ids.view(np.uint64))
-    else:
-        rank = np.broadcast_to(np.arange(ids.shape[1], dtype=np.uint64), ids.shape)
-        keys = rank if strategy == "top" else np.uint64(ids.shape[1]) - rank
-    return _smallest(ids, mask & (ids >= 0), keys, n_negatives)
 
 
 def _smallest(

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gecko_kedro.errors import InputError
-from gecko_kedro.retrieval.exclusions import Exclusions
+from gecko_kedro.retrieval.exclusions import Exclusions, as_ids
 from gecko_kedro.retrieval.fallback import LANES, SMALLEST_NORMAL, slack
-from gecko_kedro.retrieval.index import ReportProgress, SearchResult, cancellable
+from gecko_kedro.retrieval.result import ReportProgress, SearchResult, cancellable, check_k
 from gecko_kedro.retrieval.vectors import LARGEST_NORM, is_tensor
 
 _QUERIES_AT_ONCE = 1024
@@ -54,7 +54,7 @@ class TorchIndex:
         """See ``Index.score_pairs``."""
         where = "retrieval.TorchIndex.score_pairs"
         rows = self._checked_queries(queries, where)
-        wanted = torch.as_tensor(np.ascontiguousarray(ids, dtype=np.int64))
+        wanted = torch.as_tensor(as_ids(ids, f"{where}, ids"))
         if wanted.ndim != 2 or len(wanted) != len(rows) or bool((wanted >= len(self)).any()):
             raise InputError(
                 f"{where}, ids",
@@ -84,8 +84,7 @@ class TorchIndex:
         """
         where = "retrieval.TorchIndex.search"
         rows = self._checked_queries(queries, where)
-        if k < 0:
-            raise InputError(where, expected="k of at least 0", got=k, fix="Ask for 0 or more.")
+        check_k(k, where)
         excluded = Exclusions.checked(exclude, len(rows))
         norms = _norms(rows, f"{where}, queries")
         poll = None if progress is None else cancellable(progress)

@@ -48,7 +48,7 @@ def last_whole_checkpoint(folder: Path) -> Path | None:
     Any other (the process was killed while it was written, a file was cut, a bit has flipped) is
     removed with a warning.
     """
-    found = sorted(folder.glob(f"{_PREFIX}*"), key=_step, reverse=True)
+    found = sorted(folder.glob(f"{_PREFIX}*"), key=checkpoint_step, reverse=True)
     for checkpoint in found:
         if _is_whole(checkpoint):
             return checkpoint
@@ -59,7 +59,7 @@ def last_whole_checkpoint(folder: Path) -> Path | None:
 
 def keep_last_checkpoints(folder: Path, count: int) -> None:
     """Remove all checkpoints but the ``count`` of the highest steps, whatever their times say."""
-    for checkpoint in sorted(folder.glob(f"{_PREFIX}*"), key=_step)[:-count]:
+    for checkpoint in sorted(folder.glob(f"{_PREFIX}*"), key=checkpoint_step)[:-count]:
         shutil.rmtree(checkpoint)
 
 
@@ -68,7 +68,8 @@ def remove_checkpoints(checkpoints: Path, name: str) -> None:
     shutil.rmtree(checkpoints / name, ignore_errors=True)
 
 
-def _step(checkpoint: Path) -> int:
+def checkpoint_step(checkpoint: Path) -> int:
+    """The optimiser steps that were done when ``checkpoint`` was written."""
     return int(checkpoint.name.removeprefix(_PREFIX))
 
 

@@ -13,6 +13,7 @@ from transformers import TrainerCallback
 from gecko_kedro import events
 from gecko_kedro.encoder.encoding import encode_texts
 from gecko_kedro.encoder.formatting import Templates
+from gecko_kedro.training.adapters import trained_weights
 from gecko_kedro.training.checkpoints import writing
 from gecko_kedro.training.examples import render_examples
 from gecko_kedro.training.mixture import text_ids
@@ -131,8 +132,21 @@ class HeldoutWatch(TrainerCallback):
         if best is None:
             return {}
         weights = torch.load(self._weights, map_location=self.model.device, weights_only=True)
-        self.model.load_state_dict(weights)
+        self.model.load_state_dict(weights, strict=False)  # the others have not changed
         return {METRIC: self.scores[best], "best_step": best, "stopped_early": stopped is not None}
+
+    def improves(self, metrics: dict[str, float]) -> bool:
+        """Whether the weights now in the model are no worse than those that ``metrics`` tell of.
+
+        If so ``metrics`` get their score. Without held-out rows it is always so.
+        """
+        if self.heldout.is_empty():
+            return True
+        score = heldout_score(self.model, self.heldout, templates=self.templates)
+        better = score >= metrics[METRIC]
+        if better:
+            metrics[METRIC] = score
+        return better
 
     @property
     def _weights(self) -> Path:
@@ -141,7 +155,7 @@ class HeldoutWatch(TrainerCallback):
     def _keep_weights(self) -> None:
         temporary = self._weights.with_suffix(".tmp")
         with writing(temporary):
-            torch.save(self.model.state_dict(), temporary)
+            torch.save(trained_weights(self.model), temporary)
             temporary.replace(self._weights)
 
     def _read(self) -> dict[int, float]:

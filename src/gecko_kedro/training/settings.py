@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 # How it runs, not what comes out: no part of a fingerprint.
 _EXECUTION: dict[str, Any] = {"execution_only": True}
@@ -43,6 +43,26 @@ class LossSettings(BaseModel):
     masks: MaskSettings
 
 
+class LoraSettings(BaseModel):
+    """Low-rank adapters in place of full fine-tuning; see ``adapters.adapted``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rank: int = Field(ge=1, le=1024, description="inner dimension of the two factors")
+    alpha: int = Field(ge=1, description="the product is scaled by alpha / rank")
+    dropout: float = Field(ge=0, lt=1, description="of an adapter's input, in training")
+    target_modules: Literal["all-linear"] | tuple[str, ...] = Field(
+        description="ends of the names of the layers that get one"
+    )
+
+    @field_validator("target_modules")
+    @classmethod
+    def _some(cls, targets: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if not targets:
+            raise ValueError("name at least one layer, or all-linear")
+        return targets
+
+
 class TrainSettings(BaseModel):
     """One training stage: length, batches, optimiser, loss and machine."""
 
@@ -73,6 +93,9 @@ class TrainSettings(BaseModel):
     )
     checkpoint_steps: int = Field(
         ge=1, description="steps between checkpoints", json_schema_extra=_EXECUTION
+    )
+    average_share: float = Field(
+        ge=0, le=1, description="the weights are the mean over this share of the steps, the last"
     )
     heldout_rows: int = Field(ge=0, description="rows kept out of training, to watch it by")
     evaluation_steps: int = Field(ge=1, description="steps between looks at the held-out rows")

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 import torch
 from datasets import Dataset
+from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformerTrainer
 from sentence_transformers.base.sampler import DefaultBatchSampler
 from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
@@ -18,13 +19,21 @@ from gecko_kedro import events
 from gecko_kedro.encoder.formatting import Templates
 from gecko_kedro.errors import InputError
 from gecko_kedro.progress import Progress
-from gecko_kedro.training.checkpoints import keep_last_checkpoints, seal_checkpoint, writing
+from gecko_kedro.training.adapters import is_adapted, trained_weights
+from gecko_kedro.training.averaging import WeightAverage
+from gecko_kedro.training.checkpoints import (
+    checkpoint_step,
+    keep_last_checkpoints,
+    seal_checkpoint,
+    writing,
+)
 from gecko_kedro.training.cpu import give_back_free_memory
 from gecko_kedro.training.examples import render_examples
 from gecko_kedro.training.mixture import BatchPlan, text_ids
 
 _STEPS_BETWEEN_TRIMS = 2
 _KEPT_CHECKPOINTS = 2
+_TRAINED = "trained_weights.safetensors"  # of a checkpoint with adapters
 
 
 class PlannedBatches(DefaultBatchSampler):
@@ -117,9 +126,18 @@ class PlannedTrainer(SentenceTransformerTrainer):
     weights have not taken that step.
     """
 
-    def __init__(self, *, plan: BatchPlan, examples: pl.DataFrame, name: str, **rest: Any) -> None:
-        self.plan, self.examples, self.name = plan, examples, name
+    def __init__(
+        self,
+        *,
+        plan: BatchPlan,
+        examples: pl.DataFrame,
+        name: str,
+        average: WeightAverage,
+        **rest: Any,
+    ) -> None:
+        self.plan, self.examples, self.name, self.average = plan, examples, name, average
         super().__init__(**rest)
+        self.add_callback(average)
         self.remove_callback(PrinterCallback)  # prints each log entry where there is no bar
         self.add_callback(_Watch(self))
 
@@ -157,12 +175,26 @@ class PlannedTrainer(SentenceTransformerTrainer):
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         # Not the parent's: it pickles the training arguments and writes a card each time.
-        self.model.save_pretrained(output_dir or str(self.folder), create_model_card=False)
+        folder = Path(output_dir or self.folder)
+        if is_adapted(self.model):  # the frozen weights are those that the run began with
+            folder.mkdir(parents=True, exist_ok=True)
+            save_file(trained_weights(self.model), folder / _TRAINED)
+        else:
+            self.model.save_pretrained(str(folder), create_model_card=False)
+
+    def _load_from_checkpoint(self, checkpoint_path: str) -> None:  # type: ignore[override]
+        folder = Path(checkpoint_path)
+        if (folder / _TRAINED).is_file():
+            self.model.load_state_dict(load_file(folder / _TRAINED), strict=False)
+        else:
+            super()._load_from_checkpoint(checkpoint_path)
+        self.average.load(folder, step=checkpoint_step(folder))
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         checkpoint = self.folder / f"checkpoint-{self.state.global_step}"
         with writing(checkpoint):
             super()._save_checkpoint(model, trial)
+            self.average.save(checkpoint)
             seal_checkpoint(checkpoint)
         # Not with save_total_limit: it asks the clock which checkpoints are the oldest.
         keep_last_checkpoints(self.folder, _KEPT_CHECKPOINTS)

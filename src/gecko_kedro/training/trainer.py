@@ -14,12 +14,17 @@ from gecko_kedro.encoder.formatting import GECKO, Templates, prompts_by_name
 from gecko_kedro.encoder.loading import limit_length, quiet_loading
 from gecko_kedro.encoder.record import add_stage
 from gecko_kedro.errors import InputError
-from gecko_kedro.training.checkpoints import last_whole_checkpoint, remove_checkpoints
+from gecko_kedro.training.adapters import adapted, check_adaptable
+from gecko_kedro.training.checkpoints import (
+    checkpoint_step,
+    last_whole_checkpoint,
+    remove_checkpoints,
+)
 from gecko_kedro.training.cpu import trained_fast
 from gecko_kedro.training.examples import EXAMPLE_SCHEMA, render_examples
 from gecko_kedro.training.lengths import share_truncated
 from gecko_kedro.training.mixture import BatchPlan, plan_batches
-from gecko_kedro.training.settings import TrainSettings
+from gecko_kedro.training.settings import LoraSettings, TrainSettings
 from gecko_kedro.training.setup import (
     EQUATIONS,
     Loss,
@@ -66,6 +71,7 @@ def train_encoder(
     name: str,
     checkpoints: Path,
     templates: Templates = GECKO,
+    lora: LoraSettings | None = None,
 ) -> TrainResult:
     """Train ``model`` (float32 weights, changed in place) on EXAMPLE rows.
 
@@ -77,22 +83,31 @@ def train_encoder(
     ``name`` also labels progress, live metrics and the model's record of stages.
 
     With ``heldout_rows`` these are kept out of training and looked at while it runs; the weights
-    returned are then the best seen, see ``heldout.HeldoutWatch``. Raises InputError for no
-    examples, half-precision weights, a dimension wider than the model, and a loss that is not
-    finite.
+    returned are then the best seen, see ``heldout.HeldoutWatch``. With ``lora`` low-rank adapters
+    are trained in place of the transformer's weights and merged into them at the end, see
+    ``adapters.adapted``. Raises InputError for no examples, half-precision weights, a dimension
+    wider than the model, adapters that do not fit it, and a loss that is not finite.
     """
     _check(model, examples, settings=settings, name=name)
+    if lora is not None:
+        check_adaptable(model.transformers_model, lora)
     if loss == "in_batch":
         examples = examples.with_columns(
             negatives=pl.lit([], EXAMPLE_SCHEMA["negatives"]),
             teacher_scores=pl.lit(None, EXAMPLE_SCHEMA["teacher_scores"]),
         )
     data_digest = _digest_of_examples(examples)
-    folder = checkpoints / name / _digest_of_run(model, settings, loss, data_digest, templates)
+    shaping = [settings.that_shape_the_result(), loss, data_digest, templates.model_dump()]
+    adapters = None if lora is None else lora.model_dump(mode="json")
+    folder = checkpoints / name / _digest_of_run(model, [*shaping, adapters])
     own_length = model.max_seq_length
     limit_length(model, settings.max_seq_length, reference=name)
     started = time.perf_counter()
-    with quiet_loading(), trained_fast(model, threads=settings.threads, compiled=settings.compile):
+    with (
+        quiet_loading(),
+        trained_fast(model, threads=settings.threads, compiled=settings.compile),
+        adapted(model, lora, seed=settings.seed),  # last: its dropout is not the model's
+    ):
         run = _run(
             model,
             examples,
@@ -126,7 +141,11 @@ def train_encoder(
     add_stage(
         model,
         name,
-        settings={"equation": EQUATIONS[loss], **settings.model_dump(mode="json")},
+        settings={
+            "equation": EQUATIONS[loss],
+            **settings.model_dump(mode="json"),
+            "lora": adapters,
+        },
         data_digests={"examples": data_digest},
         facts={"examples": examples.height, "steps": steps},
     )
@@ -179,14 +198,18 @@ def _run(
     folder: Path,
     templates: Templates,
 ) -> _Run:
+    from gecko_kedro.training.averaging import WeightAverage
     from gecko_kedro.training.heldout import HeldoutWatch, split_heldout
     from gecko_kedro.training.steps import Collator, PlannedTrainer, training_rows
 
     folder.mkdir(parents=True, exist_ok=True)
     taught, heldout = split_heldout(examples, rows=settings.heldout_rows, seed=settings.seed)
     plan = _plan(taught, settings, name)
+    last_step = len(plan.batches)
+    average = WeightAverage(model, share=settings.average_share, last_step=last_step)
     trainer = PlannedTrainer(
         plan=plan,
+        average=average,
         examples=taught,
         name=name,
         model=model,
@@ -203,18 +226,20 @@ def _run(
         name=name,
         folder=folder,
         steps=settings.evaluation_steps,
-        last_step=len(plan.batches),
+        last_step=last_step,
         patience=settings.patience,
         templates=templates,
     )
     if not heldout.is_empty():
         trainer.add_callback(watch)
     last = last_whole_checkpoint(folder)
-    resumed = int(last.name.rpartition("-")[2]) if last else 0
+    resumed = checkpoint_step(last) if last else 0
     if last:
-        logger.info("%s: goes on after step %d of %d", name, resumed, len(plan.batches))
+        logger.info("%s: goes on after step %d of %d", name, resumed, last_step)
     trainer.train(resume_from_checkpoint=str(last) if last else None)
-    return _Run(trainer, resumed, {} if heldout.is_empty() else watch.restore_best())
+    metrics = {} if heldout.is_empty() else watch.restore_best()
+    averaged = average.put_into_model(lambda: watch.improves(metrics))
+    return _Run(trainer, resumed, metrics | {"averaged_steps": averaged})
 
 
 def _plan(examples: pl.DataFrame, settings: TrainSettings, name: str) -> BatchPlan:
@@ -280,14 +305,7 @@ def _digest_of_examples(examples: pl.DataFrame) -> str:
     return digest.hexdigest()
 
 
-def _digest_of_run(
-    model: "SentenceTransformer",
-    settings: TrainSettings,
-    loss: Loss,
-    data_digest: str,
-    templates: Templates,
-) -> str:
-    shaping = [settings.that_shape_the_result(), loss, data_digest, templates.model_dump()]
+def _digest_of_run(model: "SentenceTransformer", shaping: list[object]) -> str:
     digest = hashlib.sha256(json.dumps(shaping, sort_keys=True).encode())
     for name, weights in model.state_dict().items():
         digest.update(name.encode())

@@ -8,7 +8,7 @@ from plotly.io import from_json
 from pydantic import BaseModel
 
 from gecko_kedro import evaluation, fret
-from gecko_kedro.params import check_parameters
+from gecko_kedro.params import Parameters, check_parameters
 
 _NAMES = {"base": "base", "pretrained": "pretrained", "tuned": "gecko"}
 _LOSSES = {
@@ -92,8 +92,28 @@ def model_facts(
             **{f"fine-tuning: {name}": count for name, count in counts.iter_rows()},
         },
         losses=_LOSSES | {"temperature of fine-tuning": str(known.finetune.train.loss.temperature)},
-        licences={known.corpus.source: "that of its texts: they are yours to check"},
+        licences=_licences(known),
     )
+
+
+def _licences(known: Parameters) -> dict[str, str]:
+    """What went in, and where its terms are found: nobody but the user can check them."""
+    yours = "that of its texts: they are yours to check"
+    sources = {source.name: source.data for source in (*known.pretrain.sources,
+                                                       *known.finetune.sources)}  # fmt: skip
+    log = {"query log": yours} if known.queries.source else {}
+    teacher = (
+        {"the teacher's replies": "its provider's terms on training with what it writes"}
+        if known.teacher.backend != "lexical"
+        else {}
+    )
+    return {
+        f"corpus {known.corpus.source}": yours,
+        f"base model {known.encoder.reference}": "that of its own model card",
+        **log,
+        **{f"training set {name} ({data})": yours for name, data in sources.items()},
+        **teacher,
+    }
 
 
 def plain(parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,10 @@ from typing import Any
 import polars as pl
 
 from gecko_kedro import evaluation
+from gecko_kedro.evaluation.ablation import ablations_of
+from gecko_kedro.evaluation.ablation_plot import ablation_differences
 from gecko_kedro.params import EncoderParams, EvaluateParams
+from gecko_kedro.pipelines._decontamination import overlap_counts
 from gecko_kedro.pipelines.evaluate import content
 
 logger = logging.getLogger(__name__)
@@ -129,17 +132,30 @@ def list_moved_queries(
     )
 
 
-def write_model_card(
+def list_decontamination(
+    passage_overlaps: pl.DataFrame,
+    query_overlaps: pl.DataFrame,
+    pretrain_overlaps: pl.DataFrame,
+    finetune_overlaps: pl.DataFrame,
+) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """All training rows that overlap with the evaluation in one table, and their counts."""
+    table = pl.concat([passage_overlaps, query_overlaps, pretrain_overlaps, finetune_overlaps])
+    return table, overlap_counts(table)
+
+
+def export_encoder(
+    gecko_encoder: str,
     results: pl.DataFrame,
     finetune_examples: pl.DataFrame,
     pretrain_examples: pl.DataFrame,
     label_audit: dict[str, Any],
     parameters: dict[str, Any],
-) -> str:
-    """What a user of the model has to know, in Markdown."""
+) -> tuple[str, tuple[str, str]]:
+    """The card, with what a user of the model has to know, and the model's folder with it."""
     empty = pl.DataFrame()
     facts = content.model_facts(pretrain_examples, finetune_examples, label_audit, parameters)
-    return evaluation.model_card(facts, content.comparison(results, empty, empty))
+    card = evaluation.model_card(facts, content.comparison(results, empty, empty))
+    return card, (gecko_encoder, card)
 
 
 def write_report(
@@ -150,17 +166,19 @@ def write_report(
     failures: pl.DataFrame,
     records: pl.DataFrame,
     moved: pl.DataFrame,
+    decontamination: pl.DataFrame,
     pretrain_history: pl.DataFrame,
     finetune_history: pl.DataFrame,
     corpus_metrics: dict[str, Any],
     label_audit: dict[str, Any],
     forgetting: dict[str, Any],
+    ablations: dict[str, Any],
     ledger: dict[str, Any],
     parameters: dict[str, Any],
 ) -> str:
     """One self-contained HTML page of the run."""
     comparison = content.comparison(results, fret_gain, by_group)
-    sweep = evaluation.sweep_of(forgetting)
+    sweep, ablation_table = evaluation.sweep_of(forgetting), ablations_of(ablations)
     return evaluation.write_report(
         evaluation.ReportContent(
             title="gecko_kedro",
@@ -176,6 +194,8 @@ def write_report(
             records=records,
             forgetting=sweep,
             forgetting_figures=(evaluation.forgetting_curve(sweep),),
+            ablations=ablation_table,
+            ablation_figures=(ablation_differences(ablation_table),),
             audit=content.label_audit(label_audit),
             corpus_counts=corpus_metrics.get("counts", {}),
             quarantine=corpus_metrics.get("quarantined", {}),
@@ -185,6 +205,7 @@ def write_report(
                 ),
             ),
             moved=moved,
+            decontamination=decontamination,
             costs=content.node_costs(ledger),
             versions=ledger["run"]["versions"],
             parameters=content.plain(parameters),

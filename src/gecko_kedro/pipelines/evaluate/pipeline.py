@@ -7,6 +7,7 @@ from gecko_kedro.pipelines.evaluate import nodes
 
 TASKS = ["evaluation_corpus", "evaluation_queries", "evaluation_qrels"]
 COMPARISON = ["results_table", "fret_gain_table", "group_table"]
+OVERLAPS = ["passage_overlaps", "query_overlaps", "pretrain_overlaps", "finetune_overlaps"]
 
 
 def create_pipeline() -> Pipeline:
@@ -61,15 +62,21 @@ def create_pipeline() -> Pipeline:
                 outputs="moved_queries",
             ),
             step(
-                nodes.write_model_card,
+                nodes.list_decontamination,
+                inputs=OVERLAPS,
+                outputs=["decontamination_table", "decontamination_metrics"],
+            ),
+            step(
+                nodes.export_encoder,
                 inputs=[
+                    "gecko_encoder",
                     "results_table",
                     "finetune_examples",
                     "pretrain_examples",
                     "label_audit",
                     "parameters",
                 ],
-                outputs="model_card",
+                outputs=["model_card", "exported_encoder"],
             ),
             step(
                 nodes.write_report,
@@ -79,11 +86,13 @@ def create_pipeline() -> Pipeline:
                     "evaluation_failures",
                     "evaluation_records",
                     "moved_queries",
+                    "decontamination_table",
                     "pretrain_history",
                     "finetune_history",
                     "corpus_metrics",
                     "label_audit",
                     "forgetting",
+                    "ablations",
                     "run_ledger",
                     "parameters",
                 ],

@@ -8,7 +8,8 @@ import polars as pl
 
 from gecko_kedro import evaluation, training
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
-from gecko_kedro.params import Encoder, EncoderParams, FinetuneParams
+from gecko_kedro.params import DecontaminateParams, Encoder, EncoderParams, FinetuneParams
+from gecko_kedro.pipelines._decontamination import decontaminate_examples
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,26 @@ def mix_finetune_examples(
     return examples, pl.concat([fret_set.quarantine, pair_set.quarantine])
 
 
+def decontaminate_finetune_examples(
+    undecided_examples: pl.DataFrame,
+    heldout_pairs: pl.DataFrame,
+    own_data: evaluation.CheckedData | None,
+    declared: evaluation.ReadTasks,
+    encoder_params: EncoderParams,
+    params: DecontaminateParams,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Take out what overlaps with anything that evaluate will score, sources included."""
+    return decontaminate_examples(
+        undecided_examples,
+        heldout_pairs,
+        own_data,
+        declared,
+        encoder_params=encoder_params,
+        params=params,
+        where="finetune",
+    )
+
+
 def finetune_encoder(
     pretrained_encoder: str,
     finetune_examples: pl.DataFrame,
@@ -74,6 +95,7 @@ def finetune_encoder(
         loss="gecko",
         name="finetune",
         checkpoints=checkpoints,
+        lora=encoder_params.lora,
     )
     return result.model, result.history, result.metrics
 

@@ -25,7 +25,19 @@ def create_pipeline() -> Pipeline:
                     "source_examples",
                     "params:finetune",
                 ],
-                outputs=["finetune_examples", "finetune_examples_quarantine"],
+                outputs=["undecided_finetune_examples", "finetune_examples_quarantine"],
+            ),
+            step(
+                nodes.decontaminate_finetune_examples,
+                inputs=[
+                    "undecided_finetune_examples",
+                    "heldout_pairs",
+                    "evaluation_data",
+                    "evaluation_tasks",
+                    "params:encoder",
+                    "params:decontaminate",
+                ],
+                outputs=["finetune_examples", "finetune_overlaps"],
             ),
             step(
                 nodes.finetune_encoder,

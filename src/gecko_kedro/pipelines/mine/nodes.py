@@ -42,6 +42,7 @@ def train_seed_retriever(
         loss="in_batch",
         name="seed_retriever",
         checkpoints=checkpoints,
+        lora=encoder_params.lora,
     )
     return result.model, result.history
 

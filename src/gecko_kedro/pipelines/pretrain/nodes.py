@@ -7,7 +7,8 @@ from typing import Any
 import polars as pl
 
 from gecko_kedro import corpus, evaluation, training
-from gecko_kedro.params import Encoder, EncoderParams, PretrainParams
+from gecko_kedro.params import DecontaminateParams, Encoder, EncoderParams, PretrainParams
+from gecko_kedro.pipelines._decontamination import decontaminate_examples
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +28,26 @@ def select_pretrain_examples(
     return examples, pl.concat([made.quarantine for made in sets.values()])
 
 
+def decontaminate_pretrain_examples(
+    undecided_examples: pl.DataFrame,
+    heldout_pairs: pl.DataFrame,
+    own_data: evaluation.CheckedData | None,
+    declared: evaluation.ReadTasks,
+    encoder_params: EncoderParams,
+    params: DecontaminateParams,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Take out what overlaps with anything that evaluate will score, sources included."""
+    return decontaminate_examples(
+        undecided_examples,
+        heldout_pairs,
+        own_data,
+        declared,
+        encoder_params=encoder_params,
+        params=params,
+        where="pretrain",
+    )
+
+
 def pretrain_encoder(
     pretrain_examples: pl.DataFrame,
     checkpoints: Path,
@@ -41,6 +62,7 @@ def pretrain_encoder(
         loss="in_batch",
         name="pretrain",
         checkpoints=checkpoints,
+        lora=encoder_params.lora,
     )
     return result.model, result.history, result.metrics
 

@@ -14,7 +14,19 @@ def create_pipeline() -> Pipeline:
             step(
                 nodes.select_pretrain_examples,
                 inputs=["natural_pairs", "pretrain_sources", "params:pretrain"],
-                outputs=["pretrain_examples", "pretrain_examples_quarantine"],
+                outputs=["undecided_pretrain_examples", "pretrain_examples_quarantine"],
+            ),
+            step(
+                nodes.decontaminate_pretrain_examples,
+                inputs=[
+                    "undecided_pretrain_examples",
+                    "heldout_pairs",
+                    "evaluation_data",
+                    "evaluation_tasks",
+                    "params:encoder",
+                    "params:decontaminate",
+                ],
+                outputs=["pretrain_examples", "pretrain_overlaps"],
             ),
             step(
                 nodes.pretrain_encoder,

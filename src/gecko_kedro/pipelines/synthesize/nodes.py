@@ -18,6 +18,11 @@ from gecko_kedro.params import (
     QueriesParams,
     SynthesizeParams,
 )
+from gecko_kedro.pipelines._decontamination import (
+    against_evaluation,
+    heldout_texts,
+    overlap_counts,
+)
 from gecko_kedro.progress import Progress
 from gecko_kedro.shards import NO_SHARD, Shard, count_missing, missing_pieces
 from gecko_kedro.teacher import TeacherSettings, build_teacher
@@ -61,7 +66,13 @@ def split_passages(
         fraction=params.heldout.fraction,
         seed=params.seed,
     )
+    left = train.height
     train = corpus.cap(train, limit=params.max_passages, seed=params.seed)
+    if train.height < left:
+        logger.warning(
+            "split_passages: %d of %d passages are trained on; corpus.max_passages: null takes all",
+            train.height, left,
+        )  # fmt: skip
     logger.info("split_passages: %d to train on, %d held out", train.height, heldout.height)
     return train, heldout
 
@@ -73,31 +84,19 @@ def decontaminate_passages(
     declared: evaluation.ReadTasks,
     encoder_params: EncoderParams,
     params: DecontaminateParams,
-) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, int]]:
+) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
     """Take out what overlaps with a query or positive of anything that evaluate will score."""
-    tasks = [*([] if own_data is None else [own_data.data]), *declared.all()]
-    embed = None if params.overlap.embedding_threshold is None else encoder_params.embed
-    heldout = [heldout_passages[column].drop_nulls() for column in ("text", "summary")]
-    # Passages of one corpus share its turns of phrase: common words are no leak among them.
-    same_corpus = params.overlap.model_copy(update={"ngram_words": None})
-    rows, listed = undecided_passages, []
-    for texts, settings in (
-        (evaluation.evaluation_texts(tasks), params.overlap),
-        (pl.concat(heldout).to_list(), same_corpus),
-    ):
-        columns = ["text", "summary"]
-        clean = corpus.remove_overlaps(rows, texts, settings, columns=columns, embed=embed)
-        rows = clean.rows
-        listed.append(clean.quarantine)
-    table = pl.concat(listed)
-    reasons = dict(table["reason"].value_counts().sort("reason").iter_rows())
-    logger.info(
-        "decontaminate_passages: %d of %d passages overlap with the evaluation, %s",
-        table.height, undecided_passages.height,
-        "taken out" if params.remove else "kept, as decontaminate.remove says",
-    )  # fmt: skip
-    kept = rows if params.remove else undecided_passages
-    return kept, table, {"overlapping": table.height, **reasons}
+    kept, overlaps = against_evaluation(
+        undecided_passages,
+        heldout_texts(heldout_passages, passages=["text", "summary"]),
+        own_data,
+        declared,
+        encoder_params=encoder_params,
+        params=params,
+        where="passages",
+        passages=["text", "summary"],
+    )
+    return kept, overlaps, overlap_counts(overlaps)
 
 
 def pair_passages(
@@ -185,32 +184,47 @@ def filter_queries(
     query_log: corpus.QueryLogResult,
     passages: pl.DataFrame,
     heldout_pairs: pl.DataFrame,
+    own_data: evaluation.CheckedData | None,
+    declared: evaluation.ReadTasks,
     queries_params: QueriesParams,
+    encoder_params: EncoderParams,
+    decontaminate_params: DecontaminateParams,
     params: SynthesizeParams,
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Drop what cannot be learned from, with reasons; a query log joins or replaces synthesis."""
     log = corpus.cap(
         query_log.queries, limit=queries_params.max_queries, seed=params.seed, id_column="query_id"
     )
+    joined = fret.join_query_log(
+        query_shards,
+        log,
+        use=queries_params.use,
+        task_name=queries_params.task_name,
+    )
+    clean, overlaps = against_evaluation(
+        joined,
+        heldout_texts(heldout_pairs, queries=["query"]),
+        own_data,
+        declared,
+        encoder_params=encoder_params,
+        params=decontaminate_params,
+        where="queries",
+        queries=["query"],
+    )
     kept = fret.filter_queries(
-        fret.join_query_log(
-            query_shards,
-            log,
-            use=queries_params.use,
-            task_name=queries_params.task_name,
-        ),
+        joined,
         passages,
         rejected=rejected_reply_shards,
         max_words=params.max_query_words,
         max_reject_rate=params.max_reject_rate,
         near_duplicate_threshold=params.near_duplicate_threshold,
-        excluded_queries=heldout_pairs["query"].unique(),
+        excluded_queries={*joined["query"]} - {*clean["query"]} | {*heldout_pairs["query"]},
         seed=params.seed,
     )
     logger.info(
         "filter_queries: %d queries kept, %d rejected", kept.queries.height, kept.quarantine.height
     )
-    return kept.queries, pl.concat([query_log.quarantine, kept.quarantine])
+    return kept.queries, pl.concat([query_log.quarantine, kept.quarantine]), overlaps
 
 
 def report_queries(

@@ -1,0 +1,154 @@
+"""What a row of an ablation trains on: the nodes of the road once more, with its parameters."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from gecko_kedro import training
+from gecko_kedro.corpus.splits import stable_hash
+from gecko_kedro.evaluation.ablation import AblationRow
+from gecko_kedro.params import (
+    AblateParams,
+    EncoderParams,
+    FinetuneParams,
+    RelabelParams,
+    RowParams,
+    row_parameters,
+)
+from gecko_kedro.pipelines.finetune.nodes import collect_source_examples, mix_finetune_examples
+from gecko_kedro.pipelines.relabel.nodes import choose_examples, fuse_rankings
+
+
+@dataclass(frozen=True)
+class Material:
+    """What the road has made so far, as its datasets are called."""
+
+    queries: pl.DataFrame
+    passages: pl.DataFrame
+    candidates: pl.DataFrame
+    judgement_shards: pl.DataFrame
+    natural_pairs: pl.DataFrame
+    candidate_passages: pl.DataFrame | None
+    source_examples: pl.DataFrame
+
+    def cut(self, max_rows: int | None) -> "Material":
+        """At most ``max_rows`` queries by the hash of their ids, all sets at the same share."""
+        if max_rows is None or max_rows >= self.queries.height:
+            return self
+        share = max_rows / self.queries.height
+        return replace(
+            self,
+            queries=_sample(self.queries, "query_id", max_rows),
+            natural_pairs=_sample(
+                self.natural_pairs, "pair_id", round(share * self.natural_pairs.height)
+            ),
+            source_examples=_share_of_each(self.source_examples, share),
+        )
+
+
+def row_examples(
+    material: Material,
+    row: AblationRow,
+    known: RowParams,
+    *,
+    base: FinetuneParams,
+    encoder_params: EncoderParams,
+) -> pl.DataFrame:
+    """The training mixture of one row (EXAMPLE_SCHEMA), by the nodes of relabel and finetune."""
+    sources = material.source_examples
+    if known.finetune.sources != base.sources:
+        sources = _sources_anew(known.finetune, base, encoder_params)
+        share = material.source_examples.height / max(1, sources.height)
+        sources = _share_of_each(sources, min(1.0, share))
+    examples, _ = mix_finetune_examples(
+        row_fret(material, known.relabel),
+        material.natural_pairs,
+        material.candidate_passages,
+        sources,
+        known.finetune,
+    )
+    return examples
+
+
+def row_fret(material: Material, params: RelabelParams) -> pl.DataFrame:
+    """FRet (FRET) from the stored judgements, as relabel makes it under ``params``."""
+    asked = material.candidates.join(material.queries, on="query_id", how="semi")
+    rankings = fuse_rankings(asked, material.judgement_shards, params)
+    fret_table, _ = choose_examples(rankings, material.queries, material.passages, params)
+    return fret_table
+
+
+def seeded(
+    name: str,
+    row: AblationRow,
+    seed: int,
+    *,
+    relabel: RelabelParams,
+    finetune: FinetuneParams,
+    params: AblateParams,
+) -> RowParams:
+    """The parameters of one training: those of the row, with ``seed`` wherever something is drawn.
+
+    FRet itself depends on a seed only where negatives are sampled.
+    """
+    known = row_parameters(name, row, relabel, finetune)
+    drawn = {"seed": seed} if known.relabel.negative == "sampled" else {}
+    steps = {} if params.max_steps is None else {"max_steps": params.max_steps}
+    train = known.finetune.train.model_copy(update={"seed": seed} | steps)
+    return RowParams(
+        relabel=known.relabel.model_copy(update=drawn),
+        finetune=known.finetune.model_copy(update={"train": train}),
+    )
+
+
+def without_material(
+    rows: Mapping[str, AblationRow], material: Material, finetune: FinetuneParams
+) -> dict[str, str]:
+    """Row to reason, where there is nothing that the row could be trained on."""
+    converters = {source.converter for source in finetune.sources}
+    no_seeds = material.queries["passage_id"].is_null().all()
+    reasons = {}
+    for name, row in rows.items():
+        if row.requires is not None and row.requires not in converters:
+            reasons[name] = f"finetune.sources has no set with the converter {row.requires}"
+        elif no_seeds and _is_about_seeds(row):
+            reasons[name] = "no query has a seed passage: all are of a query log"
+    return {name: f"left out: {reason}" for name, reason in reasons.items()}
+
+
+def unequal_queries(rows: Mapping[str, AblationRow], material: Material) -> dict[str, str]:
+    """Row to what makes it no fair comparison: fewer queries than its reference."""
+    missing = material.queries["passage_id"].null_count()
+    note = f"without {missing} of {material.queries.height} queries, which have no seed passage"
+    return {name: note for name, row in rows.items() if missing and _is_about_seeds(row)}
+
+
+def _is_about_seeds(row: AblationRow) -> bool:
+    return bool(row.overrides.get("relabel.positive") == "seed")
+
+
+def _sources_anew(
+    params: FinetuneParams, base: FinetuneParams, encoder_params: EncoderParams
+) -> pl.DataFrame:
+    """Sources that a row reads in another way; drawn as the catalog draws them."""
+    read = {
+        source.name: training.read_source(source, seed=base.train.seed) for source in params.sources
+    }
+    examples, _ = collect_source_examples(read, encoder_params, base.model_copy(
+        update={"sources": params.sources}
+    ))  # fmt: skip
+    return examples
+
+
+def _sample(table: pl.DataFrame, key: str, count: int) -> pl.DataFrame:
+    """The ``count`` rows whose ``key`` has the smallest hash, in their own order."""
+    hashes = [stable_hash(value, seed=0) for value in table[key]]
+    kept = sorted(range(table.height), key=hashes.__getitem__)[:count]
+    return table[sorted(kept)]
+
+
+def _share_of_each(examples: pl.DataFrame, share: float) -> pl.DataFrame:
+    parts = examples.partition_by("dataset", maintain_order=True)
+    cut = [_sample(part, "query", round(share * part.height)) for part in parts]
+    return pl.concat([examples.clear(), *cut])

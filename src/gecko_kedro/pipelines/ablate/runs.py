@@ -1,0 +1,271 @@
+"""Training and scoring of the rows of an ablation, each result kept as soon as it is there."""
+
+import hashlib
+import json
+import logging
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from gecko_kedro import evaluation, events, training
+from gecko_kedro.datasets import TableDataset
+from gecko_kedro.encoder.formatting import TEMPLATES
+from gecko_kedro.errors import InputError
+from gecko_kedro.evaluation.ablation import (
+    RESULT_SCHEMA,
+    AblationRow,
+    main_scores,
+    result_table,
+)
+from gecko_kedro.params import (
+    AblateParams,
+    EncoderParams,
+    EvaluateParams,
+    FinetuneParams,
+    RelabelParams,
+    RowParams,
+)
+from gecko_kedro.pipelines.ablate.rows import Material, row_examples, seeded
+from gecko_kedro.progress import Progress
+from gecko_kedro.training.trainer import remove_checkpoints
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all rows share: where they start from, what they are scored on, and where it lies.
+
+    ``store`` holds one Parquet file (RESULT_SCHEMA) for each trained model, named after a digest of
+    all that shapes it: mixture, settings, templates, starting weights, tasks. So a changed row
+    trains anew, the others do not, and rows that come to the same thing are trained once.
+    """
+
+    pretrained: str
+    tasks: Sequence[evaluation.Task]
+    encoder: EncoderParams
+    evaluate: EvaluateParams
+    checkpoints: Path
+    cache: Path
+    store: Path
+
+    def under_test(self, reference: str, templates: Any) -> evaluation.EncoderUnderTest:
+        """A model at its largest and smallest dimension, as evaluate would score it."""
+        dims = self.evaluate.dimensions
+        return evaluation.EncoderUnderTest(
+            name="ablation",
+            reference=reference,
+            templates=templates,
+            dims=tuple(sorted({max(dims), min(dims)}, reverse=True)),
+            max_seq_length=self.encoder.max_seq_length,
+            batch_size=self.encoder.batch_size,
+            device=self.encoder.device,
+            dtype=self.encoder.dtype,
+        )
+
+    def key(self, row: AblationRow, known: RowParams, examples: pl.DataFrame) -> str:
+        """The digest that a result goes by."""
+        start = self.under_test(self.pretrained, row.templates)
+        shaping = [
+            known.finetune.train.that_shape_the_result(),
+            TEMPLATES[row.templates].model_dump(),
+            start.revision(),
+            start.dims,
+            [self.encoder.bidirectional, self.encoder.width],
+            [(task.name, task.digest) for task in self.tasks],
+        ]
+        digest = hashlib.sha256(json.dumps(shaping, sort_keys=True).encode())
+        for example in examples.iter_rows():
+            digest.update(json.dumps(example).encode())
+        return digest.hexdigest()[:16]
+
+    def stored(self, key: str) -> pl.DataFrame | None:
+        """The result that goes by ``key``, if it is there."""
+        file = self._file(key)
+        return file.load() if file.exists() else None
+
+    def train_and_score(
+        self, row: AblationRow, known: RowParams, examples: pl.DataFrame, key: str
+    ) -> pl.DataFrame:
+        """Fine-tune the pretrained encoder on ``examples``, score it, and store the result.
+
+        A killed training goes on from its last checkpoint. A task that fails is reported and has no
+        score; where none has one the run stops.
+        """
+        # One name for a seed in all rows: MLflow then draws their losses in one chart.
+        name = f"ablate_seed_{known.finetune.train.seed}"
+        result = training.train_encoder(
+            self.encoder.load(self.pretrained, for_training=True),
+            examples,
+            settings=known.finetune.train,
+            loss="gecko",
+            name=name,
+            checkpoints=self.checkpoints,
+            templates=TEMPLATES[row.templates],
+        )
+        scores = self._scored(result.model, row.templates)
+        table = result_table(scores, examples=examples.height, steps=int(result.metrics["steps"]))
+        self._file(key).save(table)
+        remove_checkpoints(self.checkpoints, name)
+        return table
+
+    def _scored(self, model: Any, templates: str) -> evaluation.ScoreTable:
+        from gecko_kedro.encoder.saving import save_encoder
+
+        with tempfile.TemporaryDirectory(prefix="gecko-ablate-") as folder:
+            place = str(Path(folder) / "encoder")
+            save_encoder(model, place)
+            scores = evaluation.evaluate_encoder(
+                self.under_test(place, templates), self.tasks, cache_root=self.cache
+            )
+        if scores.scores.is_empty():
+            raise InputError(
+                "ablate.tasks",
+                expected="at least one task that can be scored",
+                got=scores.failures["error"].to_list(),
+                fix="Name local tasks in evaluate.tasks, or hold out part of the corpus.",
+            )
+        return scores
+
+    def _file(self, key: str) -> TableDataset:
+        return TableDataset(
+            filepath=str(self.store / f"{key}.parquet"),
+            schema="gecko_kedro.evaluation.ablation.RESULT_SCHEMA",
+        )
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One training: its row, seed and parameters, and the digest that its result goes by."""
+
+    name: str
+    row: AblationRow
+    known: RowParams
+    key: str
+
+    @property
+    def seed(self) -> int:
+        """Of mixture, batches and draws."""
+        return self.known.finetune.train.seed
+
+
+def plan_runs(
+    rows: Mapping[str, AblationRow],
+    material: Material,
+    bench: Bench,
+    *,
+    relabel: RelabelParams,
+    finetune: FinetuneParams,
+    params: AblateParams,
+) -> list[Planned]:
+    """Every training of ``rows``, in order, before the first: what cannot be done is said now."""
+    planned = []
+    for name, row in rows.items():
+        for seed in params.seeds:
+            known = seeded(name, row, seed, relabel=relabel, finetune=finetune, params=params)
+            examples = row_examples(
+                material, row, known, base=finetune, encoder_params=bench.encoder
+            )
+            planned.append(Planned(name, row, known, bench.key(row, known, examples)))
+    return planned
+
+
+def run_planned(
+    planned: Sequence[Planned], material: Material, bench: Bench, *, base: FinetuneParams
+) -> pl.DataFrame:
+    """RESULT_SCHEMA of all trainings behind the columns ``row`` and ``seed``.
+
+    Each row is a part of the run (an MLflow run of its own): its parameters, the score of each
+    seed, their mean and deviation.
+    """
+    tables = [pl.DataFrame(schema={"row": pl.String(), "seed": pl.Int64(), **RESULT_SCHEMA})]
+    with Progress("run_ablations", total=len(planned), unit="training") as progress:
+        for name, runs in groupby(planned, key=attrgetter("name")):
+            of_row = list(runs)
+            with events.part(name, _shown_parameters(of_row)):
+                results = []
+                for run in of_row:
+                    results.append(_result(run, material, bench, base=base))
+                    _report_seed(run, results[-1])
+                    progress.advance(note=name)
+                _report_spread(results)
+            tables += [
+                result.select(_literal("row", name), _literal("seed", run.seed), pl.all())
+                for run, result in zip(of_row, results, strict=True)
+            ]
+    return pl.concat(tables)
+
+
+def _result(
+    run: Planned, material: Material, bench: Bench, *, base: FinetuneParams
+) -> pl.DataFrame:
+    stored = bench.stored(run.key)
+    if stored is not None:
+        return stored
+    logger.info("run_ablations: training %s, seed %d", run.name, run.seed)
+    examples = row_examples(material, run.row, run.known, base=base, encoder_params=bench.encoder)
+    return bench.train_and_score(run.row, run.known, examples, run.key)
+
+
+def _shown_parameters(runs: Sequence[Planned]) -> dict[str, Any]:
+    """What a row's own MLflow run says of it."""
+    first = runs[0]
+    return {
+        "row": first.name,
+        "seeds": [run.seed for run in runs],
+        **first.row.model_dump(exclude={"overrides"}),
+        "changes": first.row.overrides or "none",
+        "relabel": first.known.relabel.model_dump(mode="json", exclude={"seed"}),
+        "finetune": first.known.finetune.model_dump(mode="json", exclude={"sources"}),
+    }
+
+
+def _report_seed(run: Planned, result: pl.DataFrame) -> None:
+    """Main scores of one trained model; the step is the seed."""
+    values = {_metric(score): score["score"] for score in main_scores(result).to_dicts()}
+    events.emit("scores", run.seed, values)
+    shown = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
+    logger.info("run_ablations: %s, seed %d: %s", run.name, run.seed, shown)
+
+
+def _report_spread(results: Sequence[pl.DataFrame]) -> None:
+    """Mean and sample standard deviation over the seeds of one row."""
+    scores = pl.concat([main_scores(result) for result in results])
+    keys = ["task", "metric", "dimension"]
+    for one in scores.group_by(keys, maintain_order=True).agg(
+        mean=pl.col("score").mean(), deviation=pl.col("score").std()
+    ).to_dicts():  # fmt: skip
+        known = {name: one[name] for name in ("mean", "deviation") if one[name] is not None}
+        for name, value in known.items():
+            events.emit(name, 0, {_metric(one): value})
+
+
+def chosen_tasks(
+    tasks: Sequence[evaluation.Task], names: Sequence[str] | None
+) -> list[evaluation.Task]:
+    """The tasks of these names, or all; a name that is none of them raises InputError."""
+    known = {task.name: task for task in tasks}
+    if names is None:
+        return list(tasks)
+    if unknown := [name for name in names if name not in known]:
+        raise InputError(
+            "ablate.tasks",
+            expected="names of tasks that evaluate is told to run",
+            got=unknown,
+            fix=f"Known: {', '.join(known)}.",
+        )
+    return [known[name] for name in names]
+
+
+def _literal(column: str, value: str | int) -> pl.Expr:
+    return pl.lit(value, pl.Int64 if isinstance(value, int) else pl.String).alias(column)
+
+
+def _metric(score: dict[str, Any]) -> str:
+    return f"{score['task']}.{score['dimension']}.{score['metric']}".replace(" ", "_")
