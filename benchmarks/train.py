@@ -188,7 +188,7 @@ def compare(examples, steps: int, batch: int, threads: int) -> dict[str, object]
 
 def one_step(batch: int, threads: int) -> dict[str, float]:
     """One step of ``batch`` rows with gradient caching in this process, and its peak memory."""
-    examples = pairs(batch)
+    examples = distinct_pairs(batch)
     before = peak_bytes()
     ours(examples, 1, batch, threads, gradient_caching=True)
     return {"rows": examples.height, "bytes_before": before, "bytes": peak_bytes()}
@@ -208,13 +208,25 @@ def memory(batch: int, threads: int) -> dict[str, object]:
     return {"memory": used, "ratios": {"memory_budget_vs_used": MEMORY_BUDGET / used["bytes"]}}
 
 
-def pairs(rows: int):
+def pairs(rows: int, **which):
     """Real pairs as training examples."""
     from support.real_texts import real_texts
 
     from gecko_kedro.training import from_pairs
 
-    return from_pairs(real_texts(pairs=rows, passages=1).pairs).examples
+    return from_pairs(real_texts(pairs=rows, passages=1, **which).pairs).examples
+
+
+def distinct_pairs(rows: int):
+    """Pairs that share no text, so that they fit into one batch."""
+    from support.real_texts import MANY_PACKAGES
+
+    examples = pairs(rows + rows // 4, packages=MANY_PACKAGES)
+    for column in ("query", "positive"):
+        examples = examples.unique(column, keep="first", maintain_order=True)
+    if examples.height < rows:
+        raise SystemExit(f"only {examples.height} distinct pairs are installed here")
+    return examples.head(rows)
 
 
 def main() -> None:

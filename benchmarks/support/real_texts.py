@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-_PACKAGES = ["polars", "pydantic", "rich", "werkzeug", "mpmath", "networkx", "click", "jinja2"]
+_PACKAGES = ("polars", "pydantic", "rich", "werkzeug", "mpmath", "networkx", "click", "jinja2")
+MANY_PACKAGES = (*_PACKAGES, "scipy", "sklearn", "pandas")
 
 
 @dataclass(frozen=True)
@@ -13,13 +14,15 @@ class RealTexts:
     passages: list[str]
 
 
-def real_texts(*, pairs: int, passages: int, seed: int = 7) -> RealTexts:
+def real_texts(
+    *, pairs: int, passages: int, seed: int = 7, packages: tuple[str, ...] = _PACKAGES
+) -> RealTexts:
     """Summary-to-body pairs and passages, at random."""
     from gecko_kedro import corpus, encoder
     from gecko_kedro.datasets import PythonDocsDataset
 
     documents = PythonDocsDataset(
-        include=_PACKAGES, exclude=[], stdlib=True, workers=1
+        include=list(packages), exclude=[], stdlib=True, workers=1
     ).load().documents  # fmt: skip
     made = corpus.make_passages(
         documents, min_words=8, max_words=200, overlap_words=20, near_duplicate_threshold=None,

@@ -55,7 +55,9 @@ def _wait(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
         try:
             with urllib.request.urlopen(url, timeout=10):
                 return
-        except (urllib.error.URLError, OSError):
+        except (urllib.error.URLError, OSError) as error:
+            if isinstance(error, urllib.error.HTTPError):  # it holds the connection
+                error.close()
             ended = process.poll() is not None
             if ended or time.monotonic() > deadline:
                 pytest.fail(f"no answer from {url}\n{log.read_text('utf-8', 'replace')[-4000:]}")

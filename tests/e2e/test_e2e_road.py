@@ -122,19 +122,6 @@ def test_the_saved_model_loads_in_plain_sentence_transformers(finished: Project)
     assert not list((finished.data / "06_models/checkpoints").rglob("*.safetensors"))
 
 
-@pytest.mark.faults
-def test_no_file_of_a_run_is_a_pickle(finished: Project, observe: Observe) -> None:
-    files = [file for file in finished.root.rglob("*") if file.is_file()]
-    for file in files:
-        assert file.suffix not in {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin"}, file
-        with file.open("rb") as content:
-            start = content.read(2)
-        assert not (start[:1] == b"\x80" and start[1:] in {b"\2", b"\3", b"\4", b"\5"}), file
-        if zipfile.is_zipfile(file):
-            assert not [n for n in zipfile.ZipFile(file).namelist() if n.endswith(".pkl")], file
-    observe("pickles among the files of a finished run", f"none among {len(files)}")
-
-
 def test_the_exported_model_is_the_same_with_scores_in_its_card(finished: Project) -> None:
     from sentence_transformers import SentenceTransformer
 
@@ -151,6 +138,19 @@ def test_the_exported_model_is_the_same_with_scores_in_its_card(finished: Projec
     assert card == (finished.data / "08_reporting/model_card.md").read_text("utf-8")
     for part in ("Training data", "Teacher", "Losses", "difference to base", "Limits", "Licences"):
         assert part in card
+
+
+@pytest.mark.faults
+def test_no_file_of_a_run_is_a_pickle(finished: Project, observe: Observe) -> None:
+    files = [file for file in finished.root.rglob("*") if file.is_file()]
+    for file in files:
+        assert file.suffix not in {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin"}, file
+        with file.open("rb") as content:
+            start = content.read(2)
+        assert not (start[:1] == b"\x80" and start[1:] in {b"\2", b"\3", b"\4", b"\5"}), file
+        if zipfile.is_zipfile(file):
+            assert not [n for n in zipfile.ZipFile(file).namelist() if n.endswith(".pkl")], file
+    observe("pickles among the files of a finished run", f"none among {len(files)}")
 
 
 def test_the_ledger_knows_every_node(finished: Project) -> None:

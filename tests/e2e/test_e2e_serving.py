@@ -72,5 +72,6 @@ def test_a_prompt_makes_a_difference(address: str) -> None:
 def test_a_body_that_is_no_request_is_refused_and_the_server_goes_on(address: str) -> None:
     with pytest.raises(urllib.error.HTTPError) as error:
         ask(address, {"texts": TEXTS})
-    assert error.value.code == 400
+    with error.value as refusal:  # it holds the connection
+        assert refusal.code == 400
     assert ask(address, {"inputs": TEXTS[:1]}).shape == (1, 384)

@@ -26,7 +26,7 @@ from gecko_kedro.params import (
 from gecko_kedro.pipelines.ablate import runs
 from gecko_kedro.pipelines.ablate.rows import (
     Material,
-    row_examples,
+    Mixtures,
     row_fret,
     seeded,
     unequal_queries,
@@ -99,10 +99,11 @@ class Place:
 
     def run(self, params: AblateParams = ABLATE, **rows: AblationRow) -> pl.DataFrame:
         chosen = rows or params.chosen()
+        mixtures = Mixtures(self.material, FINETUNE, self.bench.encoder)
         planned = runs.plan_runs(
-            chosen, self.material, self.bench, relabel=RELABEL, finetune=FINETUNE, params=params
+            chosen, mixtures, self.bench, relabel=RELABEL, finetune=FINETUNE, params=params
         )
-        return runs.run_planned(planned, self.material, self.bench, base=FINETUNE)
+        return runs.run_planned(planned, mixtures, self.bench)
 
 
 @pytest.fixture
@@ -186,14 +187,9 @@ def test_sampled_negatives_are_drawn_by_the_seed_and_nothing_else_is(material: M
 
 
 def test_a_share_of_fret_is_that_many_rows(material: Material, place: Place) -> None:
-    counts = {
-        name: row_examples(
-            material, row_of(name), resolved(name), base=FINETUNE,
-            encoder_params=place.bench.encoder,
-        ).height
-        for name in ("fret_100", "fret_50", "fret_25")
-    }  # fmt: skip
-    assert counts == {"fret_100": 16, "fret_50": 8, "fret_25": 4}
+    mixtures = Mixtures(material, FINETUNE, place.bench.encoder)
+    shares = {"fret_100": 16, "fret_50": 8, "fret_25": 4}
+    assert {name: mixtures.examples(resolved(name)).height for name in shares} == shares
 
 
 def test_max_rows_cuts_all_sets_to_the_same_share(material: Material) -> None:
@@ -257,9 +253,7 @@ def test_the_label_mask_reads_the_same_rows_without_ids(
         known = seeded(name, row_of(name), 1, relabel=RELABEL, finetune=finetune, params=ABLATE)
         source = runs.training.read_source(finetune.sources[0], seed=finetune.train.seed)
         whole = replace(material, source_examples=source.examples)
-        examples = row_examples(
-            whole, row_of(name), known, base=finetune, encoder_params=place.bench.encoder
-        )
+        examples = Mixtures(whole, finetune, place.bench.encoder).examples(known)
         made[name] = examples.filter(dataset="intents")
     with_ids, masked = made["recipe"], made["label_mask"]
     assert with_ids.height == masked.height == 12

@@ -32,8 +32,8 @@ from gecko_kedro.training.examples import render_examples
 from gecko_kedro.training.mixture import BatchPlan, text_ids
 
 _STEPS_BETWEEN_TRIMS = 2
-_KEPT_CHECKPOINTS = 2
 _TRAINED = "trained_weights.safetensors"  # of a checkpoint with adapters
+_KEPT_CHECKPOINTS = 2
 
 
 class PlannedBatches(DefaultBatchSampler):

@@ -133,7 +133,7 @@ def train_encoder(
         "rows_per_second": rows_run / seconds,
         "first_loss": history["loss"][0],
         "last_loss": history["loss"].tail(max(1, history.height // 10)).mean(),
-        **run.heldout,
+        **run.metrics,
     }
     tasks = examples["task_name"].unique().to_list()
     most_frequent = examples["task_name"].mode().sort()[0]
@@ -185,7 +185,7 @@ def _check(
 class _Run:
     trainer: "PlannedTrainer"
     resumed: int  # the step it went on from
-    heldout: dict[str, float]
+    metrics: dict[str, float]  # of the held-out rows and the mean of weights
 
 
 def _run(

@@ -16,7 +16,12 @@ from gecko_kedro.params import (
     FinetuneParams,
     RelabelParams,
 )
-from gecko_kedro.pipelines.ablate.rows import Material, unequal_queries, without_material
+from gecko_kedro.pipelines.ablate.rows import (
+    Material,
+    Mixtures,
+    unequal_queries,
+    without_material,
+)
 from gecko_kedro.pipelines.ablate.runs import Bench, chosen_tasks, plan_runs, run_planned
 from gecko_kedro.pipelines.evaluate.nodes import select_tasks
 
@@ -58,12 +63,13 @@ def run_ablations(
         pretrained_encoder, tasks, encoder_params, evaluate_params, checkpoints, cache, store
     )
     rows = params.chosen()
+    mixtures = Mixtures(material, finetune_params, encoder_params)
     left_out = without_material(rows, material, finetune_params)
     planned = plan_runs(
         {name: row for name, row in rows.items() if name not in left_out},
-        material, bench, relabel=relabel_params, finetune=finetune_params, params=params,
+        mixtures, bench, relabel=relabel_params, finetune=finetune_params, params=params,
     )  # fmt: skip
-    results = run_planned(planned, material, bench, base=finetune_params)
+    results = run_planned(planned, mixtures, bench)
     notes = unequal_queries(rows, material) | left_out
     return ablation.main_scores(results), ablation.query_scores(results), notes
 

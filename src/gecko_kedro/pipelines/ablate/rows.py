@@ -47,28 +47,52 @@ class Material:
         )
 
 
-def row_examples(
-    material: Material,
-    row: AblationRow,
-    known: RowParams,
-    *,
-    base: FinetuneParams,
-    encoder_params: EncoderParams,
-) -> pl.DataFrame:
-    """The training mixture of one row (EXAMPLE_SCHEMA), by the nodes of relabel and finetune."""
-    sources = material.source_examples
-    if known.finetune.sources != base.sources:
-        sources = _sources_anew(known.finetune, base, encoder_params)
-        share = material.source_examples.height / max(1, sources.height)
-        sources = _share_of_each(sources, min(1.0, share))
-    examples, _ = mix_finetune_examples(
-        row_fret(material, known.relabel),
-        material.natural_pairs,
-        material.candidate_passages,
-        sources,
-        known.finetune,
-    )
-    return examples
+class Mixtures:
+    """The training mixture of one row after another; what neighbours share is made once.
+
+    ``base`` is the configured finetune: sources that a row reads as it does are taken as they are.
+    """
+
+    def __init__(
+        self, material: Material, base: FinetuneParams, encoder_params: EncoderParams
+    ) -> None:
+        self._material, self._base, self._encoder_params = material, base, encoder_params
+        self._fret: tuple[RelabelParams, pl.DataFrame] | None = None
+        self._sources: tuple[list[training.SourceSettings], pl.DataFrame] | None = None
+
+    def examples(self, known: RowParams) -> pl.DataFrame:
+        """EXAMPLE_SCHEMA of one training, by the nodes of relabel and finetune."""
+        examples, _ = mix_finetune_examples(
+            self._fret_under(known.relabel),
+            self._material.natural_pairs,
+            self._material.candidate_passages,
+            self._sources_under(known.finetune),
+            known.finetune,
+        )
+        return examples
+
+    def _fret_under(self, params: RelabelParams) -> pl.DataFrame:
+        if self._fret is None or self._fret[0] != params:
+            self._fret = (params, row_fret(self._material, params))
+        return self._fret[1]
+
+    def _sources_under(self, params: FinetuneParams) -> pl.DataFrame:
+        if params.sources == self._base.sources:
+            return self._material.source_examples
+        if self._sources is None or self._sources[0] != params.sources:
+            self._sources = (params.sources, self._read_anew(params))
+        return self._sources[1]
+
+    def _read_anew(self, params: FinetuneParams) -> pl.DataFrame:
+        """Sources that a row reads in another way; drawn and cut as the configured ones are."""
+        read = {
+            source.name: training.read_source(source, seed=self._base.train.seed)
+            for source in params.sources
+        }
+        configured = self._base.model_copy(update={"sources": params.sources})
+        examples, _ = collect_source_examples(read, self._encoder_params, configured)
+        share = self._material.source_examples.height / max(1, examples.height)
+        return _share_of_each(examples, min(1.0, share))
 
 
 def row_fret(material: Material, params: RelabelParams) -> pl.DataFrame:
@@ -126,19 +150,6 @@ def unequal_queries(rows: Mapping[str, AblationRow], material: Material) -> dict
 
 def _is_about_seeds(row: AblationRow) -> bool:
     return bool(row.overrides.get("relabel.positive") == "seed")
-
-
-def _sources_anew(
-    params: FinetuneParams, base: FinetuneParams, encoder_params: EncoderParams
-) -> pl.DataFrame:
-    """Sources that a row reads in another way; drawn as the catalog draws them."""
-    read = {
-        source.name: training.read_source(source, seed=base.train.seed) for source in params.sources
-    }
-    examples, _ = collect_source_examples(read, encoder_params, base.model_copy(
-        update={"sources": params.sources}
-    ))  # fmt: skip
-    return examples
 
 
 def _sample(table: pl.DataFrame, key: str, count: int) -> pl.DataFrame:

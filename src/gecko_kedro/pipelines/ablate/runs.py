@@ -31,7 +31,7 @@ from gecko_kedro.params import (
     RelabelParams,
     RowParams,
 )
-from gecko_kedro.pipelines.ablate.rows import Material, row_examples, seeded
+from gecko_kedro.pipelines.ablate.rows import Mixtures, seeded
 from gecko_kedro.progress import Progress
 from gecko_kedro.training.trainer import remove_checkpoints
 
@@ -69,14 +69,13 @@ class Bench:
             dtype=self.encoder.dtype,
         )
 
-    def key(self, row: AblationRow, known: RowParams, examples: pl.DataFrame) -> str:
-        """The digest that a result goes by."""
-        start = self.under_test(self.pretrained, row.templates)
+    def key(self, row: AblationRow, known: RowParams, examples: pl.DataFrame, start: str) -> str:
+        """The digest that a result goes by; ``start`` is the revision of the pretrained encoder."""
         shaping = [
             known.finetune.train.that_shape_the_result(),
             TEMPLATES[row.templates].model_dump(),
-            start.revision(),
-            start.dims,
+            start,
+            self.under_test(self.pretrained, row.templates).dims,
             [self.encoder.bidirectional, self.encoder.width],
             [(task.name, task.digest) for task in self.tasks],
         ]
@@ -157,7 +156,7 @@ class Planned:
 
 def plan_runs(
     rows: Mapping[str, AblationRow],
-    material: Material,
+    mixtures: Mixtures,
     bench: Bench,
     *,
     relabel: RelabelParams,
@@ -166,19 +165,16 @@ def plan_runs(
 ) -> list[Planned]:
     """Every training of ``rows``, in order, before the first: what cannot be done is said now."""
     planned = []
+    start = bench.under_test(bench.pretrained, "gecko").revision()
     for name, row in rows.items():
         for seed in params.seeds:
             known = seeded(name, row, seed, relabel=relabel, finetune=finetune, params=params)
-            examples = row_examples(
-                material, row, known, base=finetune, encoder_params=bench.encoder
-            )
-            planned.append(Planned(name, row, known, bench.key(row, known, examples)))
+            key = bench.key(row, known, mixtures.examples(known), start)
+            planned.append(Planned(name, row, known, key))
     return planned
 
 
-def run_planned(
-    planned: Sequence[Planned], material: Material, bench: Bench, *, base: FinetuneParams
-) -> pl.DataFrame:
+def run_planned(planned: Sequence[Planned], mixtures: Mixtures, bench: Bench) -> pl.DataFrame:
     """RESULT_SCHEMA of all trainings behind the columns ``row`` and ``seed``.
 
     Each row is a part of the run (an MLflow run of its own): its parameters, the score of each
@@ -191,7 +187,7 @@ def run_planned(
             with events.part(name, _shown_parameters(of_row)):
                 results = []
                 for run in of_row:
-                    results.append(_result(run, material, bench, base=base))
+                    results.append(_result(run, mixtures, bench))
                     _report_seed(run, results[-1])
                     progress.advance(note=name)
                 _report_spread(results)
@@ -202,15 +198,12 @@ def run_planned(
     return pl.concat(tables)
 
 
-def _result(
-    run: Planned, material: Material, bench: Bench, *, base: FinetuneParams
-) -> pl.DataFrame:
+def _result(run: Planned, mixtures: Mixtures, bench: Bench) -> pl.DataFrame:
     stored = bench.stored(run.key)
     if stored is not None:
         return stored
     logger.info("run_ablations: training %s, seed %d", run.name, run.seed)
-    examples = row_examples(material, run.row, run.known, base=base, encoder_params=bench.encoder)
-    return bench.train_and_score(run.row, run.known, examples, run.key)
+    return bench.train_and_score(run.row, run.known, mixtures.examples(run.known), run.key)
 
 
 def _shown_parameters(runs: Sequence[Planned]) -> dict[str, Any]:

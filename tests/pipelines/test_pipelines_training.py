@@ -1,0 +1,50 @@
+"""The nodes that train: what the parameters say of the encoder reaches the trainer."""
+
+from pathlib import Path
+
+import pytest
+from kedro.config import OmegaConfigLoader
+
+from gecko_kedro.encoder.record import stages_of
+from gecko_kedro.encoder.saving import save_encoder
+from gecko_kedro.params import Parameters, check_parameters
+from gecko_kedro.pipelines.finetune.nodes import finetune_encoder
+from gecko_kedro.pipelines.mine.nodes import train_seed_retriever
+from gecko_kedro.pipelines.pretrain.nodes import pretrain_encoder
+from tests.small_training import examples
+from tests.tiny_encoder import tiny_encoder
+
+pytestmark = pytest.mark.timeout(300)
+CONF = Path(__file__).parents[2] / "conf"
+
+
+@pytest.fixture
+def parameters(tmp_path: Path) -> Parameters:
+    """Those of the test profile, with a tiny encoder and adapters."""
+    save_encoder(tiny_encoder(), tmp_path / "base")
+    values = dict(
+        OmegaConfigLoader(
+            str(CONF), env="test", base_env="base", merge_strategy={"parameters": "soft"}
+        )["parameters"]
+    )
+    lora = {"rank": 2, "alpha": 4, "dropout": 0.0, "target_modules": "all-linear"}
+    changes = {"reference": str(tmp_path / "base"), "device": "cpu", "lora": lora}
+    for stage in ("mine", "pretrain", "finetune"):
+        values[stage]["train"]["loss"]["matryoshka_dims"] = []
+    return check_parameters(values | {"encoder": {**values["encoder"], **changes}})
+
+
+@pytest.mark.parametrize("stage", ["seed_retriever", "pretrain", "finetune"])
+def test_every_stage_trains_the_adapters_that_the_parameters_ask_for(
+    stage: str, parameters: Parameters, tmp_path: Path
+) -> None:
+    rows, encoder = examples(40), parameters.encoder
+    if stage == "seed_retriever":
+        model, *_ = train_seed_retriever(rows, tmp_path / "c", encoder, parameters.mine)
+    elif stage == "pretrain":
+        model, *_ = pretrain_encoder(rows, tmp_path / "c", encoder, parameters.pretrain)
+    else:
+        base = str(tmp_path / "base")
+        model, *_ = finetune_encoder(base, rows, tmp_path / "c", encoder, parameters.finetune)
+    assert stages_of(model)[-1]["name"] == stage
+    assert stages_of(model)[-1]["settings"]["lora"]["rank"] == 2
