@@ -41,6 +41,7 @@ def _cell(text: str) -> str:
     # Numbers that differ from run to run would make a change of each `make faults`.
     text = re.sub(r"\b[0-9a-f]{16,64}\b", lambda match: match[0][:6] + "...", text)
     text = re.sub(r"process \d+ on \S+, since \S+,", "process PID on HOST, since TIME,", text)
+    text = re.sub(r"/tmp\w{8}'", "/tmp...'", text).replace("\ufffd", "?")
     text = re.sub(r"\([\d.e+-]+ GB free\)", "(N GB free)", text)
     text = text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
     return text.replace("\n", " ").replace("|", "\\|")

@@ -1,12 +1,15 @@
 """A full disk: a clear error, no half file under a final name, and a re-run that goes on."""
 
+import errno
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from gecko_kedro import cli
 from gecko_kedro.errors import free_space
 from tests.conftest import PROJECT, unavailable
 from tests.faults.observing import Observe
@@ -86,3 +89,16 @@ def test_the_free_space_is_that_of_the_disk_of_a_path_that_is_not_there_yet(tmp_
     whole = shutil.disk_usage(tmp_path).free / 1e9
     said = float(free_space(tmp_path / "not" / "there").removesuffix(" GB"))
     assert said == pytest.approx(whole, rel=0.1)
+
+
+def test_a_full_disk_that_another_library_meets_is_one_readable_line_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(**_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "cache.json"))
+
+    monkeypatch.setattr(cli, "kedro_run", full)
+    result = CliRunner().invoke(cli.run, [])
+    assert result.exit_code == 1
+    assert f"{tmp_path / 'cache.json'} (" in result.output
+    assert "No space left on device" in result.output
