@@ -41,6 +41,11 @@ BASE = Path(__file__).resolve().parents[2] / "conf" / "base"
 WORDS = ("yeast", "lamp", "bridge", "comet", "tulip", "anvil", "otter", "canal")
 
 
+def as_they_are(examples: pl.DataFrame) -> pl.DataFrame:
+    """In place of decontamination."""
+    return examples
+
+
 def parameters(name: str) -> dict[str, Any]:
     raw: dict[str, Any] = yaml.safe_load((BASE / f"parameters_{name}.yml").read_text("utf-8"))
     return raw[name]
@@ -99,7 +104,7 @@ class Place:
 
     def run(self, params: AblateParams = ABLATE, **rows: AblationRow) -> pl.DataFrame:
         chosen = rows or params.chosen()
-        mixtures = Mixtures(self.material, FINETUNE, self.bench.encoder)
+        mixtures = Mixtures(self.material, FINETUNE, self.bench.encoder, as_they_are)
         planned = runs.plan_runs(
             chosen, mixtures, self.bench, relabel=RELABEL, finetune=FINETUNE, params=params
         )
@@ -187,7 +192,7 @@ def test_sampled_negatives_are_drawn_by_the_seed_and_nothing_else_is(material: M
 
 
 def test_a_share_of_fret_is_that_many_rows(material: Material, place: Place) -> None:
-    mixtures = Mixtures(material, FINETUNE, place.bench.encoder)
+    mixtures = Mixtures(material, FINETUNE, place.bench.encoder, as_they_are)
     shares = {"fret_100": 16, "fret_50": 8, "fret_25": 4}
     assert {name: mixtures.examples(resolved(name)).height for name in shares} == shares
 
@@ -253,7 +258,7 @@ def test_the_label_mask_reads_the_same_rows_without_ids(
         known = seeded(name, row_of(name), 1, relabel=RELABEL, finetune=finetune, params=ABLATE)
         source = runs.training.read_source(finetune.sources[0], seed=finetune.train.seed)
         whole = replace(material, source_examples=source.examples)
-        examples = Mixtures(whole, finetune, place.bench.encoder).examples(known)
+        examples = Mixtures(whole, finetune, place.bench.encoder, as_they_are).examples(known)
         made[name] = examples.filter(dataset="intents")
     with_ids, masked = made["recipe"], made["label_mask"]
     assert with_ids.height == masked.height == 12

@@ -101,7 +101,7 @@ def give_back_free_memory() -> None:
     """Return what glibc's allocator holds but does not use to the system; nothing elsewhere.
 
     Each step has tensors of other sizes, which leaves the heap full of holes: with MiniLM and
-    batch 64 it grew to 4.6 GB in 100 steps. Called every fourth step it stayed below 3.1 GB, for
+    batch 64 it grew to 4.6 GB in 100 steps. Called every few steps it stayed below 3.1 GB, for
     7 % of the time.
     """
     library = _libc()

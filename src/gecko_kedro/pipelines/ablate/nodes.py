@@ -11,11 +11,13 @@ from gecko_kedro.evaluation import ablation
 from gecko_kedro.evaluation.ablation_plot import ablation_differences
 from gecko_kedro.params import (
     AblateParams,
+    DecontaminateParams,
     EncoderParams,
     EvaluateParams,
     FinetuneParams,
     RelabelParams,
 )
+from gecko_kedro.pipelines._decontamination import decontaminate_examples
 from gecko_kedro.pipelines.ablate.rows import (
     Material,
     Mixtures,
@@ -38,6 +40,8 @@ def run_ablations(
     natural_pairs: pl.DataFrame,
     candidate_passages: pl.DataFrame | None,
     source_examples: pl.DataFrame,
+    heldout_pairs: pl.DataFrame,
+    own_data: evaluation.CheckedData | None,
     pretrained_encoder: str,
     corpus: pl.DataFrame,
     task_queries: pl.DataFrame,
@@ -47,6 +51,7 @@ def run_ablations(
     cache: Path,
     store: Path,
     encoder_params: EncoderParams,
+    decontaminate_params: DecontaminateParams,
     relabel_params: RelabelParams,
     finetune_params: FinetuneParams,
     evaluate_params: EvaluateParams,
@@ -63,7 +68,14 @@ def run_ablations(
         pretrained_encoder, tasks, encoder_params, evaluate_params, checkpoints, cache, store
     )
     rows = params.chosen()
-    mixtures = Mixtures(material, finetune_params, encoder_params)
+
+    def clean(examples: pl.DataFrame) -> pl.DataFrame:
+        return decontaminate_examples(
+            examples, heldout_pairs, own_data, declared,
+            encoder_params=encoder_params, params=decontaminate_params, where="ablate",
+        )[0]  # fmt: skip
+
+    mixtures = Mixtures(material, finetune_params, encoder_params, clean)
     left_out = without_material(rows, material, finetune_params)
     planned = plan_runs(
         {name: row for name, row in rows.items() if name not in left_out},

@@ -1,6 +1,6 @@
 """What a row of an ablation trains on: the nodes of the road once more, with its parameters."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import polars as pl
@@ -51,12 +51,18 @@ class Mixtures:
     """The training mixture of one row after another; what neighbours share is made once.
 
     ``base`` is the configured finetune: sources that a row reads as it does are taken as they are.
+    ``clean`` takes the rows out that evaluation would find again.
     """
 
     def __init__(
-        self, material: Material, base: FinetuneParams, encoder_params: EncoderParams
+        self,
+        material: Material,
+        base: FinetuneParams,
+        encoder_params: EncoderParams,
+        clean: Callable[[pl.DataFrame], pl.DataFrame],
     ) -> None:
         self._material, self._base, self._encoder_params = material, base, encoder_params
+        self._clean = clean
         self._fret: tuple[RelabelParams, pl.DataFrame] | None = None
         self._sources: tuple[list[training.SourceSettings], pl.DataFrame] | None = None
 
@@ -69,7 +75,7 @@ class Mixtures:
             self._sources_under(known.finetune),
             known.finetune,
         )
-        return examples
+        return self._clean(examples)
 
     def _fret_under(self, params: RelabelParams) -> pl.DataFrame:
         if self._fret is None or self._fret[0] != params:
