@@ -20,8 +20,9 @@ from kedro.runner import SequentialRunner
 
 from gecko_kedro import fret
 from gecko_kedro.corpus.query_log import read_query_log
-from gecko_kedro.corpus.schemas import PAIR_SCHEMA, PASSAGE_SCHEMA
+from gecko_kedro.corpus.schemas import PAIR_SCHEMA, PASSAGE_SCHEMA, QUARANTINE_SCHEMA
 from gecko_kedro.datasets import FinishedShardsDataset, ShardedParquetDataset, TableDataset
+from gecko_kedro.evaluation import ReadTasks
 from gecko_kedro.params import Parameters, check_parameters
 from gecko_kedro.pipelines.relabel import nodes as relabel
 from gecko_kedro.pipelines.synthesize import nodes as synthesize
@@ -63,6 +64,8 @@ def catalog(folder: Path, url: str) -> DataCatalog:
         "response_store": folder / "response_store",
         "query_log": read_query_log(None, columns=params.queries.columns),
         "heldout_pairs": pl.DataFrame(schema=PAIR_SCHEMA),
+        "evaluation_data": None,
+        "evaluation_tasks": ReadTasks([], [], [], pl.DataFrame(schema=QUARANTINE_SCHEMA)),
         **{f"params:{name}": getattr(params, name) for name in type(params).model_fields},
     }
     shards = {
@@ -92,8 +95,9 @@ PIPELINE = Pipeline(
         Node(
             synthesize.filter_queries,
             ["query_shards", "rejected_reply_shards", "query_log", "passages", "heldout_pairs",
-             "params:queries", "params:synthesize"],
-            ["queries", "queries_quarantine"],
+             "evaluation_data", "evaluation_tasks", "params:queries", "params:encoder",
+             "params:decontaminate", "params:synthesize"],
+            ["queries", "queries_quarantine", "query_overlaps"],
         ),
         Node(neighbours, ["queries", "passages"], "candidates"),
         Node(
