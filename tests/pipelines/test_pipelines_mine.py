@@ -119,7 +119,7 @@ def test_candidates_of_words_join_those_of_the_embedder_with_their_own_scores() 
     )
     alone, _ = nodes.search_candidates(QUERIES, passages, *shards, mine_params(n_candidates=2))
     joined, _ = nodes.search_candidates(
-        QUERIES, passages, *shards, mine_params(n_candidates=2, lexical_candidates=True)
+        QUERIES, passages.reverse(), *shards, mine_params(n_candidates=2, lexical_candidates=True)
     )
     of_log = pl.col("query_id") == "log:1"
     assert alone.filter(of_log)["passage_id"].to_list() == ["a", "b"]

@@ -115,12 +115,17 @@ def search_candidates(
     index = retrieval.Index(passage_vectors)
     found = index.search(query_vectors, params.n_candidates, threads=params.threads)
     if params.lexical_candidates:
-        found = _join_lexical(found, queries, passages, params)
+        in_order = passage_ids.to_frame().join(
+            passages, on="passage_id", how="left", maintain_order="left"
+        )
+        joined = _join_lexical(found, queries, in_order, params)
+        scores = index.score_pairs(query_vectors, joined.ids)
+        found = retrieval.SearchResult(scores, joined.ids)
     candidates = fret.candidates_with_seeds(
         queries,
         passage_ids=passage_ids,
         ids=found.ids,
-        scores=index.score_pairs(query_vectors, found.ids),
+        scores=found.scores,
         seed_scores=_seed_scores(queries, passage_ids, query_vectors, index),
     )
     metrics = fret.candidate_metrics(candidates, n_candidates=params.n_candidates)
