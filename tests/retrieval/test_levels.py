@@ -42,7 +42,7 @@ def test_nothing_is_told_of_an_amx_that_may_be_used_or_is_not_there(caplog):
 
 
 def test_an_index_of_another_number_type_takes_the_level_that_has_it(monkeypatch):
-    types = {"amx-int8": "int8", "amx-bf16": "bfloat16", "avx2": None, NUMPY: None}
+    types = {"amx-int8": "int8", "amx-bf16": "bfloat16", "avx512": None, NUMPY: None}
     monkeypatch.setattr(levels, "available_levels", lambda: tuple(types))
     monkeypatch.setattr(levels, "packed_type", types.__getitem__)
     monkeypatch.delenv(VARIABLE, raising=False)
@@ -50,8 +50,8 @@ def test_an_index_of_another_number_type_takes_the_level_that_has_it(monkeypatch
     assert served == {
         "auto": "amx-int8", "float32": "amx-int8", "int8": "amx-int8", "bfloat16": "amx-bf16",
     }  # fmt: skip
-    monkeypatch.setenv(VARIABLE, "avx2")
-    assert levels.level_for("bfloat16") == "avx2"  # forced: the index will refuse its dtype
+    monkeypatch.setenv(VARIABLE, "avx512")
+    assert levels.level_for("bfloat16") == "avx512"  # forced: the index will refuse its dtype
 
 
 def test_a_result_says_whether_it_is_certified(level):

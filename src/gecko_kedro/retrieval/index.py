@@ -53,8 +53,8 @@ class Index:
     dtype: number type of the first pass, which never changes a result: ``"float32"`` reads the
     vectors as they are; ``"int8"`` packs them at the first search into a quarter of float32's
     memory and ``"bfloat16"`` into half of it (a memory map is not packed but rounded as it is read,
-    at each search); ``"auto"`` takes int8 where the machine has instructions for it and enough is
-    searched, else float32.
+    at each search); ``"auto"`` takes int8 where that is faster and enough is searched, else
+    float32.
     margin: ``"certified"`` keeps every passage that can be among the best by a bound of the first
     pass's error that always holds. ``"statistical"`` reckons with six standard deviations of that
     error instead, as if the roundings of components were independent of the vectors: faster, and
