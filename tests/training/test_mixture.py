@@ -27,9 +27,12 @@ def rows_table(rows: list[tuple[str, str, str, str | None]]) -> pl.DataFrame:
     )
 
 
-def texts_of(batch: pl.DataFrame) -> list[str]:
-    negatives = [x["text"] for row in batch["negatives"].to_list() for x in row]
-    return [*batch["query"], *batch["positive"], *negatives]
+def pairs_of(batch: pl.DataFrame) -> list[str]:
+    return [*batch["query"], *batch["positive"]]
+
+
+def negatives_of(batch: pl.DataFrame) -> list[str]:
+    return [x["text"] for row in batch["negatives"].to_list() for x in row]
 
 
 # Few different texts, so that they repeat often.
@@ -39,11 +42,13 @@ tables = st.lists(
         st.sampled_from(["one", "two"]),
         few_texts.map("q{}".format),
         few_texts.map("p{}".format),
-        st.none() | few_texts.map("n{}".format),
+        st.none() | few_texts.map("n{}".format) | few_texts.map("p{}".format),
     ),
     min_size=1,
     max_size=60,
-).map(rows_table)
+).map(
+    lambda rows: rows_table([row for row in rows if row[2] != row[3]] or [("one", "q", "p", None)])
+)
 
 
 def plan(examples: pl.DataFrame, **changes: int | None) -> BatchPlan:
@@ -53,14 +58,15 @@ def plan(examples: pl.DataFrame, **changes: int | None) -> BatchPlan:
 
 @settings(max_examples=60, deadline=None)
 @given(tables, st.integers(1, 9), st.integers(0, 3))
-def test_a_batch_is_of_one_set_and_repeats_no_text(
+def test_a_batch_is_of_one_set_and_repeats_no_query_or_positive(
     examples: pl.DataFrame, batch_size: int, seed: int
 ) -> None:
     for rows in plan(examples, batch_size=batch_size, seed=seed).batches:
         batch = examples[rows]
         assert 1 <= batch.height <= batch_size
         assert batch["dataset"].n_unique() == 1
-        assert max(Counter(texts_of(batch)).values()) == 1
+        assert max(Counter(pairs_of(batch)).values()) == 1
+        assert not {*pairs_of(batch)} & {*negatives_of(batch)}
 
 
 @settings(max_examples=60, deadline=None)
@@ -115,6 +121,16 @@ def test_rows_that_all_share_a_passage_are_left_out_unless_they_have_a_negative(
     taught = rows_table([("one", f"q{i}", "the passage", f"n{i}") for i in range(200)])
     planned = plan(taught)
     assert (len(planned.batches), planned.left_out) == (200, 0)
+
+
+def test_rows_of_one_hard_negative_share_a_batch() -> None:
+    last_of_all = rows_table([("one", f"q{i}", f"p{i}", "the negative") for i in range(20)])
+    assert [len(rows) for rows in plan(last_of_all).batches] == [5, 5, 5, 5]
+
+
+def test_a_negative_that_is_another_row_s_positive_keeps_the_rows_apart() -> None:
+    crossed = rows_table([("one", "q1", "p1", "p2"), ("one", "q2", "p2", "n")])
+    assert [len(rows) for rows in plan(crossed).batches] == [1, 1]
 
 
 def test_texts_are_the_same_but_for_case_and_blanks() -> None:

@@ -1,7 +1,7 @@
 """Which rows are trained on, and in which batches: all of it decided before the first step."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -67,8 +67,10 @@ def plan_batches(
 ) -> BatchPlan:
     """The same batches for the same arguments, so that a resumed run only skips those done.
 
-    The rows of a batch come from one data set and no text occurs in two of them (two synthetic
-    queries of one passage are never in one batch). A batch is short where no further row fits. A
+    The rows of a batch come from one data set and no query or positive of a row occurs in another
+    (two synthetic queries of one passage are never in one batch). Rows may share a hard negative:
+    in equation 3 it stands against its own query only, and a teacher ranks the same few passages
+    last so often that batches would else be short. A batch is short where no further row fits. A
     single row without a negative teaches nothing (its loss is exactly 0): it is left out and
     counted, unless that is all there is. ``max_steps`` ends the run earlier than ``epochs``. Length
     plays no part: ``passes.plan_passes`` sees to that.
@@ -107,9 +109,9 @@ class TextIds:
     negatives: list[list[int]]
     known: list[list[int]]
 
-    def of_row(self, row: int) -> set[int]:
-        """All texts of one row."""
-        return {int(self.query[row]), int(self.positive[row]), *self.negatives[row]}
+    def pair(self, row: int) -> set[int]:
+        """Query and positive of one row."""
+        return {int(self.query[row]), int(self.positive[row])}
 
 
 def text_ids(examples: pl.DataFrame) -> TextIds:
@@ -139,21 +141,42 @@ def _groups(examples: pl.DataFrame) -> list[Rows]:
     return [part["row"].cast(pl.Int64).to_numpy() for part in parts]
 
 
+@dataclass
+class _OpenBatch:
+    """A batch that waits for rows: their numbers, their queries and positives, their negatives."""
+
+    rows: list[int] = field(default_factory=list)
+    pairs: set[int] = field(default_factory=set)
+    negatives: set[int] = field(default_factory=set)
+
+    def takes(self, pair: set[int], negatives: list[int]) -> bool:
+        """Whether a row with these texts may join."""
+        return (
+            pair.isdisjoint(self.pairs)
+            and pair.isdisjoint(self.negatives)
+            and self.pairs.isdisjoint(negatives)
+        )
+
+    def add(self, row: int, pair: set[int], negatives: list[int]) -> None:
+        self.rows.append(row)
+        self.pairs.update(pair)
+        self.negatives.update(negatives)
+
+
 def _without_repeated_texts(rows: Rows, texts: TextIds, batch_size: int) -> list[Rows]:
-    """First fit: a row joins the oldest open batch that has none of its texts."""
-    done: list[list[int]] = []
-    opened: list[tuple[list[int], set[int]]] = []
+    """First fit: a row joins the oldest open batch that it may join."""
+    done: list[_OpenBatch] = []
+    opened: list[_OpenBatch] = []
     for row in rows.tolist():
-        own = texts.of_row(row)
-        place = next((batch for batch in opened if own.isdisjoint(batch[1])), None)
+        pair, negatives = texts.pair(row), texts.negatives[row]
+        place = next((batch for batch in opened if batch.takes(pair, negatives)), None)
         if place is None:
             if len(opened) == _OPEN_BATCHES:
-                done.append(opened.pop(0)[0])
-            place = ([], set())
+                done.append(opened.pop(0))
+            place = _OpenBatch()
             opened.append(place)
-        place[0].append(row)
-        place[1].update(own)
-        if len(place[0]) == batch_size:
+        place.add(row, pair, negatives)
+        if len(place.rows) == batch_size:
             opened.remove(place)
-            done.append(place[0])
-    return [np.array(batch, dtype=np.int64) for batch in (*done, *(b for b, _ in opened))]
+            done.append(place)
+    return [np.array(batch.rows, dtype=np.int64) for batch in (*done, *opened)]
