@@ -6,8 +6,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from gecko_kedro.encoder.formatting import (
+    CONCATENATED,
+    GECKO,
     PLAIN,
     Templates,
+    own_templates,
     prompts_by_name,
     render_passage,
     render_query,
@@ -52,3 +55,29 @@ def test_prompts_put_before_a_text_give_the_rendered_text() -> None:
 def test_a_template_that_does_not_end_in_the_text_is_refused() -> None:
     with pytest.raises(ValidationError):
         Templates(query="{text} ({task})", passage="{text}", missing_title="")
+
+
+def test_no_blank_is_left_where_nothing_stands_for_the_title() -> None:
+    assert render_passage(None, "text", templates=CONCATENATED) == "text"
+    assert render_passage(" ", "text", templates=CONCATENATED) == "text"
+    assert render_passage("title", "text", templates=CONCATENATED) == "title text"
+
+
+def test_a_model_without_prompts_reads_the_bare_texts() -> None:
+    own = own_templates({"query": "", "document": ""})
+    assert render_query("fact checking", "is it so?", templates=own) == "is it so?"
+    assert render_passage(None, "The moon.", templates=own) == "The moon."
+    assert render_passage("Tides", "The moon.", templates=own) == "Tides The moon."
+    assert own_templates({}) == own
+
+
+@pytest.mark.parametrize("side", ["document", "passage"])
+def test_a_model_reads_the_prompts_that_it_brings(side: str) -> None:
+    own = own_templates({"query": "query: ", side: "passage: "})
+    assert render_query("fact checking", "is it so?", templates=own) == "query: is it so?"
+    assert render_passage("Tides", "The moon.", templates=own) == "passage: Tides The moon."
+
+
+def test_a_model_of_this_project_keeps_the_templates() -> None:
+    prompts = prompts_by_name(["question answering"], "search result")
+    assert own_templates(prompts) is GECKO

@@ -45,12 +45,17 @@ def find_candidates(
     encoder_params: EncoderParams,
     params: MineParams,
 ) -> pl.DataFrame:
-    """The top N passages of each query by the initial embedder, which the labeller is to beat."""
+    """The top N passages of each query by the initial embedder, which the labeller is to beat.
+
+    It reads its own prompts, not Gecko's templates, which nobody has trained it on.
+    """
     model = encoder_params.load(max_seq_length=params.max_seq_length)
-    texts = (
-        [encoder.render_query(*row) for row in judged_queries.select("task_name", "query").rows()],
-        [encoder.render_passage(*row) for row in judged_passages.select("title", "text").rows()],
+    own = encoder.own_templates(model.prompts)
+    sides = (
+        (encoder.render_query, judged_queries.select("task_name", "query")),
+        (encoder.render_passage, judged_passages.select("title", "text")),
     )
+    texts = ([render(*row, templates=own) for row in rows.rows()] for render, rows in sides)
     queries, passages = (
         encoder.encode_texts(model, side, batch_size=encoder_params.batch_size) for side in texts
     )
