@@ -165,7 +165,7 @@ def collect_candidates(
     """The candidates of all queries as one table, and how well the seeds were found."""
     metrics = fret.candidate_metrics(candidate_shards, n_candidates=params.n_candidates)
     logger.info(
-        "collect_candidates: %d queries x %d candidates (%s)",
+        "collect_candidates: %d queries x at most %d candidates (%s)",
         metrics["queries"], params.n_candidates, retrieval.simd_level(),
     )  # fmt: skip
     measured = {"recall": search_route["recall"], "pairs": search_route["pairs"]}
