@@ -100,7 +100,8 @@ class _Watcher:
         looks = 0
         while not self._done.wait(_EVERY):
             with self._lock:
-                self._look(maps=looks % _MAPS_EVERY == 0)
+                new = self.stages[self._name].resident == 0
+                self._look(maps=new or looks % _MAPS_EVERY == 0)
             looks += 1
 
     def _look(self, *, maps: bool) -> None:
