@@ -8,7 +8,7 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 from pydantic import BaseModel, ConfigDict, Field
 
-from gecko_kedro.datasets import ShardedParquetDataset, TableDataset
+from gecko_kedro.datasets import ShardedParquetDataset, TableDataset, TableScanDataset
 from gecko_kedro.fingerprints import Fingerprints
 from gecko_kedro.shards import Shard
 
@@ -102,3 +102,35 @@ def test_shards_learn_the_fingerprint_that_they_must_have(tmp_path: Path) -> Non
     sharded(Params()).save(Shard(0, 2, pl.DataFrame({"x": [1]})))
     assert sharded(Params()).finished() == {0}
     assert sharded(Params(limit=7)).finished() == frozenset()
+
+
+def test_two_ways_to_read_a_table_are_one_dataset(folder: Path) -> None:
+    def count(short: pl.LazyFrame) -> pl.DataFrame:
+        return short.select(pl.len()).collect()
+
+    pipeline = Pipeline(
+        [
+            Node(shorten, inputs=["source", "params:short"], outputs="short@table"),
+            Node(count, inputs="short@scan", outputs="twice"),
+        ]
+    )
+    plain = catalog_of(folder, Params())
+    short = str(folder / "short.parquet")
+    catalog = DataCatalog(
+        datasets={
+            "source": plain.get("source"),
+            "twice": plain.get("twice"),
+            "params:short": plain.get("params:short"),
+            "short@table": TableDataset(filepath=short),
+            "short@scan": TableScanDataset(filepath=short),
+        }
+    )
+    fingerprints = Fingerprints(pipeline, catalog)
+    assert fingerprints.of("short@scan") == fingerprints.of("short@table")
+    assert fingerprints.of("short@scan").digest == Fingerprints(PIPELINE, plain).of("short").digest
+    fingerprints.record("twice")
+    assert fingerprints.changes() == []
+    pl.DataFrame({"x": [5]}).write_parquet(short)  # put there by hand
+    changed = Fingerprints(pipeline, catalog).changes()
+    assert [change.dataset for change in changed] == ["twice"]
+    assert changed[0].differences == ("dataset short is another one now",)

@@ -28,6 +28,7 @@ from gecko_kedro.overrides import with_overrides
 from gecko_kedro.teacher.settings import TeacherSettings
 from gecko_kedro.training.settings import LoraSettings, TrainSettings
 from gecko_kedro.training.sources import SourceSettings
+from gecko_kedro.vectors import VectorType
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -182,6 +183,12 @@ class MineParams(Params):
     route_constant: Annotated[float, Field(ge=0.0)]
     max_seq_length: Count
     embed_shard_size: Count
+    vectors_dtype: VectorType
+    # These two are inputs of their nodes by themselves: only the search is made anew for them.
+    search_shard_size: Count = Field(json_schema_extra=EXECUTION)
+    exact_max_pairs: Annotated[float, Field(ge=0.0)] = Field(json_schema_extra=EXECUTION)
+    min_recall: Share = Field(json_schema_extra=EXECUTION)
+    recall_queries: Count = Field(json_schema_extra=EXECUTION)
     threads: Limit = Field(json_schema_extra=EXECUTION)
 
 

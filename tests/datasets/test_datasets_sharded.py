@@ -10,6 +10,7 @@ from kedro.io.core import DatasetError
 
 from gecko_kedro.datasets import FinishedShardsDataset, ShardedParquetDataset
 from gecko_kedro.shards import NO_SHARD, Shard, count_missing, missing_pieces
+from tests.faults.damaging import flip
 
 TABLE = pl.DataFrame({"number": range(10)})
 
@@ -76,6 +77,24 @@ def test_an_empty_table_is_one_empty_shard(tmp_path: Path) -> None:
     assert dataset.load().equals(TABLE.clear())
 
 
+def test_a_scan_of_the_shards_is_the_table_and_checks_them(tmp_path: Path) -> None:
+    save_all(shards_of(tmp_path), size=4, but=frozenset())
+    scan = ShardedParquetDataset(path=str(tmp_path), scan=True)
+    scan.expect_fingerprint("f1")
+    lazy = scan.load()
+    assert isinstance(lazy, pl.LazyFrame)
+    assert lazy.collect().equals(TABLE)
+    flip(tmp_path / "shard-00002-of-00003.parquet", 9)
+    with pytest.raises(DatasetError, match="shard-00002-of-00003"):
+        scan.load()
+
+
+def test_there_may_be_more_shards_than_five_digits_count(tmp_path: Path) -> None:
+    dataset = shards_of(tmp_path)
+    dataset.save(Shard(123_456, 200_000, TABLE))
+    assert dataset.finished() == {123_456}
+
+
 @given(rows=st.integers(0, 40), size=st.integers(1, 12), finished=st.frozensets(st.integers(0, 9)))
 def test_finished_and_missing_pieces_are_the_whole_table(
     rows: int, size: int, finished: frozenset[int]
@@ -86,3 +105,22 @@ def test_finished_and_missing_pieces_are_the_whole_table(
     assert pl.concat([piece.rows for piece in whole]).equals(table)
     assert {p.index for p in missing} == {p.index for p in whole} - finished
     assert count_missing(table, size=size, finished=finished) == sum(p.rows.height for p in missing)
+
+
+@given(
+    rows=st.integers(0, 40), size=st.integers(1, 12), finished=st.frozensets(st.integers(0, 9)),
+    at_once=st.integers(1, 30),
+)  # fmt: skip
+def test_pieces_of_a_lazy_table_are_those_of_the_table(
+    rows: int, size: int, finished: frozenset[int], at_once: int
+) -> None:
+    table = pl.DataFrame({"number": range(rows)})
+    expected = list(missing_pieces(table, size=size, finished=finished))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gecko_kedro.shards.ROWS_AT_ONCE", at_once)
+        pieces = list(missing_pieces(table.lazy(), size=size, finished=finished))
+    assert [(p.index, p.total) for p in pieces] == [(p.index, p.total) for p in expected]
+    assert all(a.rows.equals(b.rows) for a, b in zip(pieces, expected, strict=True))
+    assert count_missing(table.lazy(), size=size, finished=finished) == sum(
+        piece.rows.height for piece in pieces
+    )

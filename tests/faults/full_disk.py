@@ -22,7 +22,7 @@ from gecko_kedro.shards import Shard, missing_pieces
 
 
 def write_shards(folder: Path) -> object:
-    """What embedding writes: 4 shards of 200 kB, those that are there left alone."""
+    """4 shards of 200 kB, those that are there left alone."""
     from gecko_kedro.datasets import ShardedParquetDataset
 
     vectors = np.random.default_rng(7).standard_normal((400, 512), dtype=np.float32)
@@ -32,6 +32,19 @@ def write_shards(folder: Path) -> object:
         print("made shard", piece.index)
         dataset.save(Shard(piece.index, piece.total, piece.rows))
     return dataset.load().equals(table)
+
+
+def write_vectors(folder: Path) -> object:
+    """What embedding writes: 4 shards of 200 kB in one file, those that are there left alone."""
+    from gecko_kedro.datasets import VectorShardsDataset
+
+    vectors = np.random.default_rng(7).standard_normal((400, 512), dtype=np.float32)
+    table = pl.DataFrame({"row": range(400), "vector": vectors})
+    dataset = VectorShardsDataset(path=str(folder / "vectors"), rows_per_shard=100)
+    for piece in missing_pieces(table, size=100, finished=dataset.finished()):
+        print("made shard", piece.index)
+        dataset.save(Shard(piece.index, piece.total, piece.rows))
+    return bool((dataset.load().matrix == vectors).all())
 
 
 def write_table(folder: Path) -> object:
@@ -95,8 +108,10 @@ def main(kind: str, folder: Path, largest_file: int | None) -> int:
     if largest_file is not None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # EFBIG instead of an end
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
-    kinds = {"shards": write_shards, "table": write_table, "plot": write_plot,
-             "store": write_store, "checkpoints": write_checkpoints}  # fmt: skip
+    kinds = {
+        "shards": write_shards, "vectors": write_vectors, "table": write_table, "plot": write_plot,
+        "store": write_store, "checkpoints": write_checkpoints,
+    }  # fmt: skip
     try:
         print("whole:", kinds[kind](folder))
     except Exception as error:

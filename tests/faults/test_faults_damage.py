@@ -1,6 +1,5 @@
 """Files that a disk has cut or changed are made again or refused, never used."""
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -10,13 +9,19 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.io.core import DatasetError
 from kedro.pipeline import Node, Pipeline
 
-from gecko_kedro.datasets import FinishedShardsDataset, ShardedParquetDataset, TableDataset
+from gecko_kedro.datasets import (
+    FinishedShardsDataset,
+    ShardedParquetDataset,
+    TableDataset,
+    VectorShardsDataset,
+)
 from gecko_kedro.errors import InputError
 from gecko_kedro.fingerprints import Fingerprints
 from gecko_kedro.hooks.ledger import read_ledger
 from gecko_kedro.shards import Shard, missing_pieces
 from gecko_kedro.teacher import ResponseStore
 from gecko_kedro.training.checkpoints import last_whole_checkpoint, seal_checkpoint
+from tests.faults.damaging import flip
 from tests.faults.observing import Observe
 
 pytestmark = pytest.mark.faults
@@ -42,15 +47,6 @@ def make_missing(folder: Path) -> frozenset[int]:
     return frozenset(made)
 
 
-def flip(file: Path, offset: int, mask: int = 0x10) -> None:
-    """Change one byte; the file keeps its size and its time of change, as on a failing disk."""
-    times = file.stat()
-    content = bytearray(file.read_bytes())
-    content[offset] ^= mask
-    file.write_bytes(content)
-    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
-
-
 def reason(error: pytest.ExceptionInfo[DatasetError]) -> InputError:
     cause = error.value.__cause__
     assert isinstance(cause, InputError)
@@ -74,7 +70,8 @@ def test_a_damaged_shard_is_named_and_made_again_alone(
     assert shards(tmp_path).load().equals(VECTORS)
     said = caplog.records[-1].getMessage().replace(str(tmp_path), "...")
     observe(
-        f"a shard of vectors or judgements, {damage}, at a re-run", f"{said}; same bytes as before"
+        f"a shard of queries, candidates or judgements, {damage}, at a re-run",
+        f"{said}; same bytes as before",
     )
 
 
@@ -94,6 +91,34 @@ def test_every_flipped_byte_of_a_shard_is_found(tmp_path: Path, observe: Observe
         file.with_suffix(".sha256").write_bytes(record)
     assert make_missing(tmp_path) == frozenset()
     observe(f"each of the {len(whole)} bytes of a shard flipped, one at a time", reason(error))
+
+
+def test_every_flipped_byte_of_a_file_of_vectors_is_found(tmp_path: Path, observe: Observe) -> None:
+    def dataset() -> VectorShardsDataset:
+        made = VectorShardsDataset(path=str(tmp_path), rows_per_shard=4)
+        made.expect_fingerprint("f1")
+        return made
+
+    def make() -> list[int]:
+        missing = list(missing_pieces(VECTORS, size=4, finished=dataset().finished()))
+        for piece in missing:
+            dataset().save(Shard(piece.index, piece.total, piece.rows))
+        return [piece.index for piece in missing]
+
+    make()
+    file = tmp_path / "vectors.float32"
+    whole = file.read_bytes()
+    for offset in range(len(whole)):
+        flip(file, offset)
+        if offset % 2:
+            with pytest.raises(DatasetError) as error:
+                dataset().load()
+            assert str(tmp_path) in str(reason(error))
+        assert make() == [offset // (4 * 8)]  # the damaged shard alone
+        assert file.read_bytes() == whole
+    assert dataset().load().matrix.tobytes() == whole
+    observe(f"each of the {len(whole)} bytes of a file of vectors flipped, one at a time",
+            f"{reason(error)}; a re-run makes that shard again, same bytes as before")  # fmt: skip
 
 
 def test_a_shard_without_its_checksum_or_with_a_damaged_one_is_made_again(tmp_path: Path) -> None:

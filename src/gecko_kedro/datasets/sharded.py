@@ -7,7 +7,7 @@ import logging
 import re
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import Any, NoReturn
+from typing import Any
 
 import polars as pl
 from kedro.io.core import AbstractDataset
@@ -19,12 +19,14 @@ from gecko_kedro.errors import InputError
 from gecko_kedro.shards import NO_SHARD, Shard
 
 logger = logging.getLogger(__name__)
-_NAME = re.compile(r"shard-(\d{5})-of-(\d{5})\.parquet")
+_NAME = re.compile(r"shard-(\d{5,})-of-(\d{5,})\.parquet")
 _MANIFEST = "_manifest.json"
 
 
-class ShardedParquetDataset(AbstractDataset[Shard, pl.DataFrame]):
+class ShardedParquetDataset(AbstractDataset[Shard, pl.DataFrame | pl.LazyFrame]):
     """Saves ``Shard`` after ``Shard``, loads the whole table in shard order.
+
+    With ``scan`` it loads a lazy table over the shards, which are checked but not kept in memory.
 
     ``exists()`` is true only when all shards are there, so ``--only-missing-outputs`` never goes on
     with half a table. The folder remembers the fingerprint of what made it (parameters, inputs);
@@ -38,8 +40,11 @@ class ShardedParquetDataset(AbstractDataset[Shard, pl.DataFrame]):
     ones it need not make again.
     """
 
-    def __init__(self, *, path: str, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, *, path: str, scan: bool = False, metadata: dict[str, Any] | None = None
+    ) -> None:
         self._folder = PurePosixPath(path)
+        self._scan = scan
         self.metadata = metadata
         self._fingerprint: str | None = None
 
@@ -57,24 +62,24 @@ class ShardedParquetDataset(AbstractDataset[Shard, pl.DataFrame]):
 
         All of them are read once to check them; damaged ones are removed with a warning.
         """
-        if not self._is_current():
+        if not self.is_current():
             return frozenset()
-        return frozenset(index for index, total in self._shards() if self._is_whole(index, total))
+        return frozenset(index for index, total in self.shards() if self._is_whole(index, total))
 
     def save(self, data: Shard) -> None:
         if data is NO_SHARD:
             return
-        if not self._is_current():
-            self._start_afresh()
-        file = self._file(data.index, data.total)
+        if not self.is_current():
+            self.start_afresh()
+        file = self.file(data.index, data.total)
         with atomic_path(file) as temporary:
             data.table.write_parquet(temporary, compression="zstd")
             # Before the shard takes its name: no moment has a shard that cannot be checked.
             with temporary.open("rb") as content:
                 _write_checksum(file, hashlib.file_digest(content, "sha256").hexdigest())
 
-    def load(self) -> pl.DataFrame:
-        shards = self._shards()
+    def load(self) -> pl.DataFrame | pl.LazyFrame:
+        shards = self.shards()
         if not self._exists():
             total = shards[0][1] if shards else "an unknown number of"
             raise InputError(
@@ -83,39 +88,47 @@ class ShardedParquetDataset(AbstractDataset[Shard, pl.DataFrame]):
                 got=f"{len(shards)} of them",
                 fix="Run the pipeline that makes them again: finished shards are kept.",
             )
-        return pl.concat([self._checked_table(*shard) for shard in shards], how="vertical")
+        if self._scan:
+            for shard in shards:
+                self._checked_content(*shard)
+            return pl.scan_parquet([self.file(*shard) for shard in shards])
+        contents = (self._checked_content(*shard) for shard in shards)
+        return pl.concat([pl.read_parquet(io.BytesIO(content)) for content in contents])
 
     def preview(self, nrows: int = 20) -> TablePreview:
         """First rows of the first shard, for Kedro-Viz."""
-        shards = self._shards()
+        shards = self.shards()
         if not shards:
             return TablePreview({"index": [], "columns": [], "data": []})
-        return TableDataset(filepath=str(self._file(*shards[0]))).preview(nrows)
+        return TableDataset(filepath=str(self.file(*shards[0]))).preview(nrows)
 
-    def _file(self, index: int, total: int) -> Path:
+    def file(self, index: int, total: int) -> Path:
+        """The file of one shard."""
         return self.path / f"shard-{index:05d}-of-{total:05d}.parquet"
 
-    def _shards(self) -> list[tuple[int, int]]:
+    def shards(self) -> list[tuple[int, int]]:
+        """(index, total) of each shard that is there, in order."""
         matches = (_NAME.fullmatch(file.name) for file in self.path.glob("shard-*.parquet"))
         return sorted((int(match[1]), int(match[2])) for match in matches if match)
 
     def _is_whole(self, index: int, total: int) -> bool:
-        file = self._file(index, total)
+        file = self.file(index, total)
         with file.open("rb") as content:
             found = hashlib.file_digest(content, "sha256").hexdigest()
         if found == _read_checksum(file):
             return True
         logger.warning("Removed %s: it is not what its SHA-256 says; it is made again", file)
-        _remove(file)
+        remove_shard(file)
         return False
 
-    def _checked_table(self, index: int, total: int) -> pl.DataFrame:
-        file = self._file(index, total)
-        content = file.read_bytes()  # the very bytes that are checked are read as a table
+    def _checked_content(self, index: int, total: int) -> bytes:
+        """The very bytes that were checked, to be read as a table."""
+        file = self.file(index, total)
+        content = file.read_bytes()
         expected, found = _read_checksum(file), hashlib.sha256(content).hexdigest()
         if found != expected:
             with suppress(OSError):
-                _remove(file)
+                remove_shard(file)
             raise InputError(
                 str(file),
                 expected=f"the shard that was written, SHA-256 {expected}",
@@ -123,9 +136,10 @@ class ShardedParquetDataset(AbstractDataset[Shard, pl.DataFrame]):
                 fix="It is damaged and was removed: run the same command again; this one shard is "
                 "made anew. Look at the disk that it was on.",
             )
-        return pl.read_parquet(io.BytesIO(content))
+        return content
 
-    def _is_current(self) -> bool:
+    def is_current(self) -> bool:
+        """Whether the folder was made under the expected fingerprint."""
         manifest = self.path / _MANIFEST
         try:
             made_under = json.loads(manifest.read_text("utf-8")).get("fingerprint")
@@ -136,18 +150,19 @@ class ShardedParquetDataset(AbstractDataset[Shard, pl.DataFrame]):
             return False
         return self._fingerprint is None or made_under == self._fingerprint
 
-    def _start_afresh(self) -> None:
-        old = [self._file(*shard) for shard in self._shards()]
+    def start_afresh(self) -> None:
+        """Remove what was made under another fingerprint and note the expected one."""
+        old = [self.file(*shard) for shard in self.shards()]
         if old:
             logger.info("%s: removing %d shards of other parameters", self.path, len(old))
         for file in old:
-            _remove(file)
+            remove_shard(file)
         with atomic_path(self.path / _MANIFEST) as temporary:
             temporary.write_text(json.dumps({"fingerprint": self._fingerprint}), "utf-8")
 
     def _exists(self) -> bool:
-        shards = self._shards()
-        return self._is_current() and bool(shards) and len(shards) == shards[0][1]
+        shards = self.shards()
+        return self.is_current() and bool(shards) and len(shards) == shards[0][1]
 
     def _describe(self) -> dict[str, Any]:
         return {"path": str(self._folder)}
@@ -170,47 +185,7 @@ def _read_checksum(shard: Path) -> str | None:
         return None
 
 
-def _remove(shard: Path) -> None:
+def remove_shard(shard: Path) -> None:
+    """Remove a shard and its checksum, so that it counts as missing."""
     shard.unlink()
     _checksum_file(shard).unlink(missing_ok=True)
-
-
-class FinishedShardsDataset(AbstractDataset[NoReturn, frozenset[int]]):
-    """Loads the indices of the finished shards of the folder ``path``; read only.
-
-    ``of`` is the catalog name of the ``ShardedParquetDataset`` on the same folder, whose expected
-    fingerprint holds here too. ``beside`` is the ``{path: ...}`` of another table that the same
-    node makes: an index counts only where both have their shard.
-    """
-
-    def __init__(
-        self,
-        *,
-        path: str,
-        of: str,
-        beside: dict[str, str] | None = None,
-        metadata: dict[str, Any] | None = None,
-    ) -> None:
-        folders = [path] if beside is None else [path, beside["path"]]
-        self._tables = [ShardedParquetDataset(path=folder) for folder in folders]
-        self.of = of
-        self.metadata = metadata
-
-    def expect_fingerprint(self, fingerprint: str) -> None:
-        """Count only the shards that were made under ``fingerprint``."""
-        for table in self._tables:
-            table.expect_fingerprint(fingerprint)
-
-    def load(self) -> frozenset[int]:
-        return frozenset.intersection(*(table.finished() for table in self._tables))
-
-    def save(self, data: NoReturn) -> None:
-        raise InputError(
-            "FinishedShardsDataset",
-            expected="to be read only",
-            got="no save is possible",
-            fix=f"Save the shards to {self.of!r}.",
-        )
-
-    def _describe(self) -> dict[str, Any]:
-        return {"of": self.of}

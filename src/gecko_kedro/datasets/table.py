@@ -1,8 +1,10 @@
 """A polars table in one Parquet file, written atomically and checked when it comes from outside."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
 import polars as pl
 from kedro.io.core import AbstractDataset
@@ -10,10 +12,13 @@ from kedro_datasets._typing import TablePreview
 
 from gecko_kedro.datasets._atomic import atomic_path
 from gecko_kedro.errors import InputError
+from gecko_kedro.shards import ROWS_AT_ONCE
+
+_Table = TypeVar("_Table", pl.DataFrame, pl.LazyFrame)
 
 
-class TableDataset(AbstractDataset[pl.DataFrame, pl.DataFrame]):
-    """Loads and saves a ``polars.DataFrame``.
+class TableDataset(AbstractDataset[pl.DataFrame | pl.LazyFrame, pl.DataFrame]):
+    """Loads and saves a ``polars.DataFrame``; a ``LazyFrame`` is written as it is computed.
 
     ``schema`` names a mapping from column to polars type (``"gecko_kedro.fret.schemas.QUERY"``).
     A table on the disk must have these columns with these types, whoever wrote it, so each pipeline
@@ -49,8 +54,14 @@ class TableDataset(AbstractDataset[pl.DataFrame, pl.DataFrame]):
     def load(self) -> pl.DataFrame:
         if self.optional and not self.path.is_file():
             return pl.DataFrame(schema=self._expected_columns())
-        try:
+        with self._reading():
             table = pl.read_parquet(self.path, memory_map=False)
+        return self._checked(table)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
         except (pl.exceptions.ComputeError, OSError) as error:
             raise InputError(
                 str(self.path),
@@ -58,34 +69,48 @@ class TableDataset(AbstractDataset[pl.DataFrame, pl.DataFrame]):
                 got=str(error),
                 fix="Delete the file and run again to make it anew, or put a whole file there.",
             ) from error
-        return self._checked(table)
 
-    def save(self, data: pl.DataFrame) -> None:
-        table = self._checked(data)
+    def scan(self) -> pl.LazyFrame:
+        """The table as it is read from the disk; in memory only where types must be converted."""
+        table = pl.scan_parquet(self.path)
+        with self._reading():
+            found = table.collect_schema()
+        expected = self._expected_columns()
+        if all(found.get(column) == dtype for column, dtype in expected.items()):
+            return table
+        return self.load().lazy()
+
+    def save(self, data: pl.DataFrame | pl.LazyFrame) -> None:
         with atomic_path(self.path) as temporary:
-            table.write_parquet(temporary, compression="zstd")
+            if isinstance(data, pl.LazyFrame):
+                lazy = self._checked(data)
+                lazy.sink_parquet(temporary, compression="zstd", row_group_size=ROWS_AT_ONCE)
+            else:
+                table = self._checked(data)
+                table.write_parquet(temporary, compression="zstd", row_group_size=ROWS_AT_ONCE)
 
-    def _checked(self, table: pl.DataFrame) -> pl.DataFrame:
+    def _checked(self, table: _Table) -> _Table:
+        found = table.collect_schema()
         for column, dtype in self._expected_columns().items():
-            if column not in table.columns:
+            if column not in found:
                 raise InputError(
                     str(self.path),
                     expected=f"a column {column!r} ({dtype})",
-                    got=table.columns,
+                    got=found.names(),
                     fix=f"See {self._schema} for all columns.",
                 )
-            if table.schema[column] != dtype:
+            if found[column] != dtype:
                 table = self._cast(table, column, dtype)
         return table
 
-    def _cast(self, table: pl.DataFrame, column: str, dtype: pl.DataType) -> pl.DataFrame:
+    def _cast(self, table: _Table, column: str, dtype: pl.DataType) -> _Table:
         try:  # exact casts only: another file format may know just one kind of integer
             return table.with_columns(pl.col(column).cast(dtype, strict=True))
         except pl.exceptions.PolarsError as error:
             raise InputError(
                 f"{self.path}, column {column!r}",
                 expected=str(dtype),
-                got=str(table.schema[column]),
+                got=str(table.collect_schema()[column]),
                 fix=f"Convert the column: {error}",
             ) from error
 
@@ -108,6 +133,48 @@ class TableDataset(AbstractDataset[pl.DataFrame, pl.DataFrame]):
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath), "schema": self._schema}
+
+
+class TableScanDataset(AbstractDataset[NoReturn, pl.LazyFrame]):
+    """Loads the file of a ``TableDataset`` as a ``polars.LazyFrame``, so that it stays on the disk.
+
+    For a second catalog entry of the same table (Kedro's transcoding)::
+
+        passages@table:
+          type: gecko_kedro.datasets.TableDataset
+          filepath: data/02_intermediate/passages.parquet
+        passages@scan:
+          type: gecko_kedro.datasets.TableScanDataset
+          filepath: data/02_intermediate/passages.parquet
+    """
+
+    def __init__(
+        self, *, filepath: str, schema: str | None = None, metadata: dict[str, Any] | None = None
+    ) -> None:
+        self._table = TableDataset(filepath=filepath, schema=schema)
+        self.metadata = metadata
+
+    @property
+    def path(self) -> Path:
+        """Where the file lies."""
+        return self._table.path
+
+    def load(self) -> pl.LazyFrame:
+        return self._table.scan()
+
+    def save(self, data: NoReturn) -> None:
+        raise InputError(
+            "TableScanDataset",
+            expected="to be read only",
+            got="no save is possible",
+            fix="Save the table through its TableDataset.",
+        )
+
+    def _exists(self) -> bool:
+        return self._table.exists()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self.path)}
 
 
 def _short(value: Any, limit: int = 120) -> Any:

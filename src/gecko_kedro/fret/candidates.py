@@ -55,16 +55,16 @@ def candidates_with_seeds(
     )
 
 
-def candidate_metrics(candidates: pl.DataFrame, *, n_candidates: int) -> dict[str, float]:
+def candidate_metrics(candidates: pl.LazyFrame, *, n_candidates: int) -> dict[str, float]:
     """How well the seed retriever finds the seeds: shares at rank 1 and within N, mean rank."""
-    seeds = candidates.filter("is_seed")
-    if seeds.is_empty():
-        return {"queries": float(candidates["query_id"].n_unique()), "seeds": 0.0}
-    ranks = seeds["retriever_rank"]
+    ranks = pl.col("retriever_rank").filter("is_seed")
+    found = candidates.select(
+        queries=pl.col("query_id").n_unique(),
+        seeds=pl.col("is_seed").sum(),
+        seed_at_rank_1=(ranks == 1).mean(),
+        seed_before_last=(ranks < n_candidates).mean(),
+        mean_seed_rank=ranks.mean(),
+    ).collect()
     return {
-        "queries": float(candidates["query_id"].n_unique()),
-        "seeds": float(seeds.height),
-        "seed_at_rank_1": float((ranks == 1).mean()),  # type: ignore[arg-type]
-        "seed_before_last": float((ranks < n_candidates).mean()),  # type: ignore[arg-type]
-        "mean_seed_rank": float(ranks.mean()),  # type: ignore[arg-type]
+        name: float(value) for name, value in found.row(0, named=True).items() if value is not None
     }

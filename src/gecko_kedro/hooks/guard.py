@@ -72,8 +72,9 @@ def _refuse_missing_inputs(pipeline: Pipeline, catalog: Any) -> None:
 def _maker(name: str) -> str:
     from kedro.framework.project import pipelines
 
+    wanted = name.partition("@")[0]  # passages@scan and passages@table are one file
     for stage in STAGES:
-        if name in pipelines[stage].all_outputs():
+        if wanted in {made.partition("@")[0] for made in pipelines[stage].all_outputs()}:
             return f"kedro run --pipelines {stage}"
     return "no pipeline here makes it"
 

@@ -10,6 +10,7 @@ from kedro.pipeline import Pipeline
 from gecko_kedro.fret.pilot import estimate_table
 from gecko_kedro.hooks.ledger import LEDGER, read_ledger
 from gecko_kedro.params import Parameters, check_parameters
+from gecko_kedro.shards import count_rows
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ class PilotHooks:
         pilot = catalog.load("seed_passages").height
         if not stages or not pilot:
             return
-        whole = min(self._parameters.synthesize.n_seeds, catalog.load("passages").height)
+        whole = min(self._parameters.synthesize.n_seeds, count_rows(catalog.load("passages@scan")))
         prices = self._parameters.teacher.prices
         logger.info(
             "Estimate for all %d seed passages, from a pilot of %d (replies that were paid for are "

@@ -28,7 +28,7 @@ def create_pipeline() -> Pipeline:
                 nodes.run_ablations,
                 inputs=[
                     "queries",
-                    "passages",
+                    "passages@table",
                     "candidates",
                     "judgement_shards",
                     "natural_pairs",

@@ -1,25 +1,29 @@
 """Nodes of mine: a seed retriever finds the candidate passages of each query."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import polars as pl
 
 from gecko_kedro import encoder, fret, retrieval, training
 from gecko_kedro.params import Encoder, EncoderParams, MineParams
+from gecko_kedro.pipelines.mine.searching import Search, pick_route, seed_rows
 from gecko_kedro.progress import Progress
 from gecko_kedro.shards import NO_SHARD, Shard, count_missing, missing_pieces
+from gecko_kedro.vectors import VectorTable
 
 logger = logging.getLogger(__name__)
 
 
 def select_seed_examples(
-    queries: pl.DataFrame, passages: pl.DataFrame
+    queries: pl.DataFrame, passages: pl.LazyFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(query, seed passage) as training examples; a query from a log has no seed and stays out."""
-    made = training.from_seed_queries(queries, passages)
+    seeds = queries["passage_id"].drop_nulls().unique()
+    seed_passages = passages.filter(pl.col("passage_id").is_in(seeds.implode())).collect()
+    made = training.from_seed_queries(queries, seed_passages)
     logger.info("select_seed_examples: %d examples", made.examples.height)
     return made.examples, made.quarantine
 
@@ -49,18 +53,17 @@ def train_seed_retriever(
 
 def embed_passages(
     seed_retriever: str,
-    passages: pl.DataFrame,
+    passages: pl.LazyFrame,
     finished: frozenset[int],
     encoder_params: EncoderParams,
     params: MineParams,
 ) -> Iterator[Shard]:
-    """Vectors of all passages, shard by shard."""
-    texts = [
-        encoder.render_passage(title, text)
-        for title, text in passages.select("title", "text").iter_rows()
-    ]
-    rows = passages.select("passage_id", pl.Series("input", texts))
-    yield from _embed("embed_passages", rows, seed_retriever, finished, encoder_params, params)
+    """Vectors of all passages, shard by shard; the passages are read as they are needed."""
+    rows = passages.select("passage_id", "title", "text")
+    render = encoder.render_passage
+    yield from _embed(
+        "embed_passages", rows, render, seed_retriever, finished, encoder_params, params
+    )
 
 
 def embed_queries(
@@ -71,22 +74,23 @@ def embed_queries(
     params: MineParams,
 ) -> Iterator[Shard]:
     """Vectors of task and query together, shard by shard (introduction and figure 2)."""
-    texts = [
-        encoder.render_query(task, query)
-        for task, query in queries.select("task_name", "query").iter_rows()
-    ]
-    rows = queries.select("query_id", pl.Series("input", texts))
-    yield from _embed("embed_queries", rows, seed_retriever, finished, encoder_params, params)
+    rows = queries.select("query_id", "task_name", "query")
+    render = encoder.render_query
+    yield from _embed(
+        "embed_queries", rows, render, seed_retriever, finished, encoder_params, params
+    )
 
 
 def _embed(
     name: str,
-    rows: pl.DataFrame,
+    rows: pl.DataFrame | pl.LazyFrame,
+    render: Callable[..., str],
     reference: str,
     finished: frozenset[int],
     encoder_params: EncoderParams,
     params: MineParams,
 ) -> Iterator[Shard]:
+    """``rows``: an id, and the two texts that ``render`` makes the encoder's input of."""
     missing = count_missing(rows, size=params.embed_shard_size, finished=finished)
     if missing == 0 and finished:
         yield NO_SHARD
@@ -94,71 +98,75 @@ def _embed(
     model = encoder_params.load(reference, max_seq_length=params.max_seq_length)
     with Progress(name, total=missing, unit="text") as progress:
         for piece in missing_pieces(rows, size=params.embed_shard_size, finished=finished):
-            vectors = encoder.encode_texts(
-                model, piece.rows["input"].to_list(), batch_size=encoder_params.batch_size
-            )
-            table = piece.rows.drop("input").with_columns(pl.Series("vector", vectors))
+            texts = [render(*row[1:]) for row in piece.rows.iter_rows()]
+            vectors = encoder.encode_texts(model, texts, batch_size=encoder_params.batch_size)
+            table = piece.rows.select(pl.first(), pl.Series("vector", vectors))
             yield Shard(piece.index, piece.total, table)
             progress.advance(piece.rows.height)
 
 
+def choose_route(
+    query_vector_shards: VectorTable,
+    passage_vector_shards: VectorTable,
+    search_graph: Path,
+    exact_max_pairs: float,
+    params: MineParams,
+) -> dict[str, Any]:
+    """Exact search up to ``exact_max_pairs``; beyond it a graph, whose recall is measured first."""
+    route = pick_route(
+        query_vector_shards,
+        passage_vector_shards,
+        search_graph,
+        exact_max_pairs=exact_max_pairs,
+        n_candidates=params.n_candidates,
+        min_recall=params.min_recall,
+        recall_queries=params.recall_queries,
+        seed=params.train.seed,
+        threads=params.threads,
+    )
+    logger.info(
+        "choose_route: %s search, %d queries x %d passages, recall@%d %.4f",
+        route["route"], len(query_vector_shards), len(passage_vector_shards),
+        params.n_candidates, route["recall"],
+    )  # fmt: skip
+    return route
+
+
 def search_candidates(
     queries: pl.DataFrame,
-    passages: pl.DataFrame,
-    query_vector_shards: pl.DataFrame,
-    passage_vector_shards: pl.DataFrame,
+    passages: pl.LazyFrame,
+    query_vector_shards: VectorTable,
+    passage_vector_shards: VectorTable,
+    search_route: dict[str, Any],
+    search_graph: Path,
+    finished: frozenset[int],
+    search_shard_size: int,
     params: MineParams,
-) -> tuple[pl.DataFrame, dict[str, float]]:
-    """The top N passages of each query by exact search, the seed forced in (section 4.3)."""
-    passage_ids = passage_vector_shards["passage_id"]
-    query_vectors, passage_vectors = _matrix(query_vector_shards), _matrix(passage_vector_shards)
-    index = retrieval.Index(passage_vectors)
-    found = index.search(query_vectors, params.n_candidates, threads=params.threads)
-    if params.lexical_candidates:
-        in_order = passage_ids.to_frame().join(
-            passages, on="passage_id", how="left", maintain_order="left"
-        )
-        joined = _join_lexical(found, queries, in_order, params)
-        scores = index.score_pairs(query_vectors, joined.ids)
-        found = retrieval.SearchResult(scores, joined.ids)
-    candidates = fret.candidates_with_seeds(
-        queries,
-        passage_ids=passage_ids,
-        ids=found.ids,
-        scores=found.scores,
-        seed_scores=_seed_scores(queries, passage_ids, query_vectors, index),
-    )
-    metrics = fret.candidate_metrics(candidates, n_candidates=params.n_candidates)
+) -> Iterator[Shard]:
+    """The top N passages of each query, the seed forced in (section 4.3), shard by shard."""
+    missing = count_missing(queries, size=search_shard_size, finished=finished)
+    if missing == 0 and finished:
+        yield NO_SHARD
+        return
+    search = Search.open(passage_vector_shards, passages, search_route, search_graph, params)
+    seeds = seed_rows(queries, passage_vector_shards.ids)
+    with Progress("search_candidates", total=missing, unit="query") as progress:
+        for piece in missing_pieces(queries, size=search_shard_size, finished=finished):
+            start = piece.index * search_shard_size
+            own_seeds = seeds[start : start + piece.rows.height]
+            candidates = search.candidates(piece.rows, query_vector_shards, start, own_seeds)
+            yield Shard(piece.index, piece.total, candidates)
+            progress.advance(piece.rows.height)
+
+
+def collect_candidates(
+    candidate_shards: pl.LazyFrame, search_route: dict[str, Any], params: MineParams
+) -> tuple[pl.LazyFrame, dict[str, float]]:
+    """The candidates of all queries as one table, and how well the seeds were found."""
+    metrics = fret.candidate_metrics(candidate_shards, n_candidates=params.n_candidates)
     logger.info(
-        "search_candidates: %d queries x %d candidates out of %d passages (%s)",
-        queries.height, min(params.n_candidates, len(passage_ids)), len(passage_ids),
-        retrieval.simd_level(),
+        "collect_candidates: %d queries x at most %d candidates (%s)",
+        metrics["queries"], params.n_candidates, retrieval.simd_level(),
     )  # fmt: skip
-    return candidates, metrics
-
-
-def _join_lexical(
-    found: retrieval.SearchResult, queries: pl.DataFrame, passages: pl.DataFrame, params: MineParams
-) -> retrieval.SearchResult:
-    """The best N of what the embedder and BM25 found, by reciprocal rank fusion."""
-    texts = [f"{title or ''} {text}" for title, text in passages.select("title", "text").rows()]
-    words = retrieval.LexicalIndex(texts).search(queries["query"].to_list(), params.n_candidates)
-    logger.info("search_candidates: BM25 finds candidates too")
-    return retrieval.fuse_results(
-        [found, words], params.n_candidates, constant=params.route_constant
-    )
-
-
-def _matrix(shards: pl.DataFrame) -> np.ndarray:
-    """(n, d) float32, as the kernel wants it."""
-    return np.ascontiguousarray(shards["vector"].to_numpy(), dtype=np.float32)
-
-
-def _seed_scores(
-    queries: pl.DataFrame, passage_ids: pl.Series, query_vectors: np.ndarray, index: retrieval.Index
-) -> np.ndarray:
-    """(q,) score of each query with its seed passage, as in a search; NaN without a seed."""
-    rows = dict(zip(passage_ids, range(len(passage_ids)), strict=True))
-    seeds = np.array([rows.get(seed, -1) for seed in queries["passage_id"]], dtype=np.int64)
-    scores = index.score_pairs(query_vectors, seeds[:, None])[:, 0]
-    return np.where(seeds >= 0, scores, np.nan)
+    measured = {"recall": search_route["recall"], "pairs": search_route["pairs"]}
+    return candidate_shards, metrics | measured

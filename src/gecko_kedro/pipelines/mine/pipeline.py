@@ -13,7 +13,7 @@ def create_pipeline() -> Pipeline:
         [
             step(
                 nodes.select_seed_examples,
-                inputs=["queries", "passages"],
+                inputs=["queries", "passages@scan"],
                 outputs=["seed_examples", "seed_examples_quarantine"],
             ),
             step(
@@ -30,7 +30,7 @@ def create_pipeline() -> Pipeline:
                 nodes.embed_passages,
                 inputs=[
                     "seed_retriever",
-                    "passages",
+                    "passages@scan",
                     "finished_passage_vector_shards",
                     "params:encoder",
                     "params:mine",
@@ -49,14 +49,34 @@ def create_pipeline() -> Pipeline:
                 outputs="query_vector_shards",
             ),
             step(
+                nodes.choose_route,
+                inputs=[
+                    "query_vector_shards",
+                    "passage_vector_shards",
+                    "search_graph",
+                    "params:mine.exact_max_pairs",
+                    "params:mine",
+                ],
+                outputs="search_route",
+            ),
+            step(
                 nodes.search_candidates,
                 inputs=[
                     "queries",
-                    "passages",
+                    "passages@scan",
                     "query_vector_shards",
                     "passage_vector_shards",
+                    "search_route",
+                    "search_graph",
+                    "finished_candidate_shards",
+                    "params:mine.search_shard_size",
                     "params:mine",
                 ],
+                outputs="candidate_shards",
+            ),
+            step(
+                nodes.collect_candidates,
+                inputs=["candidate_shards", "search_route", "params:mine"],
                 outputs=["candidates", "mine_metrics"],
             ),
         ],

@@ -16,7 +16,7 @@ def create_pipeline() -> Pipeline:
                 inputs=[
                     "queries",
                     "candidates",
-                    "passages",
+                    "passages@table",
                     "prompts",
                     "response_store",
                     "finished_judgement_shards",
@@ -32,7 +32,7 @@ def create_pipeline() -> Pipeline:
             ),
             step(
                 nodes.choose_examples,
-                inputs=["rankings", "queries", "passages", "params:relabel"],
+                inputs=["rankings", "queries", "passages@table", "params:relabel"],
                 outputs=["fret", "fret_quarantine"],
             ),
             step(
@@ -42,7 +42,7 @@ def create_pipeline() -> Pipeline:
             ),
             step(
                 nodes.sample_labels,
-                inputs=["rankings", "fret", "passages", "params:teacher", "params:relabel"],
+                inputs=["rankings", "fret", "passages@table", "params:teacher", "params:relabel"],
                 outputs=["label_samples", "label_sample_page"],
             ),
             step(

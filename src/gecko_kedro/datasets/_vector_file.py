@@ -1,0 +1,149 @@
+"""One contiguous file of vectors, written part by part in place, each part with its SHA-256."""
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gecko_kedro.datasets._atomic import atomic_path
+from gecko_kedro.errors import InputError, write_error
+from gecko_kedro.vectors import STORED_AS, VectorType
+
+_SHAPE = "vectors.json"
+_BYTES_AT_ONCE = 16 << 20
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What every row of the file is: ``dimension`` numbers of ``dtype``, little-endian."""
+
+    dtype: VectorType
+    dimension: int
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row."""
+        return self.dimension * np.dtype(STORED_AS[self.dtype]).itemsize
+
+
+class VectorFile:
+    """``vectors.<dtype>`` in ``folder``: the rows one after the other, without a header.
+
+    ``vectors.json`` says dtype and dimension, so that ``numpy.memmap`` can read it. Beside it lies
+    a record for each part, ``<part>.vectors.json``: first row, number of rows, SHA-256.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def start_afresh(self) -> None:
+        """Remove the file and all records of parts."""
+        for file in self._folder.glob("*vectors.*"):
+            file.unlink()
+
+    def write(self, part: str, start: int, rows: NDArray[Any], dtype: VectorType) -> None:
+        """Put ``rows`` (n, d), as ``narrowed`` gives them, at row ``start``; on the disk after it.
+
+        Raises InputError where they do not fit the rows that are there, or cannot be written.
+        """
+        shape = Shape(dtype, rows.shape[1])
+        self._check_shape(shape)
+        data = np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data
+        file = self._file(shape)
+        try:
+            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT, 0o666)
+            try:
+                _write_all(descriptor, data, start * shape.row_bytes)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise write_error(file, error) from error
+        digest = hashlib.sha256(data).hexdigest()
+        record = {"start": start, "rows": len(rows), "sha256": digest}
+        with atomic_path(self._record(part)) as temporary:
+            temporary.write_text(json.dumps(record), "utf-8")
+
+    def is_whole(self, part: str) -> bool:
+        """Whether the bytes of ``part`` are those that were written. Reads them."""
+        shape = self.shape()
+        try:
+            record = json.loads(self._record(part).read_text("utf-8"))
+            start, rows = int(record["start"]), int(record["rows"])
+            expected = str(record["sha256"])
+        except (OSError, ValueError, LookupError, TypeError):
+            return False
+        if shape is None:
+            return False
+        return expected == _digest(
+            self._file(shape), start * shape.row_bytes, rows * shape.row_bytes
+        )
+
+    def load(self, rows: int) -> tuple[NDArray[Any], VectorType] | None:
+        """The first ``rows`` rows as a read-only memory map, and their type; None if cut short."""
+        shape = self.shape()
+        if shape is None:
+            return None
+        size, kind = (rows, shape.dimension), np.dtype(STORED_AS[shape.dtype])
+        if rows == 0:  # nothing can be mapped
+            return np.empty(size, kind), shape.dtype
+        file = self._file(shape)
+        if not file.is_file() or file.stat().st_size < rows * shape.row_bytes:
+            return None
+        return np.memmap(file, dtype=kind, mode="r", shape=size), shape.dtype
+
+    def shape(self) -> Shape | None:
+        """What ``vectors.json`` says; None where it is not there or damaged."""
+        try:
+            found = json.loads((self._folder / _SHAPE).read_text("utf-8"))
+            shape = Shape(found["dtype"], int(found["dimension"]))
+            return shape if shape.dtype in STORED_AS else None
+        except (OSError, ValueError, LookupError, TypeError):
+            return None
+
+    def _check_shape(self, shape: Shape) -> None:
+        found = self.shape()
+        if found is None:
+            with atomic_path(self._folder / _SHAPE) as temporary:
+                temporary.write_text(json.dumps(asdict(shape)), "utf-8")
+        elif found != shape:
+            raise InputError(
+                str(self._folder),
+                expected=f"vectors of {found.dimension} dimensions of {found.dtype}",
+                got=f"{shape.dimension} of {shape.dtype}",
+                fix="One table has vectors of one model: delete the folder and embed again.",
+            )
+
+    def _file(self, shape: Shape) -> Path:
+        return self._folder / f"vectors.{shape.dtype}"
+
+    def _record(self, part: str) -> Path:
+        return self._folder / f"{part}.vectors.json"
+
+
+def _write_all(descriptor: int, data: memoryview, offset: int) -> None:
+    done = 0
+    while done < len(data):
+        done += os.pwrite(descriptor, data[done : done + _BYTES_AT_ONCE], offset + done)
+
+
+def _digest(file: Path, offset: int, size: int) -> str | None:
+    """SHA-256 of a range of ``file``; None where the file ends before it."""
+    digest = hashlib.sha256()
+    try:
+        with file.open("rb") as content:
+            content.seek(offset)
+            while size > 0:
+                piece = content.read(min(size, _BYTES_AT_ONCE))
+                if not piece:
+                    return None
+                digest.update(piece)
+                size -= len(piece)
+    except OSError:
+        return None
+    return digest.hexdigest()

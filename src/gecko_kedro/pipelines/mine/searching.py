@@ -1,0 +1,167 @@
+"""How the candidates are searched: exactly or by a graph, with words where that is asked for."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from gecko_kedro import fret, retrieval
+from gecko_kedro.datasets._atomic import atomic_path
+from gecko_kedro.errors import InputError
+from gecko_kedro.params import MineParams
+from gecko_kedro.vectors import VectorTable
+
+logger = logging.getLogger(__name__)
+_GRAPH = "passages.usearch"
+
+
+def pick_route(
+    queries: VectorTable,
+    passages: VectorTable,
+    graphs: Path,
+    *,
+    exact_max_pairs: float,
+    n_candidates: int,
+    min_recall: float,
+    recall_queries: int,
+    seed: int,
+    threads: int | None,
+) -> dict[str, Any]:
+    """``route`` (exact or approximate), ``pairs`` (queries x passages) and ``recall``.
+
+    For the approximate route the graph is built in the folder ``graphs``. Its recall is the share
+    of the exact best ``n_candidates`` that it finds for ``recall_queries`` queries, drawn with
+    ``seed``; less than ``min_recall`` raises InputError.
+    """
+    pairs = len(queries) * len(passages)
+    (graphs / _GRAPH).unlink(missing_ok=True)  # of other vectors
+    if pairs <= exact_max_pairs:
+        return {"route": "exact", "pairs": float(pairs), "recall": 1.0}
+    graph = _graph(passages.index(), graphs)
+    chosen = np.random.default_rng(seed).permutation(len(queries))[:recall_queries]
+    sample = np.concatenate([queries.rows(row, row + 1) for row in np.sort(chosen)])
+    found = graph.search(sample, n_candidates, threads=threads, sample=len(sample), seed=seed)
+    assert found.recall is not None
+    if found.recall < min_recall:
+        raise InputError(
+            f"mine.min_recall, recall@{n_candidates} on {len(sample)} queries",
+            expected=f"at least {min_recall} of what the exact search finds",
+            got=round(found.recall, 4),
+            fix=f"Search exactly with mine.exact_max_pairs={pairs:.3g}, or lower mine.min_recall.",
+        )
+    return {"route": "approximate", "pairs": float(pairs), "recall": found.recall}
+
+
+def _graph(exact: retrieval.Index, folder: Path) -> retrieval.ApproximateIndex:
+    """The graph of ``exact``, from the disk where it is there, else built and written first."""
+    file = folder / _GRAPH
+    if not file.is_file():
+        logger.info("building the graph of %d passages", len(exact))
+        with atomic_path(file) as temporary:
+            retrieval.ApproximateIndex(exact).save(temporary)
+    return retrieval.ApproximateIndex.view(exact, file)
+
+
+@dataclass(frozen=True)
+class Search:
+    """The route that ``pick_route`` chose, opened, and what its scores are computed from."""
+
+    passages: VectorTable
+    exact: retrieval.Index
+    graph: retrieval.ApproximateIndex | None
+    words: retrieval.LexicalIndex | None
+    params: MineParams
+
+    @classmethod
+    def open(
+        cls,
+        vectors: VectorTable,
+        passages: pl.LazyFrame,
+        route: dict[str, Any],
+        graphs: Path,
+        params: MineParams,
+    ) -> "Search":
+        """``passages`` are read only where BM25 is to find candidates too."""
+        exact = vectors.index()
+        graph = _graph(exact, graphs) if route["route"] == "approximate" else None
+        words = _lexical(passages, vectors.ids) if params.lexical_candidates else None
+        return cls(vectors, exact, graph, words, params)
+
+    def candidates(
+        self, queries: pl.DataFrame, vectors: VectorTable, start: int, seeds: NDArray[np.int64]
+    ) -> pl.DataFrame:
+        """CANDIDATE rows of ``queries``, whose vectors are from row ``start`` on.
+
+        seeds: (q,) the row of each query's seed passage, or -1. Raises InputError where the vectors
+        are those of other queries.
+        """
+        end = start + queries.height
+        if not vectors.ids[start:end].equals(queries["query_id"]):
+            raise InputError(
+                "search_candidates, query_vector_shards",
+                expected="a vector for each row of queries, in their order",
+                got=f"other ids in rows {start} to {end}",
+                fix="Embed the queries again: kedro run --from-nodes mine.embed_queries",
+            )
+        rows = vectors.rows(start, end)
+        found = self._search(rows, queries["query"])
+        return fret.candidates_with_seeds(
+            queries,
+            passage_ids=self.passages.ids,
+            ids=found.ids,
+            scores=found.scores,
+            seed_scores=self._seed_scores(rows, seeds),
+        )
+
+    def _search(self, queries: NDArray[np.float32], texts: pl.Series) -> retrieval.SearchResult:
+        """The best N; with words by reciprocal rank fusion, whose scores stay inner products."""
+        n, threads = self.params.n_candidates, self.params.threads
+        if self.graph is None:
+            found = self.exact.search(queries, n, threads=threads)
+        else:
+            found = self.graph.search(queries, n, threads=threads, sample=0)
+        if self.words is None:
+            return found
+        both = [found, self.words.search(texts.to_list(), n)]
+        ids = retrieval.fuse_results(both, n, constant=self.params.route_constant).ids
+        return retrieval.SearchResult(self.exact.score_pairs(queries, ids), ids)
+
+    def _seed_scores(
+        self, queries: NDArray[np.float32], seeds: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """(q,) score of each query with its seed, as in a search; NaN without one."""
+        scores = self.exact.score_pairs(queries, seeds[:, None])[:, 0]
+        return np.where(seeds >= 0, scores, np.float32(np.nan))
+
+
+def _lexical(passages: pl.LazyFrame, passage_ids: pl.Series) -> retrieval.LexicalIndex:
+    """BM25 over title and text of all passages, in memory, in the order of the vectors."""
+    in_order = passage_ids.to_frame().join(
+        passages.select("passage_id", "title", "text").collect(),
+        on="passage_id", how="left", maintain_order="left",
+    )  # fmt: skip
+    logger.info("search_candidates: BM25 finds candidates too")
+    return retrieval.LexicalIndex(
+        [f"{title or ''} {text}" for _, title, text in in_order.iter_rows()]
+    )
+
+
+def seed_rows(queries: pl.DataFrame, passage_ids: pl.Series) -> NDArray[np.int64]:
+    """(q,) row of each query's seed passage among ``passage_ids``; -1 without one."""
+    seeds = queries["passage_id"].drop_nulls().unique()
+    rows = (
+        passage_ids.alias("passage_id")
+        .to_frame()
+        .with_row_index("row")
+        .filter(pl.col("passage_id").is_in(seeds.implode()))
+        .unique("passage_id", keep="last")
+    )
+    found = queries.select("passage_id").join(
+        rows, on="passage_id", how="left", maintain_order="left"
+    )
+    numbers: NDArray[np.int64] = found["row"].cast(pl.Int64).fill_null(-1).to_numpy()
+    return numbers

@@ -1,0 +1,50 @@
+"""Vectors of a table's rows, on the disk in fewer bits where that was chosen."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from gecko_kedro import retrieval
+from gecko_kedro.retrieval.vectors import block
+
+VectorType = Literal["float32", "float16", "bfloat16"]
+# NumPy has no bfloat16: those numbers are kept as their bits.
+STORED_AS: dict[str, str] = {"float32": "<f4", "float16": "<f2", "bfloat16": "<u2"}
+
+
+@dataclass(frozen=True)
+class VectorTable:
+    """ids (n,) and the vector of each: matrix (n, d), read only, often a memory map.
+
+    dtype: the number type; a matrix of bfloat16 has NumPy's type uint16.
+    """
+
+    ids: pl.Series
+    matrix: NDArray[Any]
+    dtype: VectorType
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def index(self) -> retrieval.Index:
+        """An exact index of these vectors, which are not copied."""
+        stored_as = "bfloat16" if self.dtype == "bfloat16" else None
+        return retrieval.Index(self.matrix, stored_as=stored_as)
+
+    def rows(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Vectors ``start`` to ``stop`` as float32, C-contiguous, in memory."""
+        return np.array(block(self.matrix, start, stop))
+
+
+def narrowed(vectors: NDArray[np.float32], dtype: VectorType) -> NDArray[Any]:
+    """Float32 vectors as they are stored, rounded to the nearest number, ties to even."""
+    if dtype == "bfloat16":
+        import torch
+
+        rounded = torch.tensor(vectors).to(torch.bfloat16)
+        bits: NDArray[Any] = rounded.view(torch.uint16).numpy()
+        return bits
+    return vectors.astype(STORED_AS[dtype])
