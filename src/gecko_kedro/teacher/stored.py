@@ -111,6 +111,17 @@ class StoredTeacher:
             raise _bad_reply(self.identity, kind, f"no {len(labels)} log-likelihoods")
         return replies
 
+    @property
+    def stored(self) -> int:
+        """Replies in the store, of any teacher."""
+        return len(self._store)
+
+    def seconds_per_call(self, kind: str) -> float:
+        """Of this object's paid calls; where it paid for none, of all runs' (from the store)."""
+        mine = self.usage.of(kind)
+        paid = mine if mine.calls else self._store.spent(self.identity).of(kind)
+        return paid.seconds / max(paid.calls, 1)
+
     def report(self, stage: str) -> None:
         """Log what ``stage`` used, and emit it as the event ``<stage>_teacher``.
 
