@@ -8,8 +8,8 @@ fine-tuning on the documentation of a few installed packages, with the lexical s
 and MiniLM-L6. A ratio is the smaller of estimate and reality over the larger one, so 1 is best:
 ``estimate_accuracy_time`` for the seconds of the whole run, nodes that are not estimated included
 (goal: at least 0.5), ``estimate_accuracy_calls``, ``_tokens``, ``_disk``, ``_memory`` and one for
-each stage that took more than two seconds. Seconds are wall clock: on a loaded machine the load must
-be the same in both halves.
+each stage that took more than two seconds. Seconds are wall clock: on a loaded machine the load
+must be the same in both halves.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from pathlib import Path
 from support.machine import processor
 
 PROJECT = Path(__file__).resolve().parents[1]
-PACKAGES = "[click,tqdm,jinja2,yaml,requests,urllib3,networkx]"
+PACKAGES = ["click", "tqdm", "jinja2", "yaml", "requests", "urllib3", "networkx"]
 SIZES = {  # passages, seed passages, natural pairs
     "quick": (300, 40, 64),
     "whole": (1000, 100, 200),
@@ -32,28 +32,27 @@ SIZES = {  # passages, seed passages, natural pairs
 GOAL = 0.5
 
 
-def parameters(size: str, threads: int) -> str:
-    """Overrides for ``--params``; batches of 16 so that training has some steps."""
+def parameters(size: str, threads: int) -> dict:
+    """Overrides of conf/base; batches of 16 so that training has some steps."""
     passages, seeds, pairs = SIZES[size]
-    stages = ("mine", "pretrain", "finetune")
-    values = {
-        "corpus.python_docs.include": PACKAGES,
-        "corpus.python_docs.stdlib": "false",
-        "corpus.heldout.groups": "[jinja2]",
-        "corpus.max_passages": passages,
-        "synthesize.n_seeds": seeds,
-        "pretrain.max_pairs": pairs,
-        "mine.threads": threads,
-        **{f"{stage}.train.batch_size": 16 for stage in stages},
-        **{f"{stage}.train.threads": threads for stage in stages},
+    train = {"train": {"batch_size": 16, "threads": threads}}
+    return {
+        "corpus": {
+            "python_docs": {"include": PACKAGES, "stdlib": False},
+            "heldout": {"groups": ["jinja2"]},
+            "max_passages": passages,
+        },
+        "synthesize": {"n_seeds": seeds},
+        "mine": {"threads": threads, **train},
+        "pretrain": {"max_pairs": pairs, **train},
+        "finetune": train,
     }
-    return ",".join(f"{name}={value}" for name, value in values.items())
 
 
-def run(folder: Path, pipelines: str, params: str, threads: int) -> None:
+def run(folder: Path, pipelines: str, threads: int) -> None:
     quiet = {"OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1",
              "KEDRO_DISABLE_TELEMETRY": "1"}  # fmt: skip
-    command = [sys.executable, "-m", "kedro", "run", "--pipelines", pipelines, "--params", params]
+    command = [sys.executable, "-m", "kedro", "run", "--pipelines", pipelines]
     subprocess.run(command, cwd=folder, env={**os.environ, **quiet}, check=True)
 
 
@@ -131,9 +130,11 @@ def main() -> None:
         shutil.copytree(PROJECT / "conf", folder / "conf")
         shutil.copy(PROJECT / "pyproject.toml", folder)
         (folder / "src").mkdir()
-        params = parameters(size, options.threads)
-        run(folder, "estimate", params, options.threads)
-        run(folder, "fret,pretrain,finetune", params, options.threads)
+        local = folder / "conf/local/parameters.yml"
+        local.parent.mkdir(exist_ok=True)
+        local.write_text(json.dumps(parameters(size, options.threads)), "utf-8")  # YAML reads JSON
+        run(folder, "estimate", options.threads)
+        run(folder, "fret,pretrain,finetune", options.threads)
         results = compare(folder)
     if options.out is not None:
         options.out.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
