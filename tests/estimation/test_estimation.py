@@ -45,7 +45,8 @@ TRAINING = TrainingMeasure(
     start_seconds=5, row_seconds=0.5, checkpoint_seconds=2, row_memory=1e6, weights=1000
 )
 MEASURES = Measures(
-    CORPUS, ENCODER, SearchMeasure(pair_seconds=1e-6, query_seconds=0.01), TEACHER,
+    CORPUS, ENCODER, SearchMeasure(pair_seconds=1e-6, query_seconds=0.01, component_bytes=2),
+    TEACHER,
     {"mine": TRAINING, "finetune": TRAINING},
 )  # fmt: skip
 SIZE = RunSize(documents=1000, passages=2000, seeds=10, queries=10, pairs=500)
@@ -94,7 +95,7 @@ def test_each_stage_costs_what_its_rates_say() -> None:
     assert found["synthesize.synthesize_queries"].seconds == 7 + 10 * 2 + 10 * 0.125
     assert found["mine.train_seed_retriever"].seconds == 5 + 10 * 0.5 + 2 * 2
     assert found["mine.embed_passages"].seconds == 3 + 2000 * 0.5
-    assert found["mine.embed_passages"].disk == 2000 * 384 * 4
+    assert found["mine.embed_passages"].disk == 2000 * 384 * 2
     assert found["mine.embed_queries"].encoder_tokens == 10 * 20
     assert found["mine.search_candidates"].seconds == pytest.approx(10 * 2000 * 1e-6 + 10 * 0.01)
     assert found["relabel.judge_candidates"].seconds == 7 + 200 * 0.5 + 200 * 0.0625

@@ -44,6 +44,7 @@ class SearchMeasure(Measured):
 
     pair_seconds: float = Field(ge=0)
     query_seconds: float = Field(ge=0)  # of a query's candidates in a table
+    component_bytes: int = Field(ge=1)  # of a vector's number, on the disk
 
 
 class CallMeasure(Measured):

@@ -16,10 +16,9 @@ from gecko_kedro.teacher.usage import KindUsage
 
 _COPIES_OF_PASSAGES = 3  # before the split, before decontamination, and those that are used
 _COPIES_OF_QUERIES = 2  # shards and table
+_COPIES_OF_CANDIDATES = 2  # the same
 _COPIES_OF_JUDGEMENTS = 2  # shards and rankings
 _PASSAGES_OF_A_ROW = 3  # in FRet, once more in its examples, which lie there twice
-_VECTOR_BYTES = 4  # of a component, in a file and in memory
-_VECTORS_IN_MEMORY = 2  # the table and the matrix
 _WEIGHT_BYTES = 4
 _TRAINED_BYTES = 16  # of a weight in training: itself, its gradient and AdamW's two moments
 _CHECKPOINT_BYTES = 12  # weight and moments
@@ -137,7 +136,7 @@ def _asked(measures: Measures, size: RunSize, calls: Mapping[str, int]) -> tuple
     for kind, count in calls.items():
         if kind in teacher.calls:
             usage.add(teacher.calls[kind].times(count))
-    texts = size.passages * measures.corpus.passage_memory
+    texts = size.passages * measures.corpus.passage_memory  # a table in memory
     return usage, measures.encoder.base_memory + teacher.memory + texts
 
 
@@ -179,21 +178,25 @@ def _embed(name: str, measures: Measures, texts: int, *, passages: bool) -> Stag
     return StageCost(
         name,
         seconds=encoder.load_seconds + texts * each,
-        memory=encoder.base_memory + encoder.memory + texts * measures.corpus.passage_memory,
-        disk=texts * encoder.dimension * _VECTOR_BYTES,
+        memory=encoder.base_memory + encoder.memory,
+        disk=texts * encoder.dimension * measures.search.component_bytes,
         encoder_tokens=texts * tokens,
     )
 
 
 def _search(measures: Measures, size: RunSize, n_candidates: int) -> StageCost:
     search, encoder = measures.search, measures.encoder
-    vectors = (size.passages + size.queries) * encoder.dimension * _VECTOR_BYTES
+    # Mapped from the disk: pages that the system takes back where it needs them.
+    vectors = (size.passages + size.queries) * encoder.dimension * search.component_bytes
     pairs = size.queries * size.passages
     return StageCost(
         "mine.search_candidates",
         seconds=pairs * search.pair_seconds + size.queries * search.query_seconds,
-        memory=encoder.base_memory + _VECTORS_IN_MEMORY * vectors,
-        disk=size.queries * min(n_candidates, size.passages) * measures.teacher.judgement_bytes,
+        memory=encoder.base_memory + vectors,
+        disk=_COPIES_OF_CANDIDATES
+        * size.queries
+        * min(n_candidates, size.passages)
+        * measures.teacher.judgement_bytes,
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from gecko_kedro import corpus, encoder, events, fret, retrieval, training
+from gecko_kedro import corpus, encoder, events, fret, training
 from gecko_kedro.estimation import (
     CorpusMeasure,
     EncoderMeasure,
@@ -20,6 +20,7 @@ from gecko_kedro.memory import Measuring, resident_memory
 from gecko_kedro.params import CorpusParams, Encoder, EncoderParams, MineParams
 from gecko_kedro.training.settings import TrainSettings
 from gecko_kedro.training.setup import Loss
+from gecko_kedro.vectors import VectorTable, narrowed
 
 _SEARCHED, _SEARCHING = 16_384, 512  # vectors of the block and of the queries
 _STEPS = 4  # of a training; a checkpoint is written after the second
@@ -115,16 +116,24 @@ def _mean_tokens(model: Encoder, texts: Sequence[str]) -> float:
 
 
 def measure_search(*, dimension: int, params: MineParams, seed: int) -> SearchMeasure:
-    """Search a block of random unit vectors, and make the candidate table of its queries."""
+    """Search a block of random unit vectors, mapped from a file as the run's are.
+
+    And make the candidate table of its queries.
+    """
     generator = np.random.default_rng(seed)
     vectors = generator.standard_normal((_SEARCHED, dimension), dtype=np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     queries = vectors[:_SEARCHING]
-    index = retrieval.Index(vectors)
-    index.search(queries[:64], params.n_candidates, threads=params.threads)  # packs, if it pays
-    with Measuring() as searching:
-        found = index.search(queries, params.n_candidates, threads=params.threads)
+    stored = narrowed(vectors, params.vectors_dtype)
     ids = pl.Series("passage_id", [f"passage {row}" for row in range(_SEARCHED)])
+    with tempfile.NamedTemporaryFile() as file:
+        stored.tofile(file)
+        file.flush()
+        mapped = np.memmap(file.name, dtype=stored.dtype, mode="r", shape=stored.shape)
+        index = VectorTable(ids, mapped, params.vectors_dtype).index()
+        index.search(queries[:64], params.n_candidates, threads=params.threads)  # a first touch
+        with Measuring() as searching:
+            found = index.search(queries, params.n_candidates, threads=params.threads)
     asked = pl.DataFrame({"query_id": ids[:_SEARCHING], "passage_id": ids[:_SEARCHING]})
     with Measuring() as listing:
         fret.candidates_with_seeds(
@@ -137,6 +146,7 @@ def measure_search(*, dimension: int, params: MineParams, seed: int) -> SearchMe
     return SearchMeasure(
         pair_seconds=searching.seconds / (_SEARCHED * _SEARCHING),
         query_seconds=listing.seconds / _SEARCHING,
+        component_bytes=stored.itemsize,
     )
 
 

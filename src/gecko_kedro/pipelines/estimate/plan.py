@@ -46,6 +46,11 @@ def plan_run(measures: Measures, *, logged: int, parameters: Mapping[str, Any]) 
     total, prices = total_cost(costs), known.teacher.prices
     if known.pretrain.sources or known.finetune.sources:
         logger.warning("estimate_run: training sets from outside (sources) are not in the estimate")
+    if size.queries * size.passages > known.mine.exact_max_pairs:
+        logger.warning(
+            "estimate_run: beyond mine.exact_max_pairs the run searches approximately; the time "
+            "of mine.search_candidates is that of the exact search all the same"
+        )
     heading = (
         f"Estimate for {size.passages:,} passages and {size.queries:,} queries on this machine "
         f"(evaluation and stages of seconds left out):"
