@@ -39,7 +39,7 @@ def test_two_processes_fine_tune_and_one_of_them_writes(project: Project) -> Non
     assert not list((project.data / "06_models/checkpoints").glob("finetune/*"))
     together = pl.read_parquet(history)
     assert together["step"].to_list() == alone["step"].to_list()
-    assert together["loss"].to_list() == pytest.approx(alone["loss"].to_list(), rel=1e-2)
+    assert together["loss"].to_list() == pytest.approx(alone["loss"].to_list(), rel=1e-4)
     metrics = json.loads((project.data / "08_reporting/finetune_metrics.json").read_text("utf-8"))
     assert metrics["steps"] == together["step"].max()
 

@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,6 +54,8 @@ def leading() -> Iterator[bool]:
     from gecko_kedro.training import ranks
 
     global _control  # noqa: PLW0603  # one process group a process, as torch has it
+    # accelerate hands on what the trainer's own argument is called.
+    warnings.filterwarnings("ignore", message="`broadcast_buffers`", category=FutureWarning)
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")

@@ -52,6 +52,7 @@ def training_arguments(
         disable_tqdm=True,
         # Processes embed in different numbers of passes; sharing buffers at each would hang.
         ddp_broadcast_buffers=False,
+        dataloader_drop_last=world_size() > 1,  # the plan decides; else there is a warning of it
         ddp_backend="gloo" if on_cpu and world_size() > 1 else None,
     )
 

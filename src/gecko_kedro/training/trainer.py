@@ -286,7 +286,10 @@ def _plan(examples: pl.DataFrame, settings: TrainSettings, name: str) -> BatchPl
             fix="Start fewer processes, or train on more rows.",
         )
     if plan.left_out:
-        logger.info("%s: %d rows share a text with all others left", name, plan.left_out)
+        logger.info(
+            "%s: %d rows are left out: they share a text with all others left%s",
+            name, plan.left_out, "" if world_size() == 1 else ", or are too few to be shared",
+        )  # fmt: skip
     if max(map(len, plan.batches)) == 1:
         logger.warning("%s: every batch is one row: there are no in-batch negatives", name)
     return plan
