@@ -111,10 +111,9 @@ class StoredTeacher:
             raise _bad_reply(self.identity, kind, f"no {len(labels)} log-likelihoods")
         return replies
 
-    @property
-    def stored(self) -> int:
-        """Replies in the store, of any teacher."""
-        return len(self._store)
+    def stored_bytes_per_call(self) -> float:
+        """See ``ResponseStore.bytes_per_reply``."""
+        return self._store.bytes_per_reply()
 
     def seconds_per_call(self, kind: str) -> float:
         """Of this object's paid calls; where it paid for none, of all runs' (from the store)."""

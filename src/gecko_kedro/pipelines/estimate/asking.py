@@ -14,7 +14,6 @@ from gecko_kedro.memory import Measuring
 from gecko_kedro.params import RelabelParams, SynthesizeParams
 from gecko_kedro.pipelines.estimate.calibration import parquet_bytes
 from gecko_kedro.teacher import TeacherSettings, build_teacher
-from gecko_kedro.teacher.build import STORE_NAME
 from gecko_kedro.teacher.stored import StoredTeacher
 
 
@@ -75,7 +74,7 @@ def measure_teacher(
         seed_seconds=max(0.0, writing.seconds - spent_writing + spent_first)
         / max(1, seeds.height - 1),
         candidate_seconds=max(0.0, judging.seconds - spent_judging) / max(1, sets.height),
-        stored_bytes=_bytes_a_reply(teacher, store),
+        stored_bytes=teacher.stored_bytes_per_call(),
         query_bytes=parquet_bytes(written) / max(1, written.height),
         judgement_bytes=parquet_bytes(judgements) / max(1, judgements.height),
         memory=max(starting.memory, writing.memory, judging.memory),
@@ -126,9 +125,3 @@ def _calls(teacher: StoredTeacher) -> dict[str, CallMeasure]:
                 seconds=teacher.seconds_per_call(kind),
             )
     return found
-
-
-def _bytes_a_reply(teacher: StoredTeacher, store: Path) -> float:
-    """What the store takes for a reply; small stores are mostly empty pages, so rather too much."""
-    files = [Path(store) / f"{STORE_NAME}{end}" for end in ("", "-wal")]
-    return sum(file.stat().st_size for file in files if file.exists()) / max(1, teacher.stored)
