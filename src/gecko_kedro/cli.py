@@ -19,6 +19,13 @@ def cli() -> None:
 
 
 def _run(**options: Any) -> Any:
+    from gecko_kedro.training.followers import leading
+
+    with leading() as runs:  # under torchrun the first process runs, the others train along
+        return _run_pipelines(**options) if runs else None
+
+
+def _run_pipelines(**options: Any) -> Any:
     try:
         return click.get_current_context().invoke(kedro_run, **options)
     except Exception as error:

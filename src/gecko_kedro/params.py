@@ -373,6 +373,17 @@ class ParityParams(Params):
     tasks: list[TaskSettings]
 
 
+class EstimateParams(Params):
+    """How much is tried before a run is estimated, and a size to estimate on paper."""
+
+    documents: Count
+    texts: Count
+    queries: Count
+    training_rows: Annotated[int, Field(ge=2)]
+    passages: Limit
+    seed: Seed
+
+
 class Parameters(Params):
     """All of them, as the files of one environment give them."""
 
@@ -391,6 +402,7 @@ class Parameters(Params):
     guard: GuardParams
     ablate: AblateParams
     parity: ParityParams
+    estimate: EstimateParams
 
 
 class RowParams(Params):

@@ -6,8 +6,9 @@ from importlib import import_module
 from kedro.pipeline import Pipeline
 
 STAGES = ("synthesize", "mine", "relabel", "pretrain", "finetune", "evaluate")
-# Beside the road: of a teacher, of a finished model, of the recipe's parts, and of this project.
-EXTRAS = ("label_quality", "guard", "ablate", "parity")
+# Beside the road: of a teacher, of a finished model, of the recipe's parts, of this project, and of
+# a run that is still to come.
+EXTRAS = ("label_quality", "guard", "ablate", "parity", "estimate")
 SUMS = {
     "fret": ("synthesize", "mine", "relabel"),
     "train": ("pretrain", "finetune", "evaluate"),

@@ -1,6 +1,7 @@
 """Progress of long work: a bar on a terminal, a plain log line otherwise."""
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -26,7 +27,7 @@ class Progress:
         self._started = self._last_line = time.monotonic()
         self._bar = (
             tqdm(total=total, desc=description, unit=unit, leave=False)
-            if sys.stderr.isatty()
+            if sys.stderr.isatty() and os.environ.get("RANK", "0") == "0"  # one bar of torchrun
             else None
         )
 

@@ -198,6 +198,28 @@ def test_runs_with_a_key_write_it_nowhere_reuse_the_pilot_and_count_their_costs(
     assert {"synthesize_teacher.generate_cost", "relabel_teacher.spent_cost"} <= keys
 
 
+@pytest.mark.faults
+def test_a_whole_run_with_a_key_ends_in_a_report_and_a_model_without_it(
+    empty_project: Project, monkeypatch: pytest.MonkeyPatch, observe: Observe
+) -> None:
+    project, key = empty_project, "canary-5d10c4"
+    monkeypatch.setenv("GECKO_TEST_KEY", key)
+    with serving(key=key) as server:
+        output = project.run(*parameters(server))
+    assert {header["Authorization"] for header in server.headers} == {f"Bearer {key}"}
+    assert "canary" not in output
+    files = [file for file in project.root.rglob("*") if file.is_file()]
+    for file in files:
+        assert b"canary" not in written(file), file
+    names = {file.name for file in files}
+    assert {"report.html", "model.safetensors", "mlflow.db", "run_ledger.json"} <= names
+    assert any("mlartifacts" in file.parts and file.name == "report.html" for file in files)
+    observe(
+        "an API key in the environment of a whole run, evaluation and report included",
+        f"in none of {len(files)} files (data, store, models, report, MLflow, artifacts, log)",
+    )
+
+
 def test_a_wrong_key_and_a_server_that_cannot_score_stop_before_any_work(
     empty_project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 import math
 import os
+import random
 import signal
 import sqlite3
 import subprocess
@@ -294,3 +295,13 @@ def test_a_schema_of_the_reply_is_part_of_the_key(tmp_path: Path) -> None:
 
 def test_texts_are_cut_by_the_teacher_behind(tmp_path: Path) -> None:
     assert stored(tmp_path).truncate(["abcd", "ab"], 3) == ["abc", "ab"]
+
+
+def test_the_size_of_a_large_store_is_known_from_its_replies(tmp_path: Path) -> None:
+    generator = random.Random(1)
+    with ResponseStore(tmp_path / "large.sqlite") as store:
+        assert store.bytes_per_reply() == 0
+        for _ in range(20):
+            store.put({generator.randbytes(32): [-12.345678901234567, 120, 8] for _ in range(500)})
+        expected = store.bytes_per_reply() * len(store)
+    assert 0.6 < (tmp_path / "large.sqlite").stat().st_size / expected < 1.6

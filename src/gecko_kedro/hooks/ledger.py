@@ -16,6 +16,7 @@ from kedro.pipeline.node import Node
 
 from gecko_kedro import events
 from gecko_kedro.datasets._atomic import atomic_path
+from gecko_kedro.memory import peak_memory_mb, reset_peak_memory
 
 logger = logging.getLogger(__name__)
 LEDGER = "run_ledger"
@@ -115,21 +116,3 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def reset_peak_memory() -> None:
-    """Start the kernel's high-water mark afresh, where the kernel allows it (Linux)."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5", "ascii")
-    except OSError:
-        logger.debug("no /proc/self/clear_refs: peak memory is that of the whole run")
-
-
-def peak_memory_mb() -> float:
-    """Highest resident size since the last reset, in MiB; the present one where unknown."""
-    status = Path("/proc/self/status")
-    if status.is_file():
-        for line in status.read_text("ascii", errors="replace").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024
-    return float(psutil.Process().memory_info().rss) / 2**20

@@ -34,8 +34,10 @@ class PilotHooks:
         ran = {node.name.split(".")[0] for node in pipeline.nodes}
         recorded = read_ledger(catalog.get(LEDGER).path).get("teacher", {})
         stages = {stage: used for stage, used in recorded.items() if stage in ran and used}
+        if not stages:
+            return
         pilot = catalog.load("seed_passages").height
-        if not stages or not pilot:
+        if not pilot:
             return
         whole = min(self._parameters.synthesize.n_seeds, count_rows(catalog.load("passages@scan")))
         prices = self._parameters.teacher.prices

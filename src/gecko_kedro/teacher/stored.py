@@ -111,6 +111,16 @@ class StoredTeacher:
             raise _bad_reply(self.identity, kind, f"no {len(labels)} log-likelihoods")
         return replies
 
+    def stored_bytes_per_call(self) -> float:
+        """See ``ResponseStore.bytes_per_reply``."""
+        return self._store.bytes_per_reply()
+
+    def seconds_per_call(self, kind: str) -> float:
+        """Of this object's paid calls; where it paid for none, of all runs' (from the store)."""
+        mine = self.usage.of(kind)
+        paid = mine if mine.calls else self._store.spent(self.identity).of(kind)
+        return paid.seconds / max(paid.calls, 1)
+
     def report(self, stage: str) -> None:
         """Log what ``stage`` used, and emit it as the event ``<stage>_teacher``.
 

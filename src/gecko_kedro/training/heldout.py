@@ -17,6 +17,7 @@ from gecko_kedro.training.adapters import trained_weights
 from gecko_kedro.training.checkpoints import writing
 from gecko_kedro.training.examples import render_examples
 from gecko_kedro.training.mixture import text_ids
+from gecko_kedro.training.ranks import from_main, is_main
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -90,7 +91,8 @@ class HeldoutWatch(TrainerCallback):
         self.model, self.heldout, self.templates = model, heldout, templates
         self.name, self.folder = name, folder
         self.steps, self.last_step, self.patience = steps, last_step, patience
-        self.scores = self._read()
+        found = from_main(lambda: sorted(self._read().items()))
+        self.scores: dict[int, float] = {int(step): score for step, score in found}
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         step = state.global_step
@@ -99,12 +101,15 @@ class HeldoutWatch(TrainerCallback):
             return
         if step % self.steps and step != self.last_step:
             return
-        self.scores[step] = heldout_score(self.model, self.heldout, templates=self.templates)
+        self.scores[step] = from_main(
+            lambda: heldout_score(self.model, self.heldout, templates=self.templates)
+        )
         self.model.train()
-        events.emit(self.name, step, {METRIC: self.scores[step]})
-        if self.best(until=step) == step:
-            self._keep_weights()
-        self._write()
+        if is_main():
+            events.emit(self.name, step, {METRIC: self.scores[step]})
+            if self.best(until=step) == step:
+                self._keep_weights()
+            self._write()
         if self.stopped_at(before=step + 1):
             logger.info("%s: stops at step %d, %s was best", self.name, step, self.best(until=step))
             control.should_training_stop = control.should_log = True

@@ -64,6 +64,7 @@ def plan_batches(
     epochs: int,
     max_steps: int | None,
     seed: int,
+    fewest_rows: int = 1,
 ) -> BatchPlan:
     """The same batches for the same arguments, so that a resumed run only skips those done.
 
@@ -72,7 +73,8 @@ def plan_batches(
     in equation 3 it stands against its own query only, and a teacher ranks the same few passages
     last so often that batches would else be short. A batch is short where no further row fits. A
     single row without a negative teaches nothing (its loss is exactly 0): it is left out and
-    counted, unless that is all there is. ``max_steps`` ends the run earlier than ``epochs``. Length
+    counted, unless that is all there is. So is a batch of less than ``fewest_rows``, the number of
+    processes that share it. ``max_steps`` ends the run earlier than ``epochs``. Length
     plays no part: ``passes.plan_passes`` sees to that.
     """
     texts = text_ids(examples)
@@ -89,7 +91,8 @@ def plan_batches(
         useful = [
             batches[i] for i in order if len(batches[i]) > 1 or texts.negatives[batches[i][0]]
         ]
-        planned.append(useful or batches[:1])
+        useful = [batch for batch in useful or batches[:1] if len(batch) >= fewest_rows]
+        planned.append(useful)
     left_out = examples.height - sum(map(len, planned[0]))
     ends = tuple(accumulate(map(len, planned)))
     steps = [batch for batches in planned for batch in batches][:max_steps]

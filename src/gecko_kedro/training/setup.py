@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 from gecko_kedro.precision import fast_bf16
 from gecko_kedro.training.mixture import BatchPlan
+from gecko_kedro.training.ranks import world_size
 from gecko_kedro.training.settings import LossSettings, TrainSettings
 
 if TYPE_CHECKING:
@@ -49,6 +50,10 @@ def training_arguments(
         save_steps=settings.checkpoint_steps,
         report_to="none",
         disable_tqdm=True,
+        # Processes embed in different numbers of passes; sharing buffers at each would hang.
+        ddp_broadcast_buffers=False,
+        dataloader_drop_last=world_size() > 1,  # the plan decides; else there is a warning of it
+        ddp_backend="gloo" if on_cpu and world_size() > 1 else None,
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import torch
 from datasets import Dataset
@@ -30,6 +31,7 @@ from gecko_kedro.training.checkpoints import (
 from gecko_kedro.training.cpu import give_back_free_memory
 from gecko_kedro.training.examples import render_examples
 from gecko_kedro.training.mixture import BatchPlan, text_ids
+from gecko_kedro.training.ranks import is_main, wait_for_all, world_size
 
 _STEPS_BETWEEN_TRIMS = 2
 _TRAINED = "trained_weights.safetensors"  # of a checkpoint with adapters
@@ -37,18 +39,26 @@ _KEPT_CHECKPOINTS = 2
 
 
 class PlannedBatches(DefaultBatchSampler):
-    """Gives the batches of a plan one after the other: a whole run is one pass."""
+    """Gives the batches of a plan one after the other: a whole run is one pass.
 
-    def __init__(self, dataset: Any, plan: BatchPlan) -> None:
+    For several processes each batch is cut into as many slices, which come one after the other:
+    accelerate gives slice after slice to process after process.
+    """
+
+    def __init__(self, dataset: Any, plan: BatchPlan, *, processes: int = 1) -> None:
         super().__init__(dataset, batch_size=1, drop_last=False)
-        self.plan = plan
+        self.plan, self.processes = plan, processes
+        if processes > 1:
+            # Slices differ in size, and accelerate drops those that are short.
+            self.batch_size = None  # type: ignore[assignment]
 
     def __iter__(self) -> Iterator[list[int]]:
         for rows in self.plan.batches:
-            yield rows.tolist()
+            for own in np.array_split(rows, self.processes):
+                yield own.tolist()
 
     def __len__(self) -> int:
-        return len(self.plan.batches)
+        return len(self.plan.batches) * self.processes
 
 
 class Collator(SentenceTransformerDataCollator):
@@ -147,7 +157,7 @@ class PlannedTrainer(SentenceTransformerTrainer):
         return Path(str(self.args.output_dir))
 
     def get_batch_sampler(self, dataset: Any, *_: Any, **__: Any) -> PlannedBatches:
-        return PlannedBatches(dataset, self.plan)
+        return PlannedBatches(dataset, self.plan, processes=world_size())
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """None: that card quotes training rows. ``encoder.card`` writes ours."""
@@ -165,7 +175,8 @@ class PlannedTrainer(SentenceTransformerTrainer):
         path = self.folder / f"not_finite_step_{step}.jsonl"
         rows = self.examples[self.plan.batches[step - 1]]
         lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows.iter_rows(named=True))
-        path.write_text("".join(lines), encoding="utf-8")
+        if is_main():
+            path.write_text("".join(lines), encoding="utf-8")
         raise InputError(
             f"{self.name}, step {step}",
             expected=f"a finite {what}",
@@ -194,10 +205,14 @@ class PlannedTrainer(SentenceTransformerTrainer):
         checkpoint = self.folder / f"checkpoint-{self.state.global_step}"
         with writing(checkpoint):
             super()._save_checkpoint(model, trial)
-            self.average.save(checkpoint)
-            seal_checkpoint(checkpoint)
-        # Not with save_total_limit: it asks the clock which checkpoints are the oldest.
-        keep_last_checkpoints(self.folder, _KEPT_CHECKPOINTS)
+            wait_for_all()  # each process adds the state of its random numbers
+            if is_main():
+                self.average.save(checkpoint)
+                seal_checkpoint(checkpoint)
+        if is_main():
+            # Not with save_total_limit: it asks the clock which checkpoints are the oldest.
+            keep_last_checkpoints(self.folder, _KEPT_CHECKPOINTS)
+        wait_for_all()
 
 
 class _Watch(TrainerCallback):

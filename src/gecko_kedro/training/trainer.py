@@ -22,6 +22,7 @@ from gecko_kedro.training.checkpoints import (
 )
 from gecko_kedro.training.cpu import trained_fast
 from gecko_kedro.training.examples import EXAMPLE_SCHEMA, render_examples
+from gecko_kedro.training.followers import call_followers
 from gecko_kedro.training.lengths import share_truncated
 from gecko_kedro.training.mixture import BatchPlan, plan_batches
 from gecko_kedro.training.settings import LoraSettings, TrainSettings
@@ -85,12 +86,18 @@ def train_encoder(
     With ``heldout_rows`` these are kept out of training and looked at while it runs; the weights
     returned are then the best seen, see ``heldout.HeldoutWatch``. With ``lora`` low-rank adapters
     are trained in place of the transformer's weights and merged into them at the end, see
-    ``adapters.adapted``. Raises InputError for no examples, half-precision weights, a dimension
-    wider than the model, adapters that do not fit it, and a loss that is not finite.
+    ``adapters.adapted``. Under torchrun each batch is shared by all processes, with the loss and
+    the gradient of the whole batch, see ``followers``.
+
+    Raises InputError for no examples, half-precision weights, a dimension wider than the model,
+    adapters that do not fit it, and a loss that is not finite.
     """
     _check(model, examples, settings=settings, name=name)
     if lora is not None:
         check_adaptable(model.transformers_model, lora)
+    given = {"settings": settings, "loss": loss, "name": name, "checkpoints": checkpoints,
+             "templates": templates, "lora": lora}  # fmt: skip
+    call_followers(model, examples, given)
     if loss == "in_batch":
         examples = examples.with_columns(
             negatives=pl.lit([], EXAMPLE_SCHEMA["negatives"]),
@@ -99,7 +106,10 @@ def train_encoder(
     data_digest = _digest_of_examples(examples)
     shaping = [settings.that_shape_the_result(), loss, data_digest, templates.model_dump()]
     adapters = None if lora is None else lora.model_dump(mode="json")
-    folder = checkpoints / name / _digest_of_run(model, [*shaping, adapters])
+    from gecko_kedro.training.ranks import world_size
+
+    together = [] if world_size() == 1 else [world_size()]
+    folder = checkpoints / name / _digest_of_run(model, [*shaping, adapters, *together])
     own_length = model.max_seq_length
     limit_length(model, settings.max_seq_length, reference=name)
     started = time.perf_counter()
@@ -198,6 +208,7 @@ def _run(
     folder: Path,
     templates: Templates,
 ) -> _Run:
+    from gecko_kedro.training import ranks
     from gecko_kedro.training.averaging import WeightAverage
     from gecko_kedro.training.heldout import HeldoutWatch, split_heldout
     from gecko_kedro.training.steps import Collator, PlannedTrainer, training_rows
@@ -232,17 +243,26 @@ def _run(
     )
     if not heldout.is_empty():
         trainer.add_callback(watch)
-    last = last_whole_checkpoint(folder)
+    found = ranks.from_main(lambda: _name_of(last_whole_checkpoint(folder)))
+    last = folder / found if found else None
     resumed = checkpoint_step(last) if last else 0
     if last:
         logger.info("%s: goes on after step %d of %d", name, resumed, last_step)
     trainer.train(resume_from_checkpoint=str(last) if last else None)
+    if not ranks.is_main():
+        return _Run(trainer, resumed, {})
     metrics = {} if heldout.is_empty() else watch.restore_best()
     averaged = average.put_into_model(lambda: watch.improves(metrics))
     return _Run(trainer, resumed, metrics | {"averaged_steps": averaged})
 
 
+def _name_of(path: Path | None) -> str | None:
+    return None if path is None else path.name
+
+
 def _plan(examples: pl.DataFrame, settings: TrainSettings, name: str) -> BatchPlan:
+    from gecko_kedro.training.ranks import world_size
+
     if examples.is_empty():
         raise InputError(
             f"examples of {name}",
@@ -256,9 +276,20 @@ def _plan(examples: pl.DataFrame, settings: TrainSettings, name: str) -> BatchPl
         epochs=settings.epochs,
         max_steps=settings.max_steps,
         seed=settings.seed,
+        fewest_rows=world_size(),
     )
+    if not plan.batches:
+        raise InputError(
+            f"examples of {name}",
+            expected=f"a batch with a row for each of {world_size()} processes",
+            got="no batch that large",
+            fix="Start fewer processes, or train on more rows.",
+        )
     if plan.left_out:
-        logger.info("%s: %d rows share a text with all others left", name, plan.left_out)
+        logger.info(
+            "%s: %d rows are left out: they share a text with all others left%s",
+            name, plan.left_out, "" if world_size() == 1 else ", or are too few to be shared",
+        )  # fmt: skip
     if max(map(len, plan.batches)) == 1:
         logger.warning("%s: every batch is one row: there are no in-batch negatives", name)
     return plan

@@ -9,8 +9,10 @@ from sentence_transformers.base.losses.gradcache import CachedLossMixin, RandCon
 from torch import Tensor, nn
 
 from gecko_kedro.training.losses.embedded import Rows
+from gecko_kedro.training.losses.gathered import gather_batch, whole_batch_gradient
 from gecko_kedro.training.losses.matryoshka import Objective
 from gecko_kedro.training.passes import Features, Passes, plan_passes
+from gecko_kedro.training.ranks import world_size
 
 
 class BatchLoss(CachedLossMixin, nn.Module):
@@ -21,6 +23,9 @@ class BatchLoss(CachedLossMixin, nn.Module):
     Gao et al. 2021, arXiv 2101.06983). The gradient is the same and only one pass's activations
     are alive at a time, whatever the batch. Random numbers, those of dropout, are replayed. The
     machinery (replay, DDP, loss scaling) is that of sentence-transformers' cached losses.
+
+    Under DDP a process gets its slice of the batch, and the loss is that of the whole batch: the
+    vectors of the others are gathered, see ``gathered.gather_batch``.
     """
 
     def __init__(
@@ -49,7 +54,12 @@ class BatchLoss(CachedLossMixin, nn.Module):
             planned: Any = (passes, rows)  # the parent only hands it to calculate_loss
             return self.forward_cached(passes.features, planned)
         vectors = [self.model(features)["sentence_embedding"] for features in passes.features]
-        return self.objective(passes.columns(vectors), rows)
+        return self._of_whole_batch(passes.columns(vectors), rows)
+
+    def _of_whole_batch(self, columns: list[Tensor], rows: Rows) -> Tensor:
+        if world_size() == 1:
+            return self.objective(columns, rows)
+        return whole_batch_gradient(self.objective(*gather_batch(columns, rows)))
 
     def calculate_loss(
         self,
@@ -63,13 +73,15 @@ class BatchLoss(CachedLossMixin, nn.Module):
         passes, rows = planned
         columns = passes.columns([part for parts in reps for part in parts])
         if not with_backward:
-            return self.objective(columns, rows)
+            return self._of_whole_batch(columns, rows)
         leaves = [column.detach().requires_grad_() for column in columns]
         total = torch.zeros((), device=leaves[0].device)
-        for loss in self.objective.at_each_dimension(leaves, rows):
+        processes = world_size()
+        whole = (leaves, rows) if processes == 1 else gather_batch(leaves, rows)
+        for loss in self.objective.at_each_dimension(*whole):
             loss.backward()  # type: ignore[no-untyped-call]  # one dimension's graph at a time
             total = total + loss.detach()
-        gradients = [torch.zeros_like(x) if x.grad is None else x.grad for x in leaves]
+        gradients = [torch.zeros_like(x) if x.grad is None else x.grad * processes for x in leaves]
         torch.autograd.backward(columns, gradients)
         return total
 

@@ -1,0 +1,127 @@
+"""What the teacher costs: a few seed passages and candidate sets, asked through the store."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from gecko_kedro import corpus, fret
+from gecko_kedro.estimation import CallMeasure, TeacherMeasure
+from gecko_kedro.fret.calls import ranker_calls
+from gecko_kedro.memory import Measuring
+from gecko_kedro.params import RelabelParams, SynthesizeParams
+from gecko_kedro.pipelines.estimate.calibration import parquet_bytes
+from gecko_kedro.teacher import TeacherSettings, build_teacher
+from gecko_kedro.teacher.stored import StoredTeacher
+
+
+def measure_teacher(
+    passages: pl.DataFrame,
+    logged: pl.DataFrame,
+    *,
+    queries: int,
+    n_candidates: int,
+    prompts: Mapping[str, Any],
+    store: Path,
+    settings: TeacherSettings,
+    synthesize: SynthesizeParams,
+    relabel: RelabelParams,
+) -> tuple[TeacherMeasure, pl.DataFrame]:
+    """Let the teacher write ``queries`` queries and judge as many candidate sets.
+
+    Replies go to the run's own store, and the seed passages are those of the sample that the run
+    would draw first. With ``logged`` (QUERY) these are judged and nothing is written. A candidate
+    set is the seed and passages at random: what it costs hangs on lengths, not on likeness. The
+    QUERY rows come with the measure.
+    """
+    calls = ranker_calls(relabel.rankers)
+    with Measuring() as starting:
+        teacher = build_teacher(
+            settings,
+            texts=passages["text"],
+            store=store,
+            calls=calls if logged.height else ["generate", *calls],
+        )
+    texts = fret.Prompts.model_validate(dict(prompts))
+    seeds = corpus.cap(passages, limit=0 if logged.height else queries, seed=synthesize.seed)
+    first = _write(seeds.head(1), teacher, texts, synthesize)  # loads what only a first call loads
+    spent_first = teacher.usage.total().seconds
+    with Measuring() as writing:
+        others = _write(seeds[1:], teacher, texts, synthesize)
+    spent_writing = teacher.usage.total().seconds
+    written = pl.concat([first, others, logged.head(queries)])
+    sets = _candidate_sets(written, passages, n_candidates, seed=synthesize.seed)
+    with Measuring() as judging:
+        judgements = fret.score_candidates(
+            written,
+            sets,
+            passages,
+            teacher=teacher,
+            prompts=texts,
+            rankers=relabel.rankers,
+            max_query_tokens=relabel.max_query_tokens,
+            max_passage_tokens=relabel.max_passage_tokens,
+            queries_at_once=relabel.queries_at_once,
+        )
+    spent_judging = teacher.usage.total().seconds - spent_writing
+    reads_corpus = settings.backend == "lexical"
+    measure = TeacherMeasure(
+        calls=_calls(teacher),
+        start_seconds=0.0 if reads_corpus else starting.seconds,
+        start_seconds_per_passage=starting.seconds / passages.height if reads_corpus else 0.0,
+        seed_seconds=max(0.0, writing.seconds - spent_writing + spent_first)
+        / max(1, seeds.height - 1),
+        candidate_seconds=max(0.0, judging.seconds - spent_judging) / max(1, sets.height),
+        stored_bytes=teacher.stored_bytes_per_call(),
+        query_bytes=parquet_bytes(written) / max(1, written.height),
+        judgement_bytes=parquet_bytes(judgements) / max(1, judgements.height),
+        memory=max(starting.memory, writing.memory, judging.memory),
+    )
+    teacher.close()
+    return measure, written
+
+
+def _write(
+    seeds: pl.DataFrame, teacher: StoredTeacher, prompts: fret.Prompts, params: SynthesizeParams
+) -> pl.DataFrame:
+    return fret.synthesize_queries(
+        seeds,
+        teacher=teacher,
+        prompts=prompts,
+        queries_per_passage=params.queries_per_passage,
+        shares=params.shares,
+        max_passage_tokens=params.max_passage_tokens,
+        language=params.language,
+        temperature=params.temperature,
+        top_p=params.top_p,
+        seed=params.seed,
+    ).queries
+
+
+def _candidate_sets(
+    queries: pl.DataFrame, passages: pl.DataFrame, n_candidates: int, *, seed: int
+) -> pl.DataFrame:
+    """(query_id, passage_id): the seed, where there is one, and others at random."""
+    generator = np.random.default_rng(seed)
+    sets = []
+    for query_id, seed_id in queries.select("query_id", "passage_id").iter_rows():
+        drawn = generator.permutation(passages.height)[:n_candidates]
+        ids = [one for one in passages["passage_id"].gather(drawn) if one != seed_id]
+        chosen = ([seed_id] if seed_id is not None else []) + ids
+        sets += [(query_id, passage_id) for passage_id in chosen[:n_candidates]]
+    return pl.DataFrame(sets, schema={"query_id": pl.String, "passage_id": pl.String}, orient="row")
+
+
+def _calls(teacher: StoredTeacher) -> dict[str, CallMeasure]:
+    found = {}
+    for kind in ("generate", "query_log_likelihood", "label_log_likelihood"):
+        used = teacher.usage.of(kind)
+        if answered := used.calls + used.hits:
+            found[kind] = CallMeasure(
+                prompt_tokens=(used.prompt_tokens + used.hit_prompt_tokens) / answered,
+                completion_tokens=(used.completion_tokens + used.hit_completion_tokens) / answered,
+                seconds=teacher.seconds_per_call(kind),
+            )
+    return found

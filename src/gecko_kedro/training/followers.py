@@ -1,0 +1,158 @@
+"""torchrun: one process runs the pipelines, the others train along with it.
+
+    torchrun --nproc-per-node 8 -m gecko_kedro --pipelines finetune
+
+Every process starts the same command. The first one runs Kedro: it alone holds the lock, reads and
+writes datasets, tracks and prints. The others wait; whenever the first comes to ``train_encoder``
+they get the model, the examples and the settings from it and take part. Checkpoints go to a folder
+that all processes must see.
+"""
+
+import io
+import json
+import logging
+import os
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from gecko_kedro.errors import InputError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+_PATIENCE = timedelta(days=30)  # a follower waits as long as the other stages take
+_END = b""
+_control: Any = None  # the group of the messages; training has the default one
+
+
+def started_together() -> bool:
+    """Whether torchrun or accelerate launch has started several processes like this one."""
+    return all(name in os.environ for name in _VARIABLES) and int(os.environ["WORLD_SIZE"]) > 1
+
+
+@contextmanager
+def leading() -> Iterator[bool]:
+    """True for the process that is to run the pipelines; the others serve it first, then False.
+
+    If the first process ends in an error the launcher stops the others: nobody waits for them.
+    """
+    if not started_together():
+        yield True
+        return
+    import torch
+    import torch.distributed as dist
+
+    from gecko_kedro.training import ranks
+
+    global _control  # noqa: PLW0603  # one process group a process, as torch has it
+    # accelerate hands on what the trainer's own argument is called.
+    warnings.filterwarnings("ignore", message="`broadcast_buffers`", category=FutureWarning)
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    _control = dist.new_group(backend="gloo", timeout=_PATIENCE)
+    if ranks.is_main():
+        yield True
+        ranks.send(_END, group=_control)
+    else:
+        _serve()
+        yield False
+    dist.destroy_process_group()
+    _control = None
+
+
+def call_followers(
+    model: "SentenceTransformer", examples: pl.DataFrame, options: dict[str, Any]
+) -> None:
+    """Send the other processes what ``train_encoder`` is called with; nothing for one process."""
+    if _control is None:
+        return
+    from gecko_kedro.training import ranks
+
+    if ranks.is_main():
+        ranks.send(_packed(model, examples, options), group=_control)
+
+
+def _serve() -> None:
+    """Take part in one training after another, until the first process is done."""
+    from gecko_kedro.training import ranks
+    from gecko_kedro.training.trainer import train_encoder
+
+    logging.getLogger().setLevel(logging.ERROR)  # each line once
+    logging.getLogger("gecko_kedro").setLevel(logging.ERROR)
+    while job := ranks.send(_END, group=_control):
+        with tempfile.TemporaryDirectory() as folder:
+            model, examples, options = _unpacked(job, Path(folder))
+            try:
+                train_encoder(model, examples, **options)
+            except InputError:  # the first process has it too, and tells it
+                continue
+
+
+def _packed(model: "SentenceTransformer", examples: pl.DataFrame, options: dict[str, Any]) -> bytes:
+    """The model's folder, the examples as Parquet and the rest as JSON in one archive."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive, tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder, create_model_card=False)
+        for file in sorted(Path(folder).rglob("*")):
+            archive.write(file, f"model/{file.relative_to(folder).as_posix()}")
+        table = io.BytesIO()
+        examples.write_parquet(table)
+        archive.writestr("examples.parquet", table.getvalue())
+        archive.writestr("options.json", json.dumps(_as_json(model, options)))
+    return content.getvalue()
+
+
+def _as_json(model: "SentenceTransformer", options: dict[str, Any]) -> dict[str, Any]:
+    config = getattr(model.transformers_model, "config", None)
+    return {
+        "device": model.device.type,
+        "attention": getattr(config, "_attn_implementation", None),
+        "trust_remote_code": bool(getattr(model, "trust_remote_code", False)),
+        "loss": options["loss"],
+        "name": options["name"],
+        "checkpoints": str(options["checkpoints"].absolute()),
+        "settings": options["settings"].model_dump(mode="json"),
+        "templates": options["templates"].model_dump(mode="json"),
+        "lora": None if options["lora"] is None else options["lora"].model_dump(mode="json"),
+    }
+
+
+def _unpacked(
+    job: bytes, folder: Path
+) -> tuple["SentenceTransformer", pl.DataFrame, dict[str, Any]]:
+    from gecko_kedro.encoder.formatting import Templates
+    from gecko_kedro.encoder.loading import load_encoder
+    from gecko_kedro.training.settings import LoraSettings, TrainSettings
+
+    with zipfile.ZipFile(io.BytesIO(job)) as archive:
+        archive.extractall(folder)
+        told = json.loads(archive.read("options.json"))
+        examples = pl.read_parquet(io.BytesIO(archive.read("examples.parquet")))
+    own = f":{os.environ['LOCAL_RANK']}" if told["device"] == "cuda" else ""
+    model = load_encoder(
+        str(folder / "model"),
+        device=told["device"] + own,
+        for_training=True,
+        dtype="float32",
+        trust_remote_code=told["trust_remote_code"],
+        attention=told["attention"],
+    )
+    options = {
+        "settings": TrainSettings.model_validate(told["settings"]),
+        "loss": told["loss"],
+        "name": told["name"],
+        "checkpoints": Path(told["checkpoints"]),
+        "templates": Templates.model_validate(told["templates"]),
+        "lora": None if told["lora"] is None else LoraSettings.model_validate(told["lora"]),
+    }
+    return model, examples, options
