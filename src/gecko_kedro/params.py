@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from gecko_kedro.corpus.overlap import OverlapSettings
+from gecko_kedro.engine.settings import EngineSettings
 from gecko_kedro.errors import InputError
 from gecko_kedro.evaluation.ablation import AblationRow
 from gecko_kedro.evaluation.task_settings import TaskSettings
@@ -391,6 +392,7 @@ class Parameters(Params):
     guard: GuardParams
     ablate: AblateParams
     parity: ParityParams
+    engine: EngineSettings
 
 
 class RowParams(Params):

@@ -89,7 +89,7 @@ PIPELINE = Pipeline(
         Node(
             synthesize.synthesize_queries,
             ["passages", "passages", "prompts", "response_store", "finished_query_shards",
-             "params:teacher", "params:synthesize"],
+             "params:teacher", "params:engine", "params:synthesize"],
             ["rejected_reply_shards", "query_shards"],
         ),
         Node(
@@ -103,7 +103,7 @@ PIPELINE = Pipeline(
         Node(
             relabel.judge_candidates,
             ["queries", "candidates", "passages", "prompts", "response_store",
-             "finished_judgement_shards", "params:teacher", "params:relabel"],
+             "finished_judgement_shards", "params:teacher", "params:engine", "params:relabel"],
             "judgement_shards",
         ),
         Node(

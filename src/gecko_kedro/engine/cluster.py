@@ -1,0 +1,102 @@
+"""The Ray cluster: found by RAY_ADDRESS, or started on this machine; one place for both ends."""
+
+import logging
+import os
+from importlib.util import find_spec
+from typing import Any
+
+from gecko_kedro.engine.settings import RaySettings
+from gecko_kedro.errors import InputError
+
+logger = logging.getLogger(__name__)
+_MB = 2**20
+
+
+def connect(settings: RaySettings) -> None:
+    """Connect this process to the cluster; nothing happens where it is connected already.
+
+    Nothing of this process's environment is sent along: Ray writes what it is sent to its logs. A
+    cluster on this machine inherits the environment, keys included; elsewhere keys are given to
+    the machines themselves (docs/ray.md).
+    """
+    if find_spec("ray") is None:
+        raise InputError(
+            "engine.kind",
+            expected="Ray to be installed",
+            got="no Ray",
+            fix="pip install 'gecko-kedro[ray]', or set engine.kind: local.",
+        )
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Ray 2.60 hides all GPUs from a worker with none unless told otherwise, and warns of it.
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    import ray
+
+    if ray.is_initialized():
+        return
+    address = os.environ.get("RAY_ADDRESS")
+    quiet: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
+    try:
+        if address:
+            ray.init(address=address, **quiet)
+        else:
+            _refuse_too_small(settings)
+            local = settings.local_cluster
+            ray.init(
+                address="local",
+                num_cpus=local.cpus,
+                num_gpus=local.gpus,
+                object_store_memory=local.object_store_mb * _MB,
+                include_dashboard=False,
+                **quiet,
+            )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise InputError(
+            f"Ray cluster {address or 'on this machine'}",
+            expected="a cluster that can be connected to, of the same Ray and Python",
+            got=str(error),
+            fix="Check RAY_ADDRESS and `ray status`; unset it for a cluster on this machine.",
+        ) from error
+    _tell(settings)
+
+
+def disconnect() -> None:
+    """End the connection, and the cluster where ``connect`` started it."""
+    if find_spec("ray") is None:
+        return
+    import ray
+
+    if ray.is_initialized():
+        ray.shutdown()
+
+
+def _refuse_too_small(settings: RaySettings) -> None:
+    """On this machine nothing grows: workers that do not fit would be waited for for ever."""
+    cpus = settings.local_cluster.cpus or os.cpu_count() or 1
+    for role in ("encoder", "search", "teacher"):
+        pool = getattr(settings, role)
+        if pool.actors * pool.cpus > cpus:
+            raise InputError(
+                f"engine.ray.{role}",
+                expected=f"actors x cpus of at most {cpus}, the CPUs of this machine's cluster",
+                got=f"{pool.actors} x {pool.cpus:g}",
+                fix="Lower one of them, or set RAY_ADDRESS to a larger cluster.",
+            )
+
+
+def _tell(settings: RaySettings) -> None:
+    import ray
+
+    there = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    machines = len(ray.nodes())  # type: ignore[no-untyped-call]
+    logger.info(
+        "Ray %s: %d machines, %g CPUs, %g GPUs",
+        ray.__version__, machines, there.get("CPU", 0), there.get("GPU", 0),
+    )  # fmt: skip
+    for role in ("encoder", "search", "teacher"):
+        pool = getattr(settings, role)
+        wanted = {"CPU": pool.actors * pool.cpus, "GPU": pool.actors * pool.gpus}
+        if any(there.get(name, 0) < amount for name, amount in wanted.items()):
+            logger.warning(
+                "engine.ray.%s wants %g CPUs and %g GPUs: workers wait until the cluster has grown",
+                role, wanted["CPU"], wanted["GPU"],
+            )  # fmt: skip
