@@ -1,13 +1,16 @@
 """Engines for tests: a small Ray cluster on this machine, and one of several local workers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from gecko_kedro.engine import Engine, EngineSettings, LocalEngine, Role, build_engine
+from gecko_kedro.engine import Engine, EngineSettings, LocalEngine, Role, Workers, build_engine
+from gecko_kedro.shards import Piece, Shard
+from tests.engine.workers import Mortal
 
 BASE = Path(__file__).resolve().parents[2] / "conf" / "base"
 
@@ -19,6 +22,7 @@ def engine_settings(kind: str = "local", **changes: Any) -> EngineSettings:
     values["ray"]["local_cluster"] = {"cpus": 2, "gpus": 0, "object_store_mb": 100}
     for role in ("encoder", "search", "teacher"):
         values["ray"][role] |= {"actors": 2, "cpus": 0.5} | changes
+    values["ray"]["search"]["rows_at_once"] = values["ray"]["teacher"]["rows_at_once"] = 4
     return EngineSettings.model_validate(values)
 
 
@@ -31,6 +35,22 @@ def small_cluster(**changes: Any) -> Iterator[Engine]:
         yield build_engine(engine_settings("ray", **changes))
     finally:
         disconnect()
+
+
+class Killing:
+    """``engine`` with workers of which one is killed once, in the middle of its second task."""
+
+    def __init__(self, engine: Engine, grave: Path) -> None:
+        self._engine, self._grave = engine, grave
+        self.in_process, self.workers = engine.in_process, engine.workers
+        self.threads, self.rows_at_once = engine.threads, engine.rows_at_once
+
+    def map(self, factory: Any, pieces: Iterable[Piece], *, role: Role) -> Iterator[Shard]:
+        yield from self._engine.map(partial(Mortal, factory, self._grave), pieces, role=role)
+
+    def hold(self, factories: Sequence[Any], *, role: Role) -> Workers:
+        mortal = [partial(Mortal, factory, self._grave) for factory in factories]
+        return self._engine.hold(mortal, role=role)
 
 
 class SeveralLocal(LocalEngine):

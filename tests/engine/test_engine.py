@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from functools import partial
-from importlib import util
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,7 +24,7 @@ TABLE = pl.DataFrame(
 )
 
 
-@pytest.fixture(scope="module", params=["local", pytest.param("ray", marks=pytest.mark.ray)])
+@pytest.fixture(scope="module", params=["local", "ray"])
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     if request.param == "local":
         yield build_engine(engine_settings())
@@ -119,8 +118,6 @@ def test_without_ray_the_line_that_installs_it_is_shown(monkeypatch: pytest.Monk
         build_engine(engine_settings("ray"))
 
 
-@pytest.mark.ray
-@pytest.mark.skipif(util.find_spec("ray") is None, reason="Ray is not installed")
 def test_a_cluster_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     import ray
 
@@ -135,7 +132,6 @@ def test_a_cluster_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) ->
         build_engine(engine_settings("ray"))
 
 
-@pytest.mark.ray
 def test_workers_that_this_machine_can_never_hold_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

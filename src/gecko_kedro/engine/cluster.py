@@ -89,7 +89,7 @@ def _tell(settings: RaySettings) -> None:
     there = ray.cluster_resources()  # type: ignore[no-untyped-call]
     machines = len(ray.nodes())  # type: ignore[no-untyped-call]
     logger.info(
-        "Ray %s: %d machines, %g CPUs, %g GPUs",
+        "Ray %s: machines %d, CPUs %g, GPUs %g",
         ray.__version__, machines, there.get("CPU", 0), there.get("GPU", 0),
     )  # fmt: skip
     for role in ("encoder", "search", "teacher"):

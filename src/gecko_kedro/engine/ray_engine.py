@@ -79,7 +79,9 @@ class RayEngine:
             num_cpus=pool.cpus,
             num_gpus=pool.gpus or None,
         )
-        batches = made.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+        batches: Iterable[Any] = made.iter_batches(
+            batch_size=None, batch_format="pyarrow", prefetch_batches=0
+        )
         try:
             for batch in batches:
                 for row in batch.to_pylist():
@@ -91,7 +93,7 @@ class RayEngine:
         """See ``Engine.hold``. What equal factories hold is sent once."""
         pool = self._pool(role)
         sent = {id(factory): ray.put(factory) for factory in factories}
-        kind = _Actor.options(num_cpus=pool.cpus, num_gpus=pool.gpus)
+        kind = _RemoteWorker.options(num_cpus=pool.cpus, num_gpus=pool.gpus)
         actors = [kind.remote(sent[id(factory)]) for factory in factories]
         return _RayWorkers(actors, list(sent.values()))
 
@@ -132,7 +134,6 @@ def _shard(row: dict[str, Any]) -> Shard:
     return Shard(row["index"], row["total"], pl.read_ipc(io.BytesIO(row["table"])))
 
 
-@ray.remote(max_restarts=-1, max_task_retries=-1)
 class _Actor:
     """A worker of ``hold``, made at its first task."""
 
@@ -147,6 +148,10 @@ class _Actor:
 
     def numbered(self, number: int, task: Any) -> tuple[int, Any]:
         return number, self.work(task)
+
+
+# Made anew and asked again however often its process or machine dies.
+_RemoteWorker: Any = ray.remote(max_restarts=-1, max_task_retries=-1)(_Actor)
 
 
 class _RayWorkers:
@@ -165,7 +170,7 @@ class _RayWorkers:
         return answers
 
     def spread(self, tasks: Iterable[Any]) -> Iterator[tuple[int, Any]]:
-        pool = ActorPool(self._actors)
+        pool: Any = ActorPool(self._actors)
         try:
             for numbered in enumerate(tasks):
                 if not pool.has_free():
