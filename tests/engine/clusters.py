@@ -1,15 +1,16 @@
 """Engines for tests: a small Ray cluster on this machine, and one of several local workers."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import yaml
 
 from gecko_kedro.engine import Engine, EngineSettings, LocalEngine, Role, Workers, build_engine
-from gecko_kedro.shards import Piece, Shard
+from gecko_kedro.shards import Shard
 from tests.engine.workers import Mortal
 
 BASE = Path(__file__).resolve().parents[2] / "conf" / "base"
@@ -22,7 +23,7 @@ def engine_settings(kind: str = "local", **changes: Any) -> EngineSettings:
     values["ray"]["local_cluster"] = {"cpus": 2, "gpus": 0, "object_store_mb": 100}
     for role in ("encoder", "search", "teacher"):
         values["ray"][role] |= {"actors": 2, "cpus": 0.5} | changes
-    values["ray"]["search"]["rows_at_once"] = values["ray"]["teacher"]["rows_at_once"] = 4
+    values["ray"]["teacher"]["calls_at_once"] = 4
     return EngineSettings.model_validate(values)
 
 
@@ -43,10 +44,12 @@ class Killing:
     def __init__(self, engine: Engine, grave: Path) -> None:
         self._engine, self._grave = engine, grave
         self.in_process, self.workers = engine.in_process, engine.workers
-        self.threads, self.rows_at_once = engine.threads, engine.rows_at_once
+        self.threads, self.calls_at_once = engine.threads, engine.calls_at_once
 
-    def map(self, factory: Any, pieces: Iterable[Piece], *, role: Role) -> Iterator[Shard]:
-        yield from self._engine.map(partial(Mortal, factory, self._grave), pieces, role=role)
+    def map(
+        self, factory: Any, table: pl.DataFrame | pl.LazyFrame, **options: Any
+    ) -> Iterator[Shard]:
+        yield from self._engine.map(partial(Mortal, factory, self._grave), table, **options)
 
     def hold(self, factories: Sequence[Any], *, role: Role) -> Workers:
         mortal = [partial(Mortal, factory, self._grave) for factory in factories]
@@ -54,15 +57,12 @@ class Killing:
 
 
 class SeveralLocal(LocalEngine):
-    """In this process, with ``n`` workers and tasks of ``rows``: what is cut for a cluster."""
+    """In this process, with ``n`` workers that get ``calls_at_once``: cut as for a cluster."""
 
     in_process = False
 
-    def __init__(self, n: int, rows: int) -> None:
-        self._n, self._rows = n, rows
+    def __init__(self, n: int, *, calls_at_once: int | None = None) -> None:
+        self._n, self.calls_at_once = n, calls_at_once
 
     def workers(self, role: Role) -> int:
         return self._n
-
-    def rows_at_once(self, role: Role) -> int | None:
-        return self._rows

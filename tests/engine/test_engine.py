@@ -13,7 +13,7 @@ from kedro.pipeline import Node, Pipeline
 from gecko_kedro.engine import Engine, EngineSettings, build_engine
 from gecko_kedro.errors import InputError, error_again
 from gecko_kedro.fingerprints import Fingerprints
-from gecko_kedro.shards import Piece, Shard, missing_pieces
+from gecko_kedro.shards import Shard
 from gecko_kedro.teacher.protocol import TeacherError
 from tests.engine.clusters import engine_settings, small_cluster
 from tests.engine.workers import Failing, Scaler
@@ -33,13 +33,13 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
         yield cluster
 
 
-def mapped(engine: Engine, pieces: Iterator[Piece]) -> list[Shard]:
-    shards = engine.map(partial(Scaler, 3), pieces, role="encoder")
+def mapped(engine: Engine, table: pl.DataFrame | pl.LazyFrame, *finished: int) -> list[Shard]:
+    shards = engine.map(partial(Scaler, 3), table, size=4, finished=finished, role="encoder")
     return sorted(shards, key=lambda shard: shard.index)
 
 
 def test_each_piece_becomes_its_own_shard_with_every_type_kept(engine: Engine) -> None:
-    found = mapped(engine, missing_pieces(TABLE, size=4, finished={1}))
+    found = mapped(engine, TABLE, 1)
     assert [(shard.index, shard.total) for shard in found] == [(0, 3), (2, 3)]
     expected = TABLE.with_columns(pl.col("x") * 3)
     assert found[0].table.equals(expected.head(4))
@@ -48,27 +48,27 @@ def test_each_piece_becomes_its_own_shard_with_every_type_kept(engine: Engine) -
 
 
 def test_an_empty_piece_is_a_shard_with_the_columns(engine: Engine) -> None:
-    (shard,) = mapped(engine, missing_pieces(TABLE.clear(), size=4, finished=set()))
+    (shard,) = mapped(engine, TABLE.clear())
     assert (shard.index, shard.total, shard.table.height) == (0, 1, 0)
     assert shard.table.schema == TABLE.schema
 
 
-def test_a_piece_may_be_a_scan_of_parquet(engine: Engine, tmp_path: Path) -> None:
-    TABLE.write_parquet(tmp_path / "table.parquet")
-    rows = pl.scan_parquet(tmp_path / "table.parquet").slice(3, 2)
-    (shard,) = mapped(engine, iter([Piece(5, 9, rows)]))  # type: ignore[arg-type]
-    assert (shard.index, shard.total, shard.table["x"].to_list()) == (5, 9, [9, 12])
+def test_the_table_may_be_a_scan_of_parquet(engine: Engine, tmp_path: Path) -> None:
+    TABLE.write_parquet(tmp_path / "table.parquet", row_group_size=3)
+    found = mapped(engine, pl.scan_parquet(tmp_path / "table.parquet").select("x", "text"), 0)
+    assert [(shard.index, shard.total) for shard in found] == [(1, 3), (2, 3)]
+    expected = TABLE.select(pl.col("x") * 3, "text").tail(6)
+    assert pl.concat([shard.table for shard in found]).equals(expected)
 
 
-def test_without_pieces_no_worker_is_made(engine: Engine) -> None:
-    assert not list(engine.map(Failing, iter(()), role="encoder"))
+def test_where_all_is_finished_no_worker_is_made(engine: Engine) -> None:
+    assert not list(engine.map(Failing, TABLE, size=5, finished={0, 1}, role="encoder"))
 
 
 def test_an_error_of_bad_input_arrives_as_it_was_raised(engine: Engine) -> None:
     told = "^the model: expected a folder, got 7. Make one.$"
-    pieces = missing_pieces(TABLE, size=4, finished=set())
     with pytest.raises(InputError, match=told) as of_map:
-        list(engine.map(Failing, pieces, role="encoder"))
+        list(engine.map(Failing, TABLE, size=4, finished=(), role="encoder"))
     workers = engine.hold([Failing, Failing], role="search")
     with pytest.raises(InputError, match=told):
         workers.each(TABLE)
@@ -78,8 +78,8 @@ def test_an_error_of_bad_input_arrives_as_it_was_raised(engine: Engine) -> None:
 
 
 def test_every_worker_answers_in_the_order_of_the_factories(engine: Engine) -> None:
-    workers = engine.hold([partial(Scaler, factor) for factor in (5, 2, 7)], role="search")
-    assert [table["x"][1] for table in workers.each(TABLE)] == [5, 2, 7]
+    workers = engine.hold([partial(Scaler, factor) for factor in (5, 2)], role="search")
+    assert [table["x"][1] for table in workers.each(TABLE)] == [5, 2]
 
 
 def test_tasks_are_spread_and_read_only_as_far_as_workers_are_free(engine: Engine) -> None:

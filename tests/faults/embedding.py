@@ -16,7 +16,7 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 from kedro.runner import SequentialRunner
 
-from gecko_kedro.datasets import FinishedShardsDataset, ShardedParquetDataset, TableDataset
+from gecko_kedro.datasets import FinishedShardsDataset, TableScanDataset, VectorShardsDataset
 from gecko_kedro.params import EncoderParams, MineParams
 from gecko_kedro.pipelines.mine import nodes
 from gecko_kedro.shards import Shard
@@ -25,7 +25,7 @@ from tests.engine.clusters import BASE, engine_settings
 SHARD_SIZE = 5
 
 
-class Doomed(ShardedParquetDataset):
+class Doomed(VectorShardsDataset):
     """Kills its process after ``left`` saved shards."""
 
     left = -1
@@ -53,7 +53,7 @@ def parameters(folder: Path) -> tuple[EncoderParams, MineParams]:
 def embed(folder: Path, engine: str, shards: int) -> None:
     """Make the missing shards."""
     encoder_params, mine_params = parameters(folder)
-    output = Doomed(path=str(folder / "vectors"))
+    output = Doomed(path=str(folder / "vectors"), rows_per_shard=SHARD_SIZE)
     output.left = shards
     memory = {
         "model": str(folder / "model"),
@@ -63,8 +63,10 @@ def embed(folder: Path, engine: str, shards: int) -> None:
     }
     catalog = DataCatalog(
         {
-            "passages": TableDataset(filepath=str(folder / "passages.parquet")),
-            "finished": FinishedShardsDataset(path=str(folder / "vectors"), of="vectors"),
+            "passages": TableScanDataset(filepath=str(folder / "passages.parquet")),
+            "finished": FinishedShardsDataset(
+                path=str(folder / "vectors"), of="vectors", vectors=True
+            ),
             "vectors": output,
             **{name: MemoryDataset(value) for name, value in memory.items()},
         }

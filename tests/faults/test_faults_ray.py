@@ -17,11 +17,11 @@ import pytest
 import yaml
 from aiohttp import web
 
-from gecko_kedro.datasets import ShardedParquetDataset
+from gecko_kedro import encoder
+from gecko_kedro.datasets import VectorShardsDataset
 from gecko_kedro.engine import Engine, LocalEngine
 from gecko_kedro.pipelines.mine.workers import Embedder
 from gecko_kedro.retrieval import Index, SlicedIndex
-from gecko_kedro.shards import missing_pieces
 from gecko_kedro.teacher import Prompt, TeacherSettings, build_teacher
 from tests.conftest import PROJECT
 from tests.e2e import labelling
@@ -71,12 +71,13 @@ def test_a_worker_killed_in_mid_embedding_is_replaced(
     cluster: Engine, folder: Path, observe: Observe
 ) -> None:
     params, mine = parameters(folder)
-    embedder = partial(Embedder, params.reference, params, mine.max_seq_length)
-    rows = pl.DataFrame({"passage_id": [f"p{n}" for n in range(N_TEXTS)], "input": TEXTS})
+    embedder = partial(
+        Embedder, params.reference, params, mine.max_seq_length, encoder.render_passage
+    )
+    rows = pl.scan_parquet(folder / "passages.parquet").select("passage_id", "title", "text")
 
     def shards(engine: Engine) -> dict[int, pl.DataFrame]:
-        pieces = missing_pieces(rows, size=SHARD_SIZE, finished=set())
-        found = list(engine.map(embedder, pieces, role="encoder"))
+        found = list(engine.map(embedder, rows, size=SHARD_SIZE, finished=(), role="encoder"))
         assert Counter(shard.index for shard in found) == Counter(range(12))
         return {shard.index: shard.table for shard in found}
 
@@ -157,11 +158,14 @@ def test_a_killed_driver_goes_on_from_the_finished_shards(
     assert nothing_left_running(ray_folder)
     run("tests.faults.embedding", str(folder), "ray")
     assert {file: file.stat().st_mtime_ns for file in made} == made
-    disturbed = ShardedParquetDataset(path=str(vectors)).load()
     vectors.rename(folder / "disturbed")
     run("tests.faults.embedding", str(folder), "local")
-    assert disturbed.equals(ShardedParquetDataset(path=str(vectors)).load())
-    assert disturbed.height == N_TEXTS
+    calm, disturbed = (
+        VectorShardsDataset(path=str(folder / name)).load() for name in ("vectors", "disturbed")
+    )
+    assert len(disturbed) == N_TEXTS
+    assert disturbed.ids.equals(calm.ids)
+    assert disturbed.matrix.tobytes() == calm.matrix.tobytes()
     observe("Ray: the driver killed with SIGKILL after 3 of 12 shards",
             "its cluster ends; a re-run makes the other 9; the same vectors, all bits")  # fmt: skip
 
@@ -202,13 +206,13 @@ def test_a_driver_killed_in_mid_labelling_pays_again_only_for_what_was_in_flight
     teacher = engine_settings("ray").ray.teacher
     again = paid.total() - wanted.total()
     assert set(paid) == set(wanted)
-    assert again <= teacher.actors * teacher.rows_at_once
+    assert again <= teacher.actors * teacher.calls_at_once
     for table in ("queries", "rankings", "fret"):
         calm, killed = (tmp_path / name / f"{table}.parquet" for name in ("calm", "killed"))
         assert calm.read_bytes() == killed.read_bytes(), table
     observe("Ray: the driver killed with SIGKILL in mid-labelling",
             f"a re-run ends with the same FRet bytes; at most the {teacher.actors} x "
-            f"{teacher.rows_at_once} calls in flight are paid for twice")  # fmt: skip
+            f"{teacher.calls_at_once} calls in flight are paid for twice")  # fmt: skip
     logs = [file for file in ray_folder.rglob("*") if file.is_file()]
     assert any(file.name == "raylet.out" for file in logs)
     assert not [file for file in logs if b"canary" in file.read_bytes()]

@@ -93,7 +93,11 @@ def test_a_given_retriever_is_the_initial_embedder(
 
 def test_task_and_query_are_embedded_together(encoder_params: EncoderParams) -> None:
     (shard,) = nodes.embed_queries(
-        encoder_params.reference, QUERIES, frozenset(), encoder_params, engine_settings(),
+        encoder_params.reference,
+        QUERIES,
+        frozenset(),
+        encoder_params,
+        engine_settings(),
         mine_params(),
     )
     model = encoder_params.load(max_seq_length=mine_params().max_seq_length)
@@ -148,7 +152,14 @@ def search(
     params = mine_params(**changes)
     route = nodes.choose_route(*tables, folder, exact_max_pairs, params)
     shards = nodes.search_candidates(
-        queries, passages.lazy(), *tables, route, folder, frozenset(), size, engine_settings(),
+        queries,
+        passages.lazy(),
+        *tables,
+        route,
+        folder,
+        frozenset(),
+        size,
+        engine_settings(),
         params,
     )
     found = pl.concat([shard.table for shard in shards])
@@ -196,8 +207,15 @@ def test_a_finished_shard_is_not_searched_again(tmp_path: Path) -> None:
     queries, passages, *tables = random_mine(20, 9)
     route = nodes.choose_route(*tables, tmp_path, 1e6, mine_params())
     shards = nodes.search_candidates(
-        queries, passages.lazy(), *tables, route, tmp_path, frozenset({0, 2}), 4,
-        engine_settings(), mine_params(),
+        queries,
+        passages.lazy(),
+        *tables,
+        route,
+        tmp_path,
+        frozenset({0, 2}),
+        4,
+        engine_settings(),
+        mine_params(),
     )
     (shard,) = shards
     assert (shard.index, shard.total) == (1, 3)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from gecko_kedro.engine import LocalEngine
 from gecko_kedro.retrieval import Index, SearchResult, SlicedIndex, merge_results
+from gecko_kedro.vectors import narrowed
 from tests.engine.clusters import SeveralLocal
 
 WIDTH = 3
@@ -54,21 +55,23 @@ def test_any_slices_in_any_order_merge_into_the_search_of_the_whole(search, rand
         same(merge_results(halves, k), whole)
 
 
-@pytest.mark.parametrize("stored", ["memory", "float32", "float16"])
+@pytest.mark.parametrize("stored", ["memory", "float32", "float16", "bfloat16"])
 def test_an_index_in_slices_searches_and_scores_as_one_index(tmp_path, stored):
     generator = np.random.default_rng(5)
-    vectors = generator.normal(size=(103, 16)).astype("float32" if stored == "memory" else stored)
+    kind = "float32" if stored == "memory" else stored
+    vectors = narrowed(generator.normal(size=(103, 16)).astype(np.float32), kind)
     queries = generator.normal(size=(11, 16)).astype(np.float32)
     ids = generator.integers(-1, 103, size=(11, 4))
-    whole = Index(vectors)
+    stored_as = "bfloat16" if kind == "bfloat16" else None
+    whole = Index(vectors, stored_as=stored_as)
     if stored != "memory":
         header = b"header"
         (tmp_path / "vectors").write_bytes(header + vectors.tobytes())
         vectors = np.memmap(
             tmp_path / "vectors", vectors.dtype, "r", offset=len(header), shape=vectors.shape
         )
-    for engine in (LocalEngine(), SeveralLocal(4, rows=3), SeveralLocal(200, rows=11)):
-        sliced = SlicedIndex(vectors, engine=engine, threads=1)
+    for engine in (LocalEngine(), SeveralLocal(4), SeveralLocal(200)):
+        sliced = SlicedIndex(vectors, engine=engine, threads=1, stored_as=stored_as)
         same(sliced.search(queries, 7), whole.search(queries, 7))
         same(sliced.search(queries[:0], 7), whole.search(queries[:0], 7))
         expected = whole.score_pairs(queries, ids)
@@ -79,5 +82,5 @@ def test_a_view_of_a_mapping_is_searched_as_what_it_is(tmp_path):
     vectors = np.random.default_rng(6).normal(size=(20, 8)).astype(np.float32)
     (tmp_path / "vectors").write_bytes(vectors.tobytes())
     view = np.memmap(tmp_path / "vectors", np.float32, "r", shape=vectors.shape)[5:15]
-    found = SlicedIndex(view, engine=SeveralLocal(2, rows=9), threads=1).search(vectors[:3], 4)
+    found = SlicedIndex(view, engine=SeveralLocal(2), threads=1).search(vectors[:3], 4)
     same(found, Index(vectors[5:15]).search(vectors[:3], 4))

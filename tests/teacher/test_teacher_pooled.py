@@ -32,9 +32,9 @@ TEXTS = [f"Text {n}: yeast feeds on sugar and makes the dough of bread swell." f
 LABELS = [" 0", " 1", " 2"]
 
 
-def pool(make: Any, *, workers: int = 3, rows_at_once: int | None = 4) -> PooledTeacher:
+def pool(make: Any, *, workers: int = 3, calls_at_once: int | None = 4) -> PooledTeacher:
     held = LocalEngine().hold([partial(TeacherWorker, make)] * workers, role="teacher")
-    return PooledTeacher(held, rows_at_once=rows_at_once)
+    return PooledTeacher(held, calls_at_once=calls_at_once)
 
 
 def asked(teacher: Teacher) -> list[list[Any]]:
@@ -47,9 +47,9 @@ def asked(teacher: Teacher) -> list[list[Any]]:
     ]
 
 
-@pytest.mark.parametrize("rows_at_once", [1, 4, 100, None])
-def test_the_order_is_that_of_the_prompts(rows_at_once: int | None) -> None:
-    assert asked(pool(Counting, rows_at_once=rows_at_once)) == asked(Counting())
+@pytest.mark.parametrize("calls_at_once", [1, 4, 100, None])
+def test_the_order_is_that_of_the_prompts(calls_at_once: int | None) -> None:
+    assert asked(pool(Counting, calls_at_once=calls_at_once)) == asked(Counting())
 
 
 @pytest.mark.parametrize("backend", ["lexical", "transformers"])
@@ -64,7 +64,7 @@ def test_a_built_teacher_is_the_same_one_behind_a_pool(tmp_path: Path, backend: 
         build_teacher(
             settings, texts=TEXTS, store=tmp_path / name, calls=["generate"], engine=engine
         )
-        for name, engine in (("alone", None), ("pooled", SeveralLocal(2, rows=3)))
+        for name, engine in (("alone", None), ("pooled", SeveralLocal(2, calls_at_once=3)))
     )  # fmt: skip
     assert pooled.identity == alone.identity
     cut, written, queries, labels = asked(alone)
@@ -114,7 +114,7 @@ def test_replies_before_an_error_are_stored_and_nothing_more_is_asked(tmp_path: 
 def test_a_spent_budget_ends_the_work_and_keeps_what_was_paid_for(tmp_path: Path) -> None:
     store = ResponseStore(tmp_path / "replies.sqlite")
     teacher = StoredTeacher(
-        pool(Counting, rows_at_once=4), store, batch_size=100, prices=NO_PRICES,
+        pool(Counting, calls_at_once=4), store, batch_size=100, prices=NO_PRICES,
         budget=Budget(max_tokens_total=5, max_cost=None),
     )  # fmt: skip
     with pytest.raises(InputError, match="budget"):
@@ -131,4 +131,4 @@ def test_workers_with_different_models_are_refused() -> None:
         [partial(TeacherWorker, Counting), partial(TeacherWorker, Other)], role="teacher"
     )
     with pytest.raises(InputError, match="the same backend, model and versions"):
-        _ = PooledTeacher(held, rows_at_once=2).identity
+        _ = PooledTeacher(held, calls_at_once=2).identity

@@ -64,9 +64,9 @@ class SliceSearcher:
 class SlicedIndex:
     """``Index`` over the search workers of ``engine``: scores, order and ids are the same bits.
 
-    vectors: (n, d), and stored_as: see ``Index``. Of a memory map the workers open the file themselves, on a disk
-    that all of their machines see; an array is sent to them. threads: of a search; None for as many
-    as the engine gives a worker.
+    vectors: (n, d), and stored_as: see ``Index``. Of a memory map the workers open the file
+    themselves, on a disk that all of their machines see; an array is sent to them.
+    threads: of a search; None for as many as the engine gives a worker.
     """
 
     def __init__(

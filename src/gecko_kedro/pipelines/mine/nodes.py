@@ -150,10 +150,10 @@ def search_candidates(
     if missing == 0 and finished:
         yield NO_SHARD
         return
-    engine = build_engine(engine_settings)
     search = Search.open(
-        passage_vector_shards, passages, search_route, search_graph, engine, params
-    )
+        passage_vector_shards, passages, search_route, search_graph,
+        engine=build_engine(engine_settings), params=params,
+    )  # fmt: skip
     seeds = seed_rows(queries, passage_vector_shards.ids)
     with Progress("search_candidates", total=missing, unit="query") as progress:
         for piece in missing_pieces(queries, size=search_shard_size, finished=finished):

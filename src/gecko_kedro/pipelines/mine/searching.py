@@ -87,6 +87,7 @@ class Search:
         passages: pl.LazyFrame,
         route: dict[str, Any],
         graphs: Path,
+        *,
         engine: Engine,
         params: MineParams,
     ) -> "Search":
