@@ -21,7 +21,7 @@ from gecko_kedro.teacher import (
 )
 from gecko_kedro.teacher.budget import Budget
 from gecko_kedro.teacher.pooled import PooledTeacher, TeacherWorker
-from gecko_kedro.teacher.protocol import OnReply, TeacherError
+from gecko_kedro.teacher.protocol import OnReplies, TeacherError
 from gecko_kedro.teacher.stored import NO_PRICES, StoredTeacher
 from tests.engine.clusters import SeveralLocal
 from tests.teacher.test_teacher_store import Counting, prompts
@@ -83,7 +83,7 @@ def test_a_built_teacher_is_the_same_one_behind_a_pool(tmp_path: Path, backend: 
 class Streaming(Counting):
     """Answers one by one, and fails at one prompt for good."""
 
-    on_reply: OnReply | None = None
+    on_replies: OnReplies | None = None
 
     def generate(self, prompts: Sequence[Prompt], **options: Any) -> list[Generation]:
         made = []
@@ -91,8 +91,8 @@ class Streaming(Counting):
             if prompt.text == "bad":
                 raise TeacherError("prompt", expected="a reply", got="no reply", fix="Look.")
             made += super().generate([prompt], **options)
-            if self.on_reply is not None:
-                self.on_reply(row, made[-1])
+            if self.on_replies is not None:
+                self.on_replies({row: made[-1]})
         return made
 
 

@@ -1,6 +1,6 @@
 """One teacher to its caller, several behind: each worker of a pool holds the whole backend."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,15 +9,14 @@ from gecko_kedro.engine import Workers
 from gecko_kedro.errors import InputError
 from gecko_kedro.teacher.protocol import (
     Generation,
-    OnReply,
+    OnReplies,
     Prompt,
+    Reply,
     Scored,
     ScoredLabels,
     StreamingTeacher,
     Teacher,
 )
-
-Reply = Generation | Scored | ScoredLabels
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class TeacherWorker:
             return call(*ask.arguments)
         streamed: dict[int, Reply] = {}
         if isinstance(self._teacher, StreamingTeacher):
-            self._teacher.on_reply = streamed.__setitem__
+            self._teacher.on_replies = streamed.update
         try:
             return Answers(dict(enumerate(call(*ask.arguments, **dict(ask.options)))))
         except InputError as error:
@@ -69,7 +68,7 @@ class PooledTeacher:
 
     def __init__(self, workers: Workers, *, calls_at_once: int | None) -> None:
         self._workers, self._size = workers, calls_at_once
-        self.on_reply: OnReply | None = None
+        self.on_replies: OnReplies | None = None
 
     @cached_property
     def identity(self) -> str:
@@ -135,19 +134,18 @@ class PooledTeacher:
 
         for number, answers in self._workers.spread(asks()):
             errors += [answers.error] if answers.error is not None else []
-            for offset, reply in answers.replies.items():
-                row = parts[number][offset]
-                replies[row] = reply
-                errors += self._told(row, reply)
+            own = {parts[number][offset]: reply for offset, reply in answers.replies.items()}
+            replies |= own
+            errors += self._told(own)
         if errors:
             raise errors[0]
         return [replies[row] for row in range(n_rows)]
 
-    def _told(self, row: int, reply: Reply) -> list[Exception]:
-        """Tell ``reply`` and give what that raised, such as a budget that is spent."""
+    def _told(self, replies: Mapping[int, Reply]) -> list[Exception]:
+        """Tell ``replies`` and give what that raised, such as a budget that is spent."""
         try:
-            if self.on_reply is not None:
-                self.on_reply(row, reply)
+            if self.on_replies is not None and replies:
+                self.on_replies(replies)
         except InputError as error:
             return [error]
         return []
