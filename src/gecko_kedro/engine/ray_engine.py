@@ -18,6 +18,8 @@ from gecko_kedro.engine.settings import PoolSettings, RaySettings
 from gecko_kedro.errors import InputError, error_again
 from gecko_kedro.shards import Shard, count_rows
 
+logger = logging.getLogger(__name__)
+_SECONDS_BETWEEN_LINES = 30.0
 _MADE = pa.schema(
     {"index": pa.int64(), "total": pa.int64(), "error": pa.string(), "table": pa.large_binary()}
 )
@@ -95,6 +97,7 @@ class RayEngine:
         sent = {id(factory): ray.put(factory) for factory in factories}
         kind = _RemoteWorker.options(num_cpus=pool.cpus, num_gpus=pool.gpus)
         actors = [kind.remote(sent[id(factory)]) for factory in factories]
+        _await(actors, role, pool)
         return _RayWorkers(actors, list(sent.values()))
 
     def _pool(self, role: Role) -> PoolSettings:
@@ -180,6 +183,21 @@ class _RayWorkers:
                 yield pool.get_next_unordered()
         except RayError as error:
             raise _reason(error) from None
+
+
+def _await(actors: list[Any], role: Role, pool: PoolSettings) -> None:
+    """Wait until all ``actors`` have their place, and say so where that takes long."""
+    waiting = [actor.__ray_ready__.remote() for actor in actors]
+    while True:
+        _, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=_SECONDS_BETWEEN_LINES)
+        if not waiting:
+            return
+        free = ray.available_resources()  # type: ignore[no-untyped-call]
+        logger.warning(
+            "%d of %d %s workers wait for %g CPUs and %g GPUs each; free are %g and %g",
+            len(waiting), len(actors), role, pool.cpus, pool.gpus,
+            free.get("CPU", 0), free.get("GPU", 0),
+        )  # fmt: skip
 
 
 def _reason(error: RayError) -> BaseException:

@@ -40,7 +40,7 @@ def build_teacher(
     statistics. Each of ``calls`` is tried at once with a tiny example (``check_teacher``). With an
     ``engine`` on other processes they hold the backend, and this one the store.
     """
-    teacher = _placed(settings, texts, engine or LocalEngine())
+    teacher = placed_teacher(settings, texts, engine or LocalEngine())
     if settings.backend != "http" or settings.http.check_at_start:
         check_teacher(teacher, calls)
     responses = ResponseStore(Path(store) / STORE_NAME)
@@ -53,7 +53,8 @@ def build_teacher(
     )
 
 
-def _placed(settings: TeacherSettings, texts: Iterable[str], engine: Engine) -> Teacher:
+def placed_teacher(settings: TeacherSettings, texts: Iterable[str], engine: Engine) -> Teacher:
+    """The same without a store: in this process, or in the workers of ``engine``."""
     if engine.in_process:
         return _backend(settings, texts)
     # The other backends need not be sent the corpus.
