@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -59,6 +60,17 @@ def test_the_table_may_be_a_scan_of_parquet(engine: Engine, tmp_path: Path) -> N
     assert [(shard.index, shard.total) for shard in found] == [(1, 3), (2, 3)]
     expected = TABLE.select(pl.col("x") * 3, "text").tail(6)
     assert pl.concat([shard.table for shard in found]).equals(expected)
+
+
+def test_a_piece_travels_as_a_place_in_a_file_or_as_its_own_rows(tmp_path: Path) -> None:
+    from gecko_kedro.engine.ray_engine import piece_plan
+
+    table = pl.DataFrame({"x": range(100_000), "text": ["tea from the hills"] * 100_000})
+    table.write_parquet(tmp_path / "table.parquet")
+    for source in (table, pl.scan_parquet(tmp_path / "table.parquet")):
+        plan = piece_plan(source, 500, 4)
+        assert len(plan) < 10_000
+        assert pl.LazyFrame.deserialize(BytesIO(plan)).collect().equals(table[500:504])
 
 
 def test_where_all_is_finished_no_worker_is_made(engine: Engine) -> None:

@@ -57,13 +57,12 @@ class RayEngine:
     ) -> Iterator[Shard]:
         """See ``Engine.map``: ``map_batches`` on a pool of actors, one row a piece.
 
-        What travels to a worker is the plan of a piece (``LazyFrame.serialize``): where ``table``
-        is a scan of Parquet the worker reads the rows itself, from a disk that all machines see.
+        What travels to a worker is ``piece_plan``.
         """
         total = max(1, -(-count_rows(table) // size))
         rows = [
             {"index": index, "total": total,
-             "plan": table.lazy().slice(index * size, size).serialize()}
+             "plan": piece_plan(table, index * size, size)}
             for index in range(total)
             if index not in finished
         ]  # fmt: skip
@@ -103,6 +102,16 @@ class RayEngine:
     def _pool(self, role: Role) -> PoolSettings:
         pool: PoolSettings = getattr(self._settings, role)
         return pool
+
+
+def piece_plan(table: pl.DataFrame | pl.LazyFrame, start: int, size: int) -> bytes:
+    """How to read ``size`` rows of ``table`` from row ``start`` on, for ``LazyFrame.deserialize``.
+
+    Of a scan of Parquet it is the place of the file, which all machines must see; of a table in
+    memory it holds these rows, and no others.
+    """
+    plan: bytes = table.slice(start, size).lazy().serialize()
+    return plan
 
 
 class _TableActor:
