@@ -27,8 +27,10 @@ def connect(settings: RaySettings) -> None:
             fix="pip install 'gecko-kedro[ray]', or set engine.kind: local.",
         )
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Ray 2.60 hides all GPUs from a worker with none unless told otherwise, and warns of it.
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # A worker with gpus: 0 sees no GPU; in Ray 2.60 it would see them all.
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
+    # On this machine workers are the run, and not less urgent (nice 15) than all else on it.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     import ray
 
     if ray.is_initialized():
