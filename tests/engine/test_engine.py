@@ -155,6 +155,21 @@ def test_workers_that_this_machine_can_never_hold_are_refused(
         build_engine(engine_settings("ray", actors=3, cpus=1))
 
 
+def test_a_connection_of_the_callers_own_is_used_and_left_as_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import ray
+
+    from gecko_kedro.engine import cluster
+
+    monkeypatch.setattr(cluster, "_connections", [])
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(ray, "init", lambda **_: pytest.fail("connected again"))
+    monkeypatch.setattr(ray, "shutdown", lambda: pytest.fail("the caller's cluster was left"))
+    build_engine(engine_settings("ray"))
+    cluster.disconnect()
+
+
 @pytest.mark.parametrize("kind", [InputError, TeacherError])
 def test_an_error_keeps_its_parts_from_process_to_process(kind: type[InputError]) -> None:
     error = kind("a", expected="b", got=SimpleNamespace(c=1), fix="d")

@@ -10,10 +10,11 @@ from gecko_kedro.errors import InputError
 
 logger = logging.getLogger(__name__)
 _MB = 2**20
+_connections: list[str] = []  # made here: none or one
 
 
 def connect(settings: RaySettings) -> None:
-    """Connect this process to the cluster; nothing happens where it is connected already.
+    """Connect this process to the cluster; nothing happens where it is connected to one already.
 
     Nothing of this process's environment is sent along: Ray writes what it is sent to its logs. A
     cluster on this machine inherits the environment, keys included; elsewhere keys are given to
@@ -58,16 +59,16 @@ def connect(settings: RaySettings) -> None:
             got=str(error),
             fix="Check RAY_ADDRESS and `ray status`; unset it for a cluster on this machine.",
         ) from error
+    _connections.append(address or "local")
     _tell(settings)
 
 
 def disconnect() -> None:
-    """End the connection, and the cluster where ``connect`` started it."""
-    if find_spec("ray") is None:
-        return
-    import ray
+    """End the connection that ``connect`` made, and the cluster that it started; no other one."""
+    if _connections:
+        import ray
 
-    if ray.is_initialized():
+        _connections.clear()
         ray.shutdown()
 
 
