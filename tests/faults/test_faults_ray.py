@@ -210,11 +210,12 @@ def test_a_driver_killed_in_mid_labelling_pays_again_only_for_what_was_in_flight
     for table in ("queries", "rankings", "fret"):
         calm, killed = (tmp_path / name / f"{table}.parquet" for name in ("calm", "killed"))
         assert calm.read_bytes() == killed.read_bytes(), table
-    observe("Ray: the driver killed with SIGKILL in mid-labelling",
-            f"a re-run ends with the same FRet bytes; at most the {teacher.actors} x "
-            f"{teacher.calls_at_once} calls in flight are paid for twice")  # fmt: skip
     logs = [file for file in ray_folder.rglob("*") if file.is_file()]
     assert any(file.name == "raylet.out" for file in logs)
     assert not [file for file in logs if b"canary" in file.read_bytes()]
-    observe("an API key that Ray's workers use",
-            "not in what Ray writes (logs, sessions)")  # fmt: skip
+    observe(
+        "Ray: the driver killed with SIGKILL in mid-labelling, with an API key",
+        f"a re-run ends with the same FRet bytes; at most the {teacher.actors} x "
+        f"{teacher.calls_at_once} calls in flight are paid for twice; the key is in nothing that "
+        "Ray wrote",
+    )
