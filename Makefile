@@ -22,7 +22,11 @@ setup: $(VENV)/.installed
 
 # Some files at once, one thread each; a file stays with one process, which makes its fixtures once.
 test: lint cpp-test cpp-neon  ## set up, then everything that CI checks
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not ray" -n auto --maxprocesses 4 --dist loadfile
+
+.PHONY: test-ray
+test-ray: $(VENV)/.installed-dev  ## on a Ray cluster of this machine: killed workers and drivers, a whole run
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m ray
 
 # In an environment of its own: vLLM pins other versions. Its server is tested from ours.
 test-vllm: $(VENV)/.installed-dev  ## set up vLLM for CPUs, then the tests against real vLLM

@@ -107,7 +107,7 @@ def test_all_mistakes_are_told_at_once(parameters: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("profile", "backend"),
     [
-        ("test", "lexical"), ("gpu", "lexical"), ("gecko-1b", "vllm"),
+        ("test", "lexical"), ("gpu", "lexical"), ("ray", "lexical"), ("gecko-1b", "vllm"),
         ("llm-cpu", "transformers"), ("llm-gpu", "vllm"), ("llm-api", "http"),
     ],
 )  # fmt: skip
@@ -117,6 +117,7 @@ def test_every_profile_is_valid(profile: str, backend: str) -> None:
     )
     checked = check_parameters(loader["parameters"])
     assert checked.teacher.backend == backend
+    assert checked.engine.kind == ("ray" if profile == "ray" else "local")
     if profile.startswith("llm-") or profile == "gecko-1b":
         assert checked.relabel.rankers == ["query_likelihood", "relevance"]
         assert checked.teacher.model.max_new_tokens > 0  # what a profile leaves out is base's

@@ -1,7 +1,9 @@
 """The one error for bad input: it says where, what was expected, what came and what to do."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 _LONGEST_VALUE = 200
 
@@ -16,6 +18,25 @@ class InputError(ValueError):
     def __init__(self, where: str, *, expected: str, got: object, fix: str) -> None:
         super().__init__(f"{where}: expected {expected}, got {_shown(got)}. {fix}")
         self.where, self.expected, self.got, self.fix = where, expected, got, fix
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For the way from one process to another; ``got`` arrives as it is shown."""
+        return error_again, (self.parts(), type(self))
+
+    def parts(self) -> dict[str, str]:
+        """All of it as plain text, for ``error_again``."""
+        return {
+            "text": str(self), "where": self.where, "expected": self.expected,
+            "got": _shown(self.got), "fix": self.fix,
+        }  # fmt: skip
+
+
+def error_again(parts: Mapping[str, str], kind: type[InputError] = InputError) -> InputError:
+    """The error that gave these ``parts``, maybe in another process; ``got`` is as it was shown."""
+    error = kind.__new__(kind, parts["text"])
+    error.where, error.expected = parts["where"], parts["expected"]
+    error.got, error.fix = parts["got"], parts["fix"]
+    return error
 
 
 def _shown(value: object) -> str:

@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from gecko_kedro.corpus.overlap import OverlapSettings
+from gecko_kedro.engine.settings import EngineSettings
 from gecko_kedro.errors import InputError
 from gecko_kedro.evaluation.ablation import AblationRow
 from gecko_kedro.evaluation.task_settings import TaskSettings
@@ -403,6 +404,7 @@ class Parameters(Params):
     ablate: AblateParams
     parity: ParityParams
     estimate: EstimateParams
+    engine: EngineSettings
 
 
 class RowParams(Params):

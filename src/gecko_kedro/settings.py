@@ -4,6 +4,7 @@ import os
 
 from gecko_kedro.config import ParameterAwareConfigLoader
 from gecko_kedro.hooks import (
+    EngineHooks,
     GuardHooks,
     LedgerHooks,
     LockHooks,
@@ -23,6 +24,7 @@ HOOKS = (
     SummaryHooks(),
     TrackingHooks(),
     LedgerHooks(),
+    EngineHooks(),
     RemoteTeacherHooks(),
     GuardHooks(),
     LockHooks(),

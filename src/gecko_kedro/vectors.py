@@ -8,6 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from gecko_kedro import retrieval
+from gecko_kedro.engine import Engine
 from gecko_kedro.retrieval.vectors import block
 
 VectorType = Literal["float32", "float16", "bfloat16"]
@@ -33,6 +34,13 @@ class VectorTable:
         """An exact index of these vectors, which are not copied."""
         stored_as = "bfloat16" if self.dtype == "bfloat16" else None
         return retrieval.Index(self.matrix, stored_as=stored_as)
+
+    def sliced_index(self, engine: Engine, *, threads: int | None) -> retrieval.SlicedIndex:
+        """The same index in slices, which the search workers of ``engine`` hold."""
+        stored_as = "bfloat16" if self.dtype == "bfloat16" else None
+        return retrieval.SlicedIndex(
+            self.matrix, engine=engine, threads=threads, stored_as=stored_as
+        )
 
     def rows(self, start: int, stop: int) -> NDArray[np.float32]:
         """Vectors ``start`` to ``stop`` as float32, C-contiguous, in memory."""

@@ -1,11 +1,12 @@
 """A process for tests to kill: the real nodes of synthesis and labelling on their real datasets.
 
-    python -m tests.e2e.labelling FOLDER URL
+    python -m tests.e2e.labelling FOLDER URL [ENGINE]
 
 Between the two stands a fixed choice of candidates in place of a trained retriever, which would
 take minutes and calls no teacher.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -26,21 +27,25 @@ from gecko_kedro.evaluation import ReadTasks
 from gecko_kedro.params import Parameters, check_parameters
 from gecko_kedro.pipelines.relabel import nodes as relabel
 from gecko_kedro.pipelines.synthesize import nodes as synthesize
+from tests.engine.clusters import engine_settings
 from tests.teacher.http_server import NAME
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 N_CANDIDATES = 4
 CONCURRENCY = 4
+KEY = "GECKO_TEST_KEY"  # the server wants a key where this is set
 
 
-def parameters(url: str) -> Parameters:
+def parameters(url: str, engine: str = "local") -> Parameters:
     """Those of conf/base, with the teacher at ``url`` and small shards."""
     loader = OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base")
     values: dict[str, Any] = dict(loader["parameters"])
     values["teacher"]["backend"] = "http"
     values["teacher"]["http"] |= {"base_url": url, "model": NAME, "concurrency": CONCURRENCY}
+    values["teacher"]["http"]["api_key_env"] = KEY if KEY in os.environ else None
     values["synthesize"]["shard_size"] = values["relabel"]["shard_size"] = 5
     values["relabel"]["rankers"] = ["query_likelihood", "relevance"]
+    values["engine"] = engine_settings(engine).model_dump()
     return check_parameters(values)
 
 
@@ -56,9 +61,9 @@ def neighbours(queries: pl.DataFrame, passages: pl.DataFrame) -> pl.DataFrame:
     )  # fmt: skip
 
 
-def catalog(folder: Path, url: str) -> DataCatalog:
+def catalog(folder: Path, url: str, engine: str) -> DataCatalog:
     """The datasets of the catalog under ``folder``; ``passages.parquet`` is there already."""
-    params = parameters(url)
+    params = parameters(url, engine)
     in_memory = {
         "prompts": yaml.safe_load((CONF / "prompts" / "gecko.yml").read_text("utf-8")),
         "response_store": folder / "response_store",
@@ -89,7 +94,7 @@ PIPELINE = Pipeline(
         Node(
             synthesize.synthesize_queries,
             ["passages", "passages", "prompts", "response_store", "finished_query_shards",
-             "params:teacher", "params:synthesize"],
+             "params:teacher", "params:engine", "params:synthesize"],
             ["rejected_reply_shards", "query_shards"],
         ),
         Node(
@@ -103,7 +108,7 @@ PIPELINE = Pipeline(
         Node(
             relabel.judge_candidates,
             ["queries", "candidates", "passages", "prompts", "response_store",
-             "finished_judgement_shards", "params:teacher", "params:relabel"],
+             "finished_judgement_shards", "params:teacher", "params:engine", "params:relabel"],
             "judgement_shards",
         ),
         Node(
@@ -132,4 +137,5 @@ def write_passages(folder: Path, texts: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    SequentialRunner().run(PIPELINE, catalog(Path(sys.argv[1]), sys.argv[2]))
+    folder, url, engine = [*sys.argv[1:], "local"][:3]
+    SequentialRunner().run(PIPELINE, catalog(Path(folder), url, engine))

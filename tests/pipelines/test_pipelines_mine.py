@@ -17,6 +17,7 @@ from gecko_kedro.params import EncoderParams, MineParams
 from gecko_kedro.pipelines.mine import nodes
 from gecko_kedro.retrieval import Index
 from gecko_kedro.vectors import VectorTable
+from tests.engine.clusters import engine_settings
 from tests.tiny_encoder import tiny_encoder
 
 BASE = Path(__file__).resolve().parents[2] / "conf" / "base"
@@ -92,7 +93,12 @@ def test_a_given_retriever_is_the_initial_embedder(
 
 def test_task_and_query_are_embedded_together(encoder_params: EncoderParams) -> None:
     (shard,) = nodes.embed_queries(
-        encoder_params.reference, QUERIES, frozenset(), encoder_params, mine_params()
+        encoder_params.reference,
+        QUERIES,
+        frozenset(),
+        encoder_params,
+        engine_settings(),
+        mine_params(),
     )
     model = encoder_params.load(max_seq_length=mine_params().max_seq_length)
     expected = encode_texts(
@@ -114,6 +120,7 @@ def test_passages_are_read_from_the_disk_and_embedded_with_their_titles(
             pl.scan_parquet(tmp_path / "passages.parquet"),
             frozenset({1}),
             encoder_params,
+            engine_settings(),
             mine_params(embed_shard_size=4),
         )
     )
@@ -145,7 +152,15 @@ def search(
     params = mine_params(**changes)
     route = nodes.choose_route(*tables, folder, exact_max_pairs, params)
     shards = nodes.search_candidates(
-        queries, passages.lazy(), *tables, route, folder, frozenset(), size, params
+        queries,
+        passages.lazy(),
+        *tables,
+        route,
+        folder,
+        frozenset(),
+        size,
+        engine_settings(),
+        params,
     )
     found = pl.concat([shard.table for shard in shards])
     lazy, metrics = nodes.collect_candidates(found.lazy(), route, params)
@@ -192,7 +207,15 @@ def test_a_finished_shard_is_not_searched_again(tmp_path: Path) -> None:
     queries, passages, *tables = random_mine(20, 9)
     route = nodes.choose_route(*tables, tmp_path, 1e6, mine_params())
     shards = nodes.search_candidates(
-        queries, passages.lazy(), *tables, route, tmp_path, frozenset({0, 2}), 4, mine_params()
+        queries,
+        passages.lazy(),
+        *tables,
+        route,
+        tmp_path,
+        frozenset({0, 2}),
+        4,
+        engine_settings(),
+        mine_params(),
     )
     (shard,) = shards
     assert (shard.index, shard.total) == (1, 3)

@@ -46,7 +46,7 @@ CONCATENATED = Templates(query="{task} {text}", passage="{title} {text}", missin
 TEMPLATES = {"gecko": GECKO, "concatenated": CONCATENATED}
 
 
-def own_templates(prompts: Mapping[str, str]) -> Templates:
+def own_templates(prompts: Mapping[str, str | None]) -> Templates:
     """The templates of a model that this project did not train, from the prompts it brings.
 
     ``prompts`` as sentence-transformers stores them: ``query``, and ``document`` or ``passage``; a
@@ -60,7 +60,7 @@ def own_templates(prompts: Mapping[str, str]) -> Templates:
     if document == GECKO.passage_prompt():
         return GECKO
     return Templates(
-        query=prompts.get("query", "") + "{text}",
+        query=(prompts.get("query") or "") + "{text}",
         passage=document + "{title} {text}",
         missing_title="",
     )

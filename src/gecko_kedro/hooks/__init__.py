@@ -1,5 +1,6 @@
-"""Kedro hooks: lock and guard before a run, a word with the teacher, costs, MLflow."""
+"""Kedro hooks: lock and guard before a run, its engine, a word with the teacher, costs, MLflow."""
 
+from gecko_kedro.hooks.engine import EngineHooks
 from gecko_kedro.hooks.guard import GuardHooks
 from gecko_kedro.hooks.ledger import LedgerHooks
 from gecko_kedro.hooks.lock import LockHooks
@@ -9,6 +10,6 @@ from gecko_kedro.hooks.summary import SummaryHooks
 from gecko_kedro.hooks.tracking import TrackingHooks
 
 __all__ = [
-    "GuardHooks", "LedgerHooks", "LockHooks", "PilotHooks", "RemoteTeacherHooks",
+    "EngineHooks", "GuardHooks", "LedgerHooks", "LockHooks", "PilotHooks", "RemoteTeacherHooks",
     "SummaryHooks", "TrackingHooks",
 ]  # fmt: skip

@@ -5,11 +5,13 @@ from gecko_kedro.retrieval.exclusions import Exclusions
 from gecko_kedro.retrieval.index import Index
 from gecko_kedro.retrieval.levels import simd_level
 from gecko_kedro.retrieval.lexical import LexicalIndex
+from gecko_kedro.retrieval.merging import merge_results
 from gecko_kedro.retrieval.mining import MinedNegatives, mine_negatives
 from gecko_kedro.retrieval.ranking import fuse_results
 from gecko_kedro.retrieval.result import SearchCancelled, SearchResult
 from gecko_kedro.retrieval.routes import open_index
 from gecko_kedro.retrieval.sampling import sample_negatives
+from gecko_kedro.retrieval.sliced import SlicedIndex
 
 __all__ = [
     "ApproximateIndex",
@@ -19,7 +21,9 @@ __all__ = [
     "MinedNegatives",
     "SearchCancelled",
     "SearchResult",
+    "SlicedIndex",
     "fuse_results",
+    "merge_results",
     "mine_negatives",
     "open_index",
     "sample_negatives",

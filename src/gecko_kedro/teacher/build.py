@@ -1,10 +1,13 @@
 """From settings to a teacher with a memory."""
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
+from gecko_kedro.engine import Engine, LocalEngine
 from gecko_kedro.teacher.check import Call, check_teacher
 from gecko_kedro.teacher.lexical import NAME, LexicalTeacher
+from gecko_kedro.teacher.pooled import PooledTeacher, TeacherWorker
 from gecko_kedro.teacher.protocol import Teacher
 from gecko_kedro.teacher.settings import TeacherSettings
 from gecko_kedro.teacher.store import ResponseStore
@@ -29,13 +32,15 @@ def build_teacher(
     texts: Iterable[str],
     store: Path | str,
     calls: Sequence[Call] = (),
+    engine: Engine | None = None,
 ) -> StoredTeacher:
     """The teacher that ``settings`` names, its replies kept in the folder ``store``.
 
     ``texts`` are the passages of the corpus; only the lexical stand-in reads them, for its word
-    statistics. Each of ``calls`` is tried at once with a tiny example (``check_teacher``).
+    statistics. Each of ``calls`` is tried at once with a tiny example (``check_teacher``). With an
+    ``engine`` on other processes they hold the backend, and this one the store.
     """
-    teacher = _backend(settings, texts)
+    teacher = placed_teacher(settings, texts, engine or LocalEngine())
     if settings.backend != "http" or settings.http.check_at_start:
         check_teacher(teacher, calls)
     responses = ResponseStore(Path(store) / STORE_NAME)
@@ -45,6 +50,19 @@ def build_teacher(
         batch_size=settings.batch_size,
         prices=settings.prices,
         budget=settings.budget,
+    )
+
+
+def placed_teacher(settings: TeacherSettings, texts: Iterable[str], engine: Engine) -> Teacher:
+    """The same without a store: in this process, or in the workers of ``engine``."""
+    if engine.in_process:
+        return _backend(settings, texts)
+    # The other backends need not be sent the corpus.
+    read = texts if settings.backend == "lexical" else ()
+    factory = partial(TeacherWorker, partial(_backend, settings, read))
+    return PooledTeacher(
+        engine.hold([factory] * engine.workers("teacher"), role="teacher"),
+        calls_at_once=engine.calls_at_once,
     )
 
 

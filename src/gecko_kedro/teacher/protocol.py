@@ -92,17 +92,18 @@ class Teacher(Protocol):
         ...
 
 
-OnReply = Callable[[int, Generation | Scored | ScoredLabels], None]
+Reply = Generation | Scored | ScoredLabels
+OnReplies = Callable[[Mapping[int, Reply]], None]
 
 
 @runtime_checkable
 class StreamingTeacher(Protocol):
-    """A teacher whose replies come one by one: ``on_reply(row, reply)`` is told each at once.
+    """A teacher whose replies come bit by bit: ``on_replies({row: reply})`` is told them at once.
 
-    ``row`` counts within the batch. What it raises ends the batch, after the replies in flight.
+    A row counts within the batch. What it raises ends the batch, after the replies in flight.
     """
 
-    on_reply: OnReply | None
+    on_replies: OnReplies | None
 
 
 class TeacherError(InputError):

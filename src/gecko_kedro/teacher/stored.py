@@ -15,6 +15,7 @@ from gecko_kedro.teacher.budget import Budget, Prices, refuse_over
 from gecko_kedro.teacher.protocol import (
     Generation,
     Prompt,
+    Reply,
     Scored,
     ScoredLabels,
     StreamingTeacher,
@@ -26,7 +27,7 @@ from gecko_kedro.teacher.usage import KindUsage, Usage
 logger = logging.getLogger(__name__)
 NO_LIMIT = Budget(max_tokens_total=None, max_cost=None)
 NO_PRICES = Prices(prompt=None, completion=None)
-Reply = TypeVar("Reply", Generation, Scored, ScoredLabels)
+OneKind = TypeVar("OneKind", Generation, Scored, ScoredLabels)
 
 
 class StoredTeacher:
@@ -165,9 +166,9 @@ class StoredTeacher:
         self,
         kind: str,
         keys: list[bytes],
-        ask: Callable[[list[int]], list[Reply]],
-        reply_type: type[Reply],
-    ) -> list[Reply]:
+        ask: Callable[[list[int]], list[OneKind]],
+        reply_type: type[OneKind],
+    ) -> list[OneKind]:
         stored = self._store.get(keys)
         replies = {key: _decode(value, reply_type, key) for key, value in stored.items()}
         missing = list({key: row for row, key in enumerate(keys) if key not in replies}.items())
@@ -186,9 +187,9 @@ class StoredTeacher:
         self,
         kind: str,
         batch: list[tuple[bytes, int]],
-        ask: Callable[[list[int]], list[Reply]],
+        ask: Callable[[list[int]], list[OneKind]],
         progress: Progress,
-    ) -> dict[bytes, Reply]:
+    ) -> dict[bytes, OneKind]:
         started = time.perf_counter()
         kept = 0
 
@@ -205,18 +206,18 @@ class StoredTeacher:
             self._spent.add(usage)
             progress.advance(len(answers), note=self._note())
 
-        def keep_one(row: int, reply: Generation | Scored | ScoredLabels) -> None:
-            keep({row: reply})
+        def keep_some(answers: Mapping[int, Reply]) -> None:
+            keep(answers)
             if kept < len(batch):
                 refuse_over(self._budget, self._prices, self._spent)
 
         rows = [row for _, row in batch]
         if isinstance(self._teacher, StreamingTeacher):
-            self._teacher.on_reply = keep_one
+            self._teacher.on_replies = keep_some
             try:
                 answers = ask(rows)
             finally:
-                self._teacher.on_reply = None
+                self._teacher.on_replies = None
         else:
             answers = ask(rows)
             if len(answers) == len(batch):
@@ -254,7 +255,7 @@ def _paid(answers: Collection[Any], *, seconds: float) -> KindUsage:
     )
 
 
-def _encode(reply: Generation | Scored | ScoredLabels, identity: str) -> list[object]:
+def _encode(reply: Reply, identity: str) -> list[object]:
     if isinstance(reply, Generation):
         value: object = reply.text
     elif isinstance(reply, Scored):
@@ -264,7 +265,7 @@ def _encode(reply: Generation | Scored | ScoredLabels, identity: str) -> list[ob
     return [value, reply.prompt_tokens, reply.completion_tokens]
 
 
-def _decode(stored: object, reply_type: type[Reply], key: bytes) -> Reply:
+def _decode(stored: object, reply_type: type[OneKind], key: bytes) -> OneKind:
     match stored:
         case [value, int(prompt_tokens), int(completion_tokens)]:
             pass

@@ -2,14 +2,17 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from gecko_kedro import encoder, fret, retrieval, training
+from gecko_kedro.engine import EngineSettings, build_engine
 from gecko_kedro.params import Encoder, EncoderParams, MineParams
 from gecko_kedro.pipelines.mine.searching import Search, pick_route, seed_rows
+from gecko_kedro.pipelines.mine.workers import Embedder
 from gecko_kedro.progress import Progress
 from gecko_kedro.shards import NO_SHARD, Shard, count_missing, missing_pieces
 from gecko_kedro.vectors import VectorTable
@@ -56,14 +59,15 @@ def embed_passages(
     passages: pl.LazyFrame,
     finished: frozenset[int],
     encoder_params: EncoderParams,
+    engine_settings: EngineSettings,
     params: MineParams,
 ) -> Iterator[Shard]:
     """Vectors of all passages, shard by shard; the passages are read as they are needed."""
     rows = passages.select("passage_id", "title", "text")
-    render = encoder.render_passage
-    yield from _embed(
-        "embed_passages", rows, render, seed_retriever, finished, encoder_params, params
+    embedder = partial(
+        Embedder, seed_retriever, encoder_params, params.max_seq_length, encoder.render_passage
     )
+    yield from _embed("embed_passages", rows, embedder, finished, engine_settings, params)
 
 
 def embed_queries(
@@ -71,38 +75,35 @@ def embed_queries(
     queries: pl.DataFrame,
     finished: frozenset[int],
     encoder_params: EncoderParams,
+    engine_settings: EngineSettings,
     params: MineParams,
 ) -> Iterator[Shard]:
     """Vectors of task and query together, shard by shard (introduction and figure 2)."""
     rows = queries.select("query_id", "task_name", "query")
-    render = encoder.render_query
-    yield from _embed(
-        "embed_queries", rows, render, seed_retriever, finished, encoder_params, params
+    embedder = partial(
+        Embedder, seed_retriever, encoder_params, params.max_seq_length, encoder.render_query
     )
+    yield from _embed("embed_queries", rows, embedder, finished, engine_settings, params)
 
 
 def _embed(
     name: str,
     rows: pl.DataFrame | pl.LazyFrame,
-    render: Callable[..., str],
-    reference: str,
+    embedder: Callable[[], Embedder],
     finished: frozenset[int],
-    encoder_params: EncoderParams,
+    engine_settings: EngineSettings,
     params: MineParams,
 ) -> Iterator[Shard]:
-    """``rows``: an id, and the two texts that ``render`` makes the encoder's input of."""
-    missing = count_missing(rows, size=params.embed_shard_size, finished=finished)
+    size = params.embed_shard_size
+    missing = count_missing(rows, size=size, finished=finished)
     if missing == 0 and finished:
         yield NO_SHARD
         return
-    model = encoder_params.load(reference, max_seq_length=params.max_seq_length)
+    engine = build_engine(engine_settings)
     with Progress(name, total=missing, unit="text") as progress:
-        for piece in missing_pieces(rows, size=params.embed_shard_size, finished=finished):
-            texts = [render(*row[1:]) for row in piece.rows.iter_rows()]
-            vectors = encoder.encode_texts(model, texts, batch_size=encoder_params.batch_size)
-            table = piece.rows.select(pl.first(), pl.Series("vector", vectors))
-            yield Shard(piece.index, piece.total, table)
-            progress.advance(piece.rows.height)
+        for shard in engine.map(embedder, rows, size=size, finished=finished, role="encoder"):
+            yield shard
+            progress.advance(shard.table.height)
 
 
 def choose_route(
@@ -141,6 +142,7 @@ def search_candidates(
     search_graph: Path,
     finished: frozenset[int],
     search_shard_size: int,
+    engine_settings: EngineSettings,
     params: MineParams,
 ) -> Iterator[Shard]:
     """The top N passages of each query, the seed forced in (section 4.3), shard by shard."""
@@ -148,7 +150,10 @@ def search_candidates(
     if missing == 0 and finished:
         yield NO_SHARD
         return
-    search = Search.open(passage_vector_shards, passages, search_route, search_graph, params)
+    search = Search.open(
+        passage_vector_shards, passages, search_route, search_graph,
+        engine=build_engine(engine_settings), params=params,
+    )  # fmt: skip
     seeds = seed_rows(queries, passage_vector_shards.ids)
     with Progress("search_candidates", total=missing, unit="query") as progress:
         for piece in missing_pieces(queries, size=search_shard_size, finished=finished):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gecko_kedro import fret, retrieval
 from gecko_kedro.datasets._atomic import atomic_path
+from gecko_kedro.engine import Engine
 from gecko_kedro.errors import InputError
 from gecko_kedro.params import MineParams
 from gecko_kedro.vectors import VectorTable
@@ -68,10 +69,13 @@ def _graph(exact: retrieval.Index, folder: Path) -> retrieval.ApproximateIndex:
 
 @dataclass(frozen=True)
 class Search:
-    """The route that ``pick_route`` chose, opened, and what its scores are computed from."""
+    """The route that ``pick_route`` chose, opened, and what its scores are computed from.
+
+    Of the exact route the engine's workers hold the index; a graph is searched in this process.
+    """
 
     passages: VectorTable
-    exact: retrieval.Index
+    exact: retrieval.Index | retrieval.SlicedIndex
     graph: retrieval.ApproximateIndex | None
     words: retrieval.LexicalIndex | None
     params: MineParams
@@ -83,11 +87,17 @@ class Search:
         passages: pl.LazyFrame,
         route: dict[str, Any],
         graphs: Path,
+        *,
+        engine: Engine,
         params: MineParams,
     ) -> "Search":
         """``passages`` are read only where BM25 is to find candidates too."""
-        exact = vectors.index()
-        graph = _graph(exact, graphs) if route["route"] == "approximate" else None
+        exact: retrieval.Index | retrieval.SlicedIndex
+        if route["route"] == "approximate":
+            exact = vectors.index()
+            graph = _graph(exact, graphs)
+        else:
+            exact, graph = vectors.sliced_index(engine, threads=params.threads), None
         words = _lexical(passages, vectors.ids) if params.lexical_candidates else None
         return cls(vectors, exact, graph, words, params)
 
@@ -121,7 +131,7 @@ class Search:
         """The best N; with words by reciprocal rank fusion, whose scores stay inner products."""
         n, threads = self.params.n_candidates, self.params.threads
         if self.graph is None:
-            found = self.exact.search(queries, n, threads=threads)
+            found = self.exact.search(queries, n)
         else:
             found = self.graph.search(queries, n, threads=threads, sample=0)
         if self.words is None:

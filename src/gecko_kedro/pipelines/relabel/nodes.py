@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from gecko_kedro import fret
+from gecko_kedro.engine import EngineSettings, build_engine
 from gecko_kedro.fret.calls import ranker_calls
 from gecko_kedro.params import CorpusParams, RelabelParams
 from gecko_kedro.progress import Progress
@@ -26,6 +27,7 @@ def judge_candidates(
     store: Path,
     finished: frozenset[int],
     teacher_settings: TeacherSettings,
+    engine_settings: EngineSettings,
     params: RelabelParams,
 ) -> Iterator[Shard]:
     """Query likelihood and relevance of each candidate by the teacher, shard by shard."""
@@ -35,6 +37,7 @@ def judge_candidates(
         texts=passages["text"],
         store=store,
         calls=ranker_calls(params.rankers) if total else [],
+        engine=build_engine(engine_settings),
     )
     if total == 0 and finished:
         yield NO_SHARD

@@ -21,6 +21,7 @@ def create_pipeline() -> Pipeline:
                     "response_store",
                     "finished_judgement_shards",
                     "params:teacher",
+                    "params:engine",
                     "params:relabel",
                 ],
                 outputs="judgement_shards",

@@ -9,6 +9,7 @@ import polars as pl
 
 from gecko_kedro import corpus, evaluation, fret
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
+from gecko_kedro.engine import EngineSettings, build_engine
 from gecko_kedro.events import emit
 from gecko_kedro.fret.pilot import pilot_size
 from gecko_kedro.params import (
@@ -136,6 +137,7 @@ def synthesize_queries(
     store: Path,
     finished: frozenset[int],
     teacher_settings: TeacherSettings,
+    engine_settings: EngineSettings,
     params: SynthesizeParams,
 ) -> Iterator[tuple[Shard, Shard]]:
     """Let the teacher write (task, query) for each seed passage, shard by shard.
@@ -149,6 +151,7 @@ def synthesize_queries(
         texts=passages["text"],
         store=store,
         calls=["generate"] if total else [],
+        engine=build_engine(engine_settings),
     )
     kept, rejected = 0, QUARANTINE_SCHEMA.to_frame()
     if total == 0 and finished:

@@ -52,6 +52,7 @@ def create_pipeline() -> Pipeline:
                     "response_store",
                     "finished_query_shards",
                     "params:teacher",
+                    "params:engine",
                     "params:synthesize",
                 ],
                 outputs=["rejected_reply_shards", "query_shards"],

@@ -18,8 +18,9 @@ from gecko_kedro.teacher.http.settings import HttpSettings
 from gecko_kedro.teacher.http.tokens import LocalTokenizer, estimated_cut
 from gecko_kedro.teacher.protocol import (
     Generation,
-    OnReply,
+    OnReplies,
     Prompt,
+    Reply,
     Scored,
     ScoredLabels,
     TeacherError,
@@ -33,8 +34,8 @@ _TRIES_WHILE_PROBING = 2
 class HttpTeacher:
     """``concurrency`` requests in flight, retried, behind a circuit breaker; order is kept.
 
-    ``on_reply`` is told each reply as soon as it is there: the response store keeps it at once, so
-    that a killed run repeats the requests in flight and nothing else. Token counts are the
+    ``on_replies`` is told each reply as soon as it is there: the response store keeps it at once,
+    so that a killed run repeats the requests in flight and nothing else. Token counts are the
     server's. Not for two threads at once.
     """
 
@@ -44,7 +45,7 @@ class HttpTeacher:
                 "teacher.http.model", expected="the name of the model on the server", got=None,
                 fix="Set it; GET <base_url>/models lists the names.",
             )  # fmt: skip
-        self.on_reply: OnReply | None = None
+        self.on_replies: OnReplies | None = None
         self._settings = settings
         self._key = Key.of(settings)
 
@@ -84,7 +85,7 @@ class HttpTeacher:
             lambda client, row: calls.generate(
                 client, prompts[row], temperature=temperature, top_p=top_p, seed=seed
             ),
-            on_reply=self.on_reply,
+            on_reply=self._tell,
         )
 
     def query_log_likelihood(
@@ -107,7 +108,7 @@ class HttpTeacher:
             "query_log_likelihood",
             len(prefixes),
             lambda client, row: calls.score(client, prefixes[row].text, continuations[row]),
-            on_reply=self.on_reply,
+            on_reply=self._tell,
         )
 
     def label_log_likelihood(
@@ -132,7 +133,7 @@ class HttpTeacher:
             "label_log_likelihood",
             len(prompts),
             lambda client, row: calls.labels(client, prompts[row].text, labels),
-            on_reply=self.on_reply,
+            on_reply=self._tell,
         )
 
     @cached_property
@@ -159,6 +160,10 @@ class HttpTeacher:
                 "token. Set teacher.http.tokenizer to count exactly."
             )
         return found
+
+    def _tell(self, row: int, reply: Reply) -> None:
+        if self.on_replies is not None:
+            self.on_replies({row: reply})
 
     def _run(
         self,
