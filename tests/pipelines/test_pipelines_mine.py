@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from gecko_kedro import training
-from gecko_kedro.encoder import encode_texts
+from gecko_kedro.encoder import encode_texts, save_encoder
+from gecko_kedro.encoder.formatting import prompts_by_name
 from gecko_kedro.errors import InputError
 from gecko_kedro.fret import candidates_with_seeds
 from gecko_kedro.fret.schemas import QUERY, table
@@ -91,9 +92,40 @@ def test_a_given_retriever_is_the_initial_embedder(
     )
 
 
-def test_task_and_query_are_embedded_together(encoder_params: EncoderParams) -> None:
+def trained(encoder_params: EncoderParams, tmp_path: Path) -> str:
+    """The folder of an encoder that brings Gecko's templates, as every training leaves them."""
+    folder = tmp_path / "trained"
+    prompts = prompts_by_name(["fact checking"], "search result")
+    save_encoder(encoder_params.load(), folder, prompts=prompts)
+    return str(folder)
+
+
+def test_a_retriever_that_nobody_trained_reads_the_bare_texts(
+    encoder_params: EncoderParams, tmp_path: Path
+) -> None:
+    PASSAGES.write_parquet(tmp_path / "passages.parquet")
+    (queries,) = nodes.embed_queries(
+        encoder_params.reference, QUERIES, frozenset(), encoder_params, engine_settings(),
+        mine_params(),
+    )  # fmt: skip
+    (passages,) = nodes.embed_passages(
+        encoder_params.reference, pl.scan_parquet(tmp_path / "passages.parquet"), frozenset(),
+        encoder_params, engine_settings(), mine_params(),
+    )  # fmt: skip
+    model = encoder_params.load(max_seq_length=mine_params().max_seq_length)
+    for shard, texts in (
+        (queries, ["gas of yeast", "lamps"]),
+        (passages, ["T yeast makes gas", "oil lamps"]),
+    ):
+        expected = encode_texts(model, texts, batch_size=encoder_params.batch_size)
+        np.testing.assert_allclose(shard.table["vector"].to_numpy(), expected, atol=1e-6)
+
+
+def test_task_and_query_are_embedded_together(
+    encoder_params: EncoderParams, tmp_path: Path
+) -> None:
     (shard,) = nodes.embed_queries(
-        encoder_params.reference,
+        trained(encoder_params, tmp_path),
         QUERIES,
         frozenset(),
         encoder_params,
@@ -116,7 +148,7 @@ def test_passages_are_read_from_the_disk_and_embedded_with_their_titles(
     passages.write_parquet(tmp_path / "passages.parquet", row_group_size=3)
     shards = list(
         nodes.embed_passages(
-            encoder_params.reference,
+            trained(encoder_params, tmp_path),
             pl.scan_parquet(tmp_path / "passages.parquet"),
             frozenset({1}),
             encoder_params,

@@ -1,6 +1,7 @@
 """What the engine's workers do for mine."""
 
 from collections.abc import Callable
+from functools import partial
 
 import polars as pl
 
@@ -11,7 +12,8 @@ from gecko_kedro.params import EncoderParams
 class Embedder:
     """Holds the encoder ``reference``; gives rows of an id and two texts their ``vector``.
 
-    render: makes the encoder's input of the two texts.
+    render: makes the encoder's input of the two texts, in the templates that the encoder knows: a
+    retriever that is used as it is has never read Gecko's.
     """
 
     def __init__(
@@ -22,7 +24,8 @@ class Embedder:
         render: Callable[..., str],
     ) -> None:
         self._model = params.load(reference, max_seq_length=max_seq_length)
-        self._batch_size, self._render = params.batch_size, render
+        self._batch_size = params.batch_size
+        self._render = partial(render, templates=encoder.own_templates(self._model.prompts))
 
     def __call__(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The id and ``vector``, an array of float32, L2-normalised."""
