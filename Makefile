@@ -23,7 +23,9 @@ setup: $(VENV)/.installed
 # Some files at once, one thread each; a file stays with one process, which makes its fixtures once.
 test: lint cpp-test cpp-neon  ## set up, then everything that CI checks
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not ray" -n auto --maxprocesses 4 --dist loadfile
+	$(MAKE) --no-print-directory test-ray
 
+# By itself: a cluster wants the cores, and one is there for all of these tests.
 .PHONY: test-ray
 test-ray: $(VENV)/.installed-dev  ## on a Ray cluster of this machine: killed workers and drivers, a whole run
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m ray
