@@ -5,15 +5,17 @@ from functools import partial
 from itertools import pairwise
 from mmap import mmap
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gecko_kedro.engine import Engine
 from gecko_kedro.retrieval.index import Index
 from gecko_kedro.retrieval.merging import merge_results
 from gecko_kedro.retrieval.result import SearchResult
+
+if TYPE_CHECKING:
+    from gecko_kedro.engine import Engine  # needs polars, which no search needs
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class SlicedIndex:
         self,
         vectors: NDArray[Any],
         *,
-        engine: Engine,
+        engine: "Engine",
         threads: int | None,
         stored_as: str | None = None,
     ) -> None:
