@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from gecko_kedro import corpus, fret
+from gecko_kedro import corpus
 from gecko_kedro.estimation import CallMeasure, TeacherMeasure
 from gecko_kedro.fret.calls import ranker_calls
 from gecko_kedro.memory import Measuring
 from gecko_kedro.params import RelabelParams, SynthesizeParams
+from gecko_kedro.pipelines._teacher_work import score_candidates, write_queries
 from gecko_kedro.pipelines.estimate.calibration import parquet_bytes
 from gecko_kedro.teacher import TeacherSettings, build_teacher
 from gecko_kedro.teacher.stored import StoredTeacher
@@ -44,26 +45,18 @@ def measure_teacher(
             store=store,
             calls=calls if logged.height else ["generate", *calls],
         )
-    texts = fret.Prompts.model_validate(dict(prompts))
     seeds = corpus.cap(passages, limit=0 if logged.height else queries, seed=synthesize.seed)
-    first = _write(seeds.head(1), teacher, texts, synthesize)  # loads what only a first call loads
+    # A first call loads what the others need.
+    first = write_queries(seeds.head(1), teacher, prompts, synthesize).queries
     spent_first = teacher.usage.total().seconds
     with Measuring() as writing:
-        others = _write(seeds[1:], teacher, texts, synthesize)
+        others = write_queries(seeds[1:], teacher, prompts, synthesize).queries
     spent_writing = teacher.usage.total().seconds
     written = pl.concat([first, others, logged.head(queries)])
     sets = _candidate_sets(written, passages, n_candidates, seed=synthesize.seed)
     with Measuring() as judging:
-        judgements = fret.score_candidates(
-            written,
-            sets,
-            passages,
-            teacher=teacher,
-            prompts=texts,
-            rankers=relabel.rankers,
-            max_query_tokens=relabel.max_query_tokens,
-            max_passage_tokens=relabel.max_passage_tokens,
-            queries_at_once=relabel.queries_at_once,
+        judgements = score_candidates(
+            written, sets, passages, teacher=teacher, prompts=prompts, params=relabel
         )
     spent_judging = teacher.usage.total().seconds - spent_writing
     reads_corpus = settings.backend == "lexical"
@@ -81,23 +74,6 @@ def measure_teacher(
     )
     teacher.close()
     return measure, written
-
-
-def _write(
-    seeds: pl.DataFrame, teacher: StoredTeacher, prompts: fret.Prompts, params: SynthesizeParams
-) -> pl.DataFrame:
-    return fret.synthesize_queries(
-        seeds,
-        teacher=teacher,
-        prompts=prompts,
-        queries_per_passage=params.queries_per_passage,
-        shares=params.shares,
-        max_passage_tokens=params.max_passage_tokens,
-        language=params.language,
-        temperature=params.temperature,
-        top_p=params.top_p,
-        seed=params.seed,
-    ).queries
 
 
 def _candidate_sets(

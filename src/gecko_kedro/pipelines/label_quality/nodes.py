@@ -12,6 +12,7 @@ from gecko_kedro.evaluation import label_quality as quality
 from gecko_kedro.evaluation.tasks import CheckedData
 from gecko_kedro.fret.calls import ranker_calls
 from gecko_kedro.params import EncoderParams, LabelQualityParams, MineParams, RelabelParams
+from gecko_kedro.pipelines._teacher_work import score_candidates
 from gecko_kedro.teacher import TeacherSettings, build_teacher, teacher_name
 
 logger = logging.getLogger(__name__)
@@ -85,16 +86,13 @@ def judge_candidates(
         store=store,
         calls=ranker_calls(params.rankers),
     )
-    judgements = fret.score_candidates(
+    judgements = score_candidates(
         judged_queries,
         judged_candidates,
         judged_passages,
         teacher=teacher,
-        prompts=fret.Prompts.model_validate(prompts),
-        rankers=params.rankers,
-        max_query_tokens=params.max_query_tokens,
-        max_passage_tokens=params.max_passage_tokens,
-        queries_at_once=params.queries_at_once,
+        prompts=prompts,
+        params=params,
     )
     teacher.report("label_quality")
     return judgements

@@ -11,6 +11,7 @@ from gecko_kedro import fret
 from gecko_kedro.engine import EngineSettings, build_engine
 from gecko_kedro.fret.calls import ranker_calls
 from gecko_kedro.params import CorpusParams, RelabelParams
+from gecko_kedro.pipelines._teacher_work import score_candidates
 from gecko_kedro.progress import Progress
 from gecko_kedro.shards import NO_SHARD, Shard, count_missing, missing_pieces
 from gecko_kedro.teacher import TeacherSettings, build_teacher, teacher_name
@@ -43,16 +44,9 @@ def judge_candidates(
         yield NO_SHARD
     with Progress("judge_candidates", total=total, unit="query") as progress:
         for piece in missing_pieces(queries, size=params.shard_size, finished=finished):
-            judgements = fret.score_candidates(
-                piece.rows,
-                candidates.join(piece.rows.select("query_id"), on="query_id", how="semi"),
-                passages,
-                teacher=teacher,
-                prompts=fret.Prompts.model_validate(prompts),
-                rankers=params.rankers,
-                max_query_tokens=params.max_query_tokens,
-                max_passage_tokens=params.max_passage_tokens,
-                queries_at_once=params.queries_at_once,
+            own = candidates.join(piece.rows.select("query_id"), on="query_id", how="semi")
+            judgements = score_candidates(
+                piece.rows, own, passages, teacher=teacher, prompts=prompts, params=params
             )
             yield Shard(piece.index, piece.total, judgements)
             progress.advance(piece.rows.height)

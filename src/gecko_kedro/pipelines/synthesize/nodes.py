@@ -24,6 +24,7 @@ from gecko_kedro.pipelines._decontamination import (
     heldout_texts,
     overlap_counts,
 )
+from gecko_kedro.pipelines._teacher_work import write_queries
 from gecko_kedro.progress import Progress
 from gecko_kedro.shards import NO_SHARD, Shard, count_missing, missing_pieces
 from gecko_kedro.teacher import TeacherSettings, build_teacher
@@ -158,18 +159,7 @@ def synthesize_queries(
         yield NO_SHARD, NO_SHARD
     with Progress("synthesize_queries", total=total, unit="passage") as progress:
         for piece in missing_pieces(seed_passages, size=params.shard_size, finished=finished):
-            made = fret.synthesize_queries(
-                piece.rows,
-                teacher=teacher,
-                prompts=fret.Prompts.model_validate(prompts),
-                queries_per_passage=params.queries_per_passage,
-                shares=params.shares,
-                max_passage_tokens=params.max_passage_tokens,
-                language=params.language,
-                temperature=params.temperature,
-                top_p=params.top_p,
-                seed=params.seed,
-            )
+            made = write_queries(piece.rows, teacher, prompts, params)
             emit("synthesize_replies", piece.index, made.counts)
             kept, rejected = kept + made.queries.height, pl.concat([rejected, made.quarantine])
             fret.stop_above(params.max_reject_rate, rejected, n_kept=kept, at_least=_ENOUGH_REPLIES)
