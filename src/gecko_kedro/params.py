@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
     from gecko_kedro.encoder.encoding import Vectors
+    from gecko_kedro.encoder.formatting import Templates
 
 EXECUTION: dict[str, Any] = {"execution_only": True}
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -125,6 +126,7 @@ class EncoderParams(Params):
     attention: str | None = Field(json_schema_extra=EXECUTION)
     bidirectional: bool
     width: Limit
+    templates: Literal["gecko", "own"]
     lora: LoraSettings | None
 
     def load(
@@ -148,6 +150,12 @@ class EncoderParams(Params):
             bidirectional=self.bidirectional,
             width=self.width,
         )
+
+    def trained_templates(self, model: "SentenceTransformer") -> "Templates":
+        """What ``model``, the base or one trained from it, is trained with."""
+        from gecko_kedro.encoder.formatting import GECKO, own_templates
+
+        return GECKO if self.templates == "gecko" else own_templates(model.prompts)
 
     def embed(self, texts: Sequence[str]) -> "Vectors":
         """``(n, d)`` L2-normalised vectors of bare texts by the base model."""

@@ -4,6 +4,7 @@ import polars as pl
 import pytest
 
 from gecko_kedro.encoder.encoding import encode_texts
+from gecko_kedro.encoder.formatting import GECKO
 from gecko_kedro.training.examples import check_examples, render_examples
 from gecko_kedro.training.negatives import add_mined_negatives
 from tests.example_rows import example, table
@@ -22,7 +23,7 @@ ROWS = table(
 def mined(**changes: object) -> pl.DataFrame:
     arguments = {
         "datasets": ["set"], "candidates": 6, "percent_of_positive": 1.0, "n_negatives": 2,
-        "batch_size": 4, "seed": 0,
+        "batch_size": 4, "seed": 0, "templates": GECKO,
     } | changes  # fmt: skip
     return add_mined_negatives(ROWS, MODEL, **arguments)
 
@@ -51,5 +52,5 @@ def test_sets_that_are_not_named_stay_as_they_are() -> None:
     assert mined(datasets=[]).equals(ROWS)
     assert add_mined_negatives(
         ROWS.clear(), MODEL, datasets=["set"], candidates=6, percent_of_positive=1.0,
-        n_negatives=2, batch_size=4, seed=0,
+        n_negatives=2, batch_size=4, seed=0, templates=GECKO,
     ).is_empty()  # fmt: skip

@@ -73,8 +73,9 @@ class AblationRow(BaseModel):
     overrides: dict[str, Any] = Field(
         default_factory=dict, description="dotted names of relabel and finetune, and their values"
     )
-    templates: Literal["gecko", "concatenated"] = Field(
-        "gecko", description="how task, title and text become the text that is read"
+    templates: Literal["concatenated"] | None = Field(
+        None,
+        description="how task, title and text are joined; null: encoder.templates",
     )
     requires: Literal["classification"] | None = Field(
         None, description="a converter that finetune.sources must have, or the row is left out"

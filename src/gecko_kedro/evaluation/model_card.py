@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from gecko_kedro.evaluation.comparison import Comparison
 from gecko_kedro.evaluation.verdicts import headline, metric_name
@@ -25,8 +25,15 @@ passages = model.encode(["Ties: the lower id first."], prompt_name="document")
 scores = model.similarity(queries, passages)
 ```
 
-A query is written `task: {{task}} | query: {{text}}`, a passage `title: {{title}} | text: {{text}}`
-with `none` for a missing title. Vectors may be cut to {dims} numbers: give `truncate_dim`."""
+{read} Vectors may be cut to {dims} numbers: give `truncate_dim`."""
+
+
+_READ = {
+    "gecko": "A query is written `task: {task} | query: {text}`, a passage "
+    "`title: {title} | text: {text}` with `none` for a missing title.",
+    "own": "Texts are written as for its base model: behind the prompts in its folder, if there "
+    "are any, and a passage behind its title.",
+}
 
 
 @dataclass(frozen=True)
@@ -47,20 +54,20 @@ class ModelFacts:
     data: Mapping[str, str | int]  # what it was trained on: label to count or description
     losses: Mapping[str, str]  # training stage to loss
     licences: Mapping[str, str]  # input to licence
+    templates: Literal["gecko", "own"] = "gecko"  # that it was trained with
     limits: Sequence[str] = ()
 
 
 def model_card(facts: ModelFacts, comparison: Comparison | None) -> str:
     """The card in Markdown, with the scores and intervals of ``comparison`` if there is one."""
     dims = ", ".join(str(dim) for dim in sorted(facts.dims, reverse=True))
-    truncate = f", truncate_dim={min(facts.dims)}" if len(facts.dims) > 1 else ""
     tokens = "as many" if facts.max_seq_length is None else f"at most {facts.max_seq_length}"
     tokens += " tokens" + (" as its base reads" if facts.max_seq_length is None else "")
     sections = [
         _METADATA + f"\n# {_inline(facts.name)}",
         f"A text encoder for retrieval, tuned from {_inline(facts.base_model)} by the recipe of "
         f"Gecko (Lee et al. 2024): {dims} dimensions, {tokens}, cosine similarity.",
-        "## Use\n\n" + _USE.format(truncate=truncate, dims=" or ".join(dims.split(", "))),
+        "## Use\n\n" + _use(facts, dims),
         "## Training data\n\n" + _table(("what", "how much"), facts.data),
         "## Teacher\n\n" + _teacher(facts),
         "## Losses\n\n" + _table(("stage", "loss"), facts.losses),
@@ -69,6 +76,12 @@ def model_card(facts: ModelFacts, comparison: Comparison | None) -> str:
         "## Licences of what went in\n\n" + _table(("input", "licence"), facts.licences),
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _use(facts: ModelFacts, dims: str) -> str:
+    truncate = f", truncate_dim={min(facts.dims)}" if len(facts.dims) > 1 else ""
+    read = _READ[facts.templates]
+    return _USE.format(truncate=truncate, dims=" or ".join(dims.split(", ")), read=read)
 
 
 def _teacher(facts: ModelFacts) -> str:

@@ -190,7 +190,7 @@ class TrackingHooks:
             model,
             name=name,
             signature=_signature(model),
-            input_example=["task: search result | query: how to read a file"],
+            input_example=[f"{model.prompts.get('query', '')}how to read a file"],
             pip_requirements=[
                 f"sentence-transformers=={sentence_transformers_version}",
                 f"torch=={torch_version.split('+')[0]}",

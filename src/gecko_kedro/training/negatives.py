@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from gecko_kedro.encoder.encoding import encode_texts
-from gecko_kedro.encoder.formatting import GECKO, Templates
+from gecko_kedro.encoder.formatting import Templates
 from gecko_kedro.retrieval.index import Index
 from gecko_kedro.retrieval.mining import mine_negatives
 from gecko_kedro.training.examples import EXAMPLE_SCHEMA, render_examples
@@ -29,7 +29,7 @@ def add_mined_negatives(
     n_negatives: int,
     batch_size: int,
     seed: int,
-    templates: Templates = GECKO,
+    templates: Templates,
 ) -> pl.DataFrame:
     """``examples`` in their order; rows of ``datasets`` without a negative get the nearest ones.
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -55,6 +55,10 @@ class Bench:
     cache: Path
     store: Path
 
+    def templates(self, row: AblationRow) -> Literal["gecko", "own", "concatenated"]:
+        """The name of those that a row is trained and scored with."""
+        return row.templates or self.encoder.templates
+
     def under_test(self, reference: str, templates: Any) -> evaluation.EncoderUnderTest:
         """A model at its largest and smallest dimension, as evaluate would score it."""
         dims = self.evaluate.dimensions
@@ -73,9 +77,9 @@ class Bench:
         """The digest that a result goes by; ``start`` is the revision of the pretrained encoder."""
         shaping = [
             known.finetune.train.that_shape_the_result(),
-            TEMPLATES[row.templates].model_dump(),
+            written.model_dump() if (written := TEMPLATES.get(self.templates(row))) else "own",
             start,
-            self.under_test(self.pretrained, row.templates).dims,
+            self.under_test(self.pretrained, self.templates(row)).dims,
             [self.encoder.bidirectional, self.encoder.width],
             [(task.name, task.digest) for task in self.tasks],
         ]
@@ -99,16 +103,18 @@ class Bench:
         """
         # One name for a seed in all rows: MLflow then draws their losses in one chart.
         name = f"ablate_seed_{known.finetune.train.seed}"
+        model = self.encoder.load(self.pretrained, for_training=True)
+        trained = TEMPLATES.get(self.templates(row)) or self.encoder.trained_templates(model)
         result = training.train_encoder(
-            self.encoder.load(self.pretrained, for_training=True),
+            model,
             examples,
             settings=known.finetune.train,
             loss="gecko",
             name=name,
             checkpoints=self.checkpoints,
-            templates=TEMPLATES[row.templates],
+            templates=trained,
         )
-        scores = self._scored(result.model, row.templates)
+        scores = self._scored(result.model, self.templates(row))
         table = result_table(scores, examples=examples.height, steps=int(result.metrics["steps"]))
         self._file(key).save(table)
         remove_checkpoints(self.checkpoints, name)

@@ -183,6 +183,7 @@ def measure_training(
             loss=loss,
             name="calibration",
             checkpoints=Path(folder),
+            templates=encoder_params.trained_templates(model),
             lora=encoder_params.lora,
         )
     weights = sum(weight.numel() for weight in model.parameters())

@@ -93,6 +93,7 @@ def model_facts(
         },
         losses=_LOSSES | {"temperature of fine-tuning": str(known.finetune.train.loss.temperature)},
         licences=_licences(known),
+        templates=known.encoder.templates,
     )
 
 

@@ -66,7 +66,7 @@ def score_encoders(
         encoder = evaluation.EncoderUnderTest(
             name=name,
             reference=reference,
-            templates="own" if name == BASE else "gecko",
+            templates="own" if name == BASE else encoder_params.templates,
             dims=tuple(params.dimensions),
             max_seq_length=encoder_params.max_seq_length,
             batch_size=encoder_params.batch_size,

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from gecko_kedro import evaluation, training
+from gecko_kedro import encoder, evaluation, training
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
 from gecko_kedro.params import DecontaminateParams, Encoder, EncoderParams, FinetuneParams
 from gecko_kedro.pipelines._decontamination import decontaminate_examples
@@ -22,10 +22,12 @@ def collect_source_examples(
     examples = pl.concat([pl.DataFrame(schema=training.EXAMPLE_SCHEMA), *tables])
     wanting = [source.name for source in params.sources if source.mine_negatives]
     if wanting:
+        model = encoder_params.load(max_seq_length=params.train.max_seq_length)
         examples = training.add_mined_negatives(
             examples,
-            encoder_params.load(max_seq_length=params.train.max_seq_length),
+            model,
             datasets=wanting,
+            templates=encoder.own_templates(model.prompts),  # nobody has trained it on others
             batch_size=encoder_params.batch_size,
             seed=params.train.seed,
             **params.mined_negatives.model_dump(),
@@ -88,13 +90,15 @@ def finetune_encoder(
     params: FinetuneParams,
 ) -> tuple[Encoder, pl.DataFrame, dict[str, float]]:
     """In-batch, own hard and same-tower negatives (equation 3) at each Matryoshka dimension."""
+    model = encoder_params.load(pretrained_encoder, for_training=True)
     result = training.train_encoder(
-        encoder_params.load(pretrained_encoder, for_training=True),
+        model,
         finetune_examples,
         settings=params.train,
         loss="gecko",
         name="finetune",
         checkpoints=checkpoints,
+        templates=encoder_params.trained_templates(model),
         lora=encoder_params.lora,
     )
     return result.model, result.history, result.metrics

@@ -27,7 +27,7 @@ def score_point(
         encoder = evaluation.EncoderUnderTest(
             name="base" if weight == 0 else f"guard-{weight:g}",
             reference=reference,
-            templates="own" if weight == 0 else "gecko",
+            templates="own" if weight == 0 else encoder_params.templates,
             dims=(max(params.dimensions),),
             max_seq_length=encoder_params.max_seq_length,
             batch_size=encoder_params.batch_size,

@@ -49,6 +49,7 @@ def train_seed_retriever(
         loss="in_batch",
         name="seed_retriever",
         checkpoints=checkpoints,
+        templates=encoder_params.trained_templates(base),
         lora=encoder_params.lora,
     )
     return result.model, result.history

@@ -55,13 +55,15 @@ def pretrain_encoder(
     params: PretrainParams,
 ) -> tuple[Encoder, pl.DataFrame, dict[str, float]]:
     """In-batch softmax from query to passage (equation 2)."""
+    model = encoder_params.load(for_training=True)
     result = training.train_encoder(
-        encoder_params.load(for_training=True),
+        model,
         pretrain_examples,
         settings=params.train,
         loss="in_batch",
         name="pretrain",
         checkpoints=checkpoints,
+        templates=encoder_params.trained_templates(model),
         lora=encoder_params.lora,
     )
     return result.model, result.history, result.metrics
