@@ -1,6 +1,7 @@
 """The nodes that train: what the parameters say of the encoder reaches the trainer."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kedro.config import OmegaConfigLoader
@@ -34,17 +35,43 @@ def parameters(tmp_path: Path) -> Parameters:
     return check_parameters(values | {"encoder": {**values["encoder"], **changes}})
 
 
-@pytest.mark.parametrize("stage", ["seed_retriever", "pretrain", "finetune"])
+STAGES = ["seed_retriever", "pretrain", "finetune"]
+
+
+def trained(stage: str, parameters: Parameters, folder: Path) -> Any:
+    """The model after that stage, from the base."""
+    rows, encoder = examples(40), parameters.encoder
+    if stage == "seed_retriever":
+        model, *_ = train_seed_retriever(rows, folder / "c", encoder, parameters.mine)
+    elif stage == "pretrain":
+        model, *_ = pretrain_encoder(rows, folder / "c", encoder, parameters.pretrain)
+    else:
+        base = encoder.reference
+        model, *_ = finetune_encoder(base, rows, folder / "c", encoder, parameters.finetune)
+    return model
+
+
+@pytest.mark.parametrize("stage", STAGES)
 def test_every_stage_trains_the_adapters_that_the_parameters_ask_for(
     stage: str, parameters: Parameters, tmp_path: Path
 ) -> None:
-    rows, encoder = examples(40), parameters.encoder
-    if stage == "seed_retriever":
-        model, *_ = train_seed_retriever(rows, tmp_path / "c", encoder, parameters.mine)
-    elif stage == "pretrain":
-        model, *_ = pretrain_encoder(rows, tmp_path / "c", encoder, parameters.pretrain)
-    else:
-        base = str(tmp_path / "base")
-        model, *_ = finetune_encoder(base, rows, tmp_path / "c", encoder, parameters.finetune)
+    model = trained(stage, parameters, tmp_path)
     assert stages_of(model)[-1]["name"] == stage
     assert stages_of(model)[-1]["settings"]["lora"]["rank"] == 2
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_keeps_the_prompts_of_the_initial_embedder_where_it_is_told_to(
+    stage: str, parameters: Parameters, tmp_path: Path
+) -> None:
+    base = tiny_encoder()
+    base.prompts = {"query": "ask: ", "document": "tell: "}
+    save_encoder(base, tmp_path / "base")
+    prompts = trained(stage, parameters, tmp_path / "gecko").prompts
+    assert prompts["query"].startswith("task: ")
+    assert prompts["document"] == "title: none | text: "
+
+    own = parameters.encoder.model_copy(update={"templates": "own"})
+    kept = trained(stage, parameters.model_copy(update={"encoder": own}), tmp_path / "own").prompts
+    assert (kept["query"], kept["document"]) == ("ask: ", "tell: ")
+    assert set(kept.values()) == {"ask: ", "tell: "}  # that of every task is the base's, too
