@@ -83,16 +83,16 @@ def decontaminate_passages(
     undecided_passages: pl.DataFrame,
     heldout_passages: pl.DataFrame,
     own_data: evaluation.CheckedData | None,
-    declared: evaluation.ReadTasks,
+    unseen: evaluation.ReadTasks,
     encoder_params: EncoderParams,
     params: DecontaminateParams,
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
-    """Take out what overlaps with a query or positive of anything that evaluate will score."""
+    """Take out what overlaps with a query or positive of what evaluate or guard will score."""
     kept, overlaps = against_evaluation(
         undecided_passages,
         heldout_texts(heldout_passages, passages=["text", "summary"]),
         own_data,
-        declared,
+        unseen,
         encoder_params=encoder_params,
         params=params,
         where="passages",
@@ -178,7 +178,7 @@ def filter_queries(
     passages: pl.DataFrame,
     heldout_pairs: pl.DataFrame,
     own_data: evaluation.CheckedData | None,
-    declared: evaluation.ReadTasks,
+    unseen: evaluation.ReadTasks,
     queries_params: QueriesParams,
     encoder_params: EncoderParams,
     decontaminate_params: DecontaminateParams,
@@ -198,7 +198,7 @@ def filter_queries(
         joined,
         heldout_texts(heldout_pairs, queries=["query"]),
         own_data,
-        declared,
+        unseen,
         encoder_params=encoder_params,
         params=decontaminate_params,
         where="queries",
