@@ -5,7 +5,8 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -130,6 +131,14 @@ class StoredTeacher:
         mine = self.usage.of(kind)
         paid = mine if mine.calls else self._store.spent(self.identity).of(kind)
         return paid.seconds / max(paid.calls, 1)
+
+    @contextmanager
+    def reporting(self, stage: str) -> Iterator[None]:
+        """``report`` at the end of the block, also where the budget or an error ends it."""
+        try:
+            yield
+        finally:
+            self.report(stage)
 
     def report(self, stage: str) -> None:
         """Log what ``stage`` used, and emit it as the event ``<stage>_teacher``.

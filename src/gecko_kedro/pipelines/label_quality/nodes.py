@@ -86,15 +86,15 @@ def judge_candidates(
         store=store,
         calls=ranker_calls(params.rankers),
     )
-    scored = score_candidates(
-        judged_queries,
-        judged_candidates,
-        judged_passages,
-        teacher=teacher,
-        prompts=prompts,
-        params=params,
-    )
-    teacher.report("label_quality")
+    with teacher.reporting("label_quality"):
+        scored = score_candidates(
+            judged_queries,
+            judged_candidates,
+            judged_passages,
+            teacher=teacher,
+            prompts=prompts,
+            params=params,
+        )
     if scored.refused.height:
         logger.warning(
             "judge_candidates: %d of %d queries are left out, since the teacher refused a "

@@ -46,7 +46,10 @@ def judge_candidates(
     )
     if total == 0 and finished:
         yield NO_SHARD, NO_SHARD
-    with Progress("judge_candidates", total=total, unit="query") as progress:
+    with (
+        teacher.reporting("relabel"),
+        Progress("judge_candidates", total=total, unit="query") as progress,
+    ):
         for piece in missing_pieces(queries, size=params.shard_size, finished=finished):
             own = candidates.join(piece.rows.select("query_id"), on="query_id", how="semi")
             scored = score_candidates(
@@ -57,7 +60,6 @@ def judge_candidates(
                 Shard(piece.index, piece.total, scored.judgements),
             )
             progress.advance(piece.rows.height)
-    teacher.report("relabel")
 
 
 def fuse_rankings(

@@ -157,7 +157,10 @@ def synthesize_queries(
     kept, rejected = 0, QUARANTINE_SCHEMA.to_frame()
     if total == 0 and finished:
         yield NO_SHARD, NO_SHARD
-    with Progress("synthesize_queries", total=total, unit="passage") as progress:
+    with (
+        teacher.reporting("synthesize"),
+        Progress("synthesize_queries", total=total, unit="passage") as progress,
+    ):
         for piece in missing_pieces(seed_passages, size=params.shard_size, finished=finished):
             made = write_queries(piece.rows, teacher, prompts, params)
             emit("synthesize_replies", piece.index, made.counts)
@@ -168,7 +171,6 @@ def synthesize_queries(
                 Shard(piece.index, piece.total, made.queries),
             )
             progress.advance(piece.rows.height)
-    teacher.report("synthesize")
 
 
 def filter_queries(
