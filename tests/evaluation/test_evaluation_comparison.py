@@ -21,11 +21,7 @@ from gecko_kedro.evaluation.plots import (
     loss_curves,
     plot_training,
 )
-from gecko_kedro.evaluation.schemas import (
-    FAILURES_SCHEMA,
-    PER_QUERY_SCHEMA,
-    SCORES_SCHEMA,
-)
+from gecko_kedro.evaluation.schemas import FAILURES_SCHEMA, PER_QUERY_SCHEMA, SCORES_SCHEMA
 from gecko_kedro.evaluation.tables import as_text
 from gecko_kedro.evaluation.tasks import RetrievalData
 from gecko_kedro.evaluation.verdicts import headline

@@ -13,22 +13,13 @@ from playwright.sync_api import Browser
 from gecko_kedro.corpus.schemas import OVERLAP_SCHEMA
 from gecko_kedro.evaluation.ablation import ABLATION_TABLE_SCHEMA
 from gecko_kedro.evaluation.ablation_plot import ablation_differences
-from gecko_kedro.evaluation.comparison import (
-    Comparison,
-    compare,
-)
+from gecko_kedro.evaluation.comparison import Comparison, compare
 from gecko_kedro.evaluation.forgetting import SWEEP_SCHEMA, forgetting_curve
 from gecko_kedro.evaluation.model_card import ModelFacts, model_card
 from gecko_kedro.evaluation.moved import MOVED_SCHEMA
-from gecko_kedro.evaluation.plots import (
-    dimension_curve,
-    group_differences,
-    loss_curves,
-)
+from gecko_kedro.evaluation.plots import dimension_curve, group_differences, loss_curves
 from gecko_kedro.evaluation.report import LabelAudit, NodeCost, ReportContent, write_report
-from gecko_kedro.evaluation.schemas import (
-    RECORDS_SCHEMA,
-)
+from gecko_kedro.evaluation.schemas import RECORDS_SCHEMA
 from gecko_kedro.evaluation.verdicts import CATEGORIES, category_table
 from tests.browser import chromium, watched_page
 
