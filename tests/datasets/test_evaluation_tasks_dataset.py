@@ -69,6 +69,14 @@ def test_the_fingerprint_follows_data_and_declaration(root: Path) -> None:
     assert dataset(root, TASK).fingerprint() != before
 
 
+def test_the_tasks_of_two_lists_are_read_and_what_is_in_both_once(root: Path) -> None:
+    other = {**TASK, "name": "Other"}
+    both = dataset(root, TASK, more=[TASK, other])
+    assert [task.name for task in both.load().all()] == ["Own", "Other"]
+    assert both.fingerprint() != dataset(root, TASK).fingerprint()
+    assert dataset(root, TASK, more=[TASK]).fingerprint() == dataset(root, TASK).fingerprint()
+
+
 def test_it_cannot_be_written(root: Path) -> None:
     with pytest.raises(DatasetError, match="not allowed"):
         dataset(root, TASK).save(None)

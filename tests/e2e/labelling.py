@@ -75,8 +75,10 @@ def catalog(folder: Path, url: str, engine: str) -> DataCatalog:
     }
     shards = {
         name: ShardedParquetDataset(path=str(folder / name))
-        for name in ("query_shards", "rejected_reply_shards", "judgement_shards")
-    }
+        for name in (
+            "query_shards", "rejected_reply_shards", "judgement_shards", "refused_query_shards"
+        )
+    }  # fmt: skip
     finished = {
         f"finished_{name}": FinishedShardsDataset(path=str(folder / name), of=name)
         for name in ("query_shards", "judgement_shards")
@@ -109,13 +111,14 @@ PIPELINE = Pipeline(
             relabel.judge_candidates,
             ["queries", "candidates", "passages", "prompts", "response_store",
              "finished_judgement_shards", "params:teacher", "params:engine", "params:relabel"],
-            "judgement_shards",
+            ["refused_query_shards", "judgement_shards"],
         ),
         Node(
             relabel.fuse_rankings, ["candidates", "judgement_shards", "params:relabel"], "rankings"
         ),
         Node(
-            relabel.choose_examples, ["rankings", "queries", "passages", "params:relabel"],
+            relabel.choose_examples,
+            ["rankings", "queries", "passages", "refused_query_shards", "params:relabel"],
             ["fret", "fret_quarantine"],
         ),
     ]

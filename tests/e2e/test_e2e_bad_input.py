@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import polars as pl
@@ -68,6 +70,21 @@ def test_more_candidates_than_passages_are_all_passages(
     fret = pl.read_parquet(empty_project.data / "05_model_input/fret.parquet")
     passages = pl.read_parquet(empty_project.data / "02_intermediate/passages.parquet")
     assert set(fret["candidate_ids"].list.len()) == {passages.height}
+
+
+def test_a_budget_that_ends_the_run_is_told_and_what_was_used_is_tracked(
+    empty_project: Project,
+) -> None:
+    limits = "teacher.budget.max_tokens_total=2000,teacher.batch_size=5"
+    output = empty_project.run("--pipelines", "synthesize", "--params", limits, code=1)
+    assert "teacher.budget.max_tokens_total" in output
+    with closing(sqlite3.connect(empty_project.root / "mlflow.db")) as database:
+        tracked = dict(database.execute("select key, value from metrics"))
+    ledger = json.loads((empty_project.data / "08_reporting/run_ledger.json").read_text("utf-8"))
+    for used in (ledger["teacher"]["synthesize"]["spent_tokens"],
+                 tracked["synthesize_teacher.spent_tokens"]):  # fmt: skip
+        assert used >= 2000
+    assert tracked["synthesize_teacher.generate_calls"] > 0
 
 
 def test_one_passage_only_is_told(empty_project: Project, tmp_path: Path) -> None:

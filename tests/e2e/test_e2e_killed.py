@@ -50,8 +50,8 @@ CASES = {
 LAYERS = {
     "synthesize": ["02_intermediate", "03_primary"],
     "mine": ["04_feature"],
-    "relabel": ["05_model_input/judgement_shards", "05_model_input/rankings.parquet",
-                "05_model_input/fret.parquet"],
+    "relabel": ["05_model_input/judgement_shards", "05_model_input/refused_query_shards",
+                "05_model_input/rankings.parquet", "05_model_input/fret.parquet"],
     "pretrain": ["06_models/pretrained_encoder", "06_models/pretrain_history.parquet"],
     "finetune": ["06_models/gecko_encoder", "06_models/finetune_history.parquet"],
     "evaluate": ["07_model_output"],

@@ -9,6 +9,7 @@ import pytest
 
 from gecko_kedro.encoder.encoding import encode_texts
 from gecko_kedro.evaluation import mteb_models
+from gecko_kedro.evaluation.comparison import Comparison, compare
 from gecko_kedro.evaluation.mteb_runner import ScoreTable
 from gecko_kedro.evaluation.schemas import (
     FAILURES_SCHEMA,
@@ -21,6 +22,7 @@ from gecko_kedro.fret import LABEL_SAMPLE
 TOPICS = ("river", "engine", "violin", "harvest", "glacier", "lantern", "pepper", "anchor")
 METRICS = ("ndcg_at_10", "recall_at_20", "mrr_at_10")
 PLACES = ("north", "harbour", "valley")
+SHIFTS = {"base": 0.0, "bm25": -0.1, "pretrained": 0.03, "gecko": 0.08}
 
 
 @pytest.fixture(scope="session")
@@ -143,3 +145,20 @@ def label_sample() -> pl.DataFrame:
          "positive": "Results are sorted by score.", "negative": None, "positive_is_seed": None},
     ]  # fmt: skip
     return pl.DataFrame(rows, schema=LABEL_SAMPLE)
+
+
+@pytest.fixture
+def comparison(made_up_scores: Callable) -> Comparison:
+    """Of three models and BM25 over made-up queries, the tuned one the best."""
+    table, groups = made_up_scores(SHIFTS)
+    return compare(table, groups, base="base", tuned="gecko", pretrained="pretrained",
+                   resamples=500, seed=1)  # fmt: skip
+
+
+@pytest.fixture
+def history() -> pl.DataFrame:
+    """Three steps of a training."""
+    return pl.DataFrame(
+        {"step": [10, 20, 30], "epoch": [0.1, 0.2, 0.3], "loss": [2.0, 1.2, 0.9],
+         "learning_rate": [1e-5, 2e-5, 1e-5], "grad_norm": [None, 1.0, 2.0]}
+    )  # fmt: skip

@@ -257,7 +257,7 @@ def judged(
         queries, candidates, PASSAGES, teacher=teacher or lexical(), prompts=PROMPTS,
         rankers=rankers, max_query_tokens=max_tokens, max_passage_tokens=max_tokens,
         queries_at_once=queries_at_once,
-    )  # fmt: skip
+    ).judgements  # fmt: skip
 
 
 def test_judgements_come_in_the_order_of_the_candidates_and_favour_what_fits() -> None:

@@ -65,7 +65,7 @@ def road(teacher: StoredTeacher, passages: pl.DataFrame, *, n: int = 20) -> fret
     judgements = fret.score_candidates(
         kept.queries, candidates, passages, teacher=teacher, prompts=PROMPTS, rankers=RANKERS,
         max_query_tokens=64, max_passage_tokens=512, queries_at_once=3,
-    )  # fmt: skip
+    ).judgements  # fmt: skip
     rankings = fret.fuse_rankings(
         candidates, judgements, k=0, rankers=RANKERS, relevance_score="top_grade"
     )
@@ -124,7 +124,7 @@ def test_the_stand_in_ranks_judged_passages_of_cranfield_above_others(
         pl.DataFrame(queries, schema=QUERY, orient="row"), candidates, corpus,
         teacher=teacher, prompts=PROMPTS, rankers=RANKERS, max_query_tokens=64,
         max_passage_tokens=512, queries_at_once=20,
-    )  # fmt: skip
+    ).judgements  # fmt: skip
     rankings = fret.fuse_rankings(
         candidates, judgements, k=0, rankers=RANKERS, relevance_score="top_grade"
     )

@@ -23,7 +23,7 @@ from gecko_kedro.fret import (
 from gecko_kedro.fret.reply import REPLY_SCHEMA, Rejected, Reply, parse_reply
 from gecko_kedro.fret.schemas import QUARANTINE_SCHEMA, QUERY, empty_table, table
 from gecko_kedro.fret.synthesis import check_reply
-from gecko_kedro.teacher import Generation, Prompt
+from gecko_kedro.teacher import Generation, Prompt, Refused
 
 PROMPTS = Prompts.model_validate(
     yaml.safe_load(
@@ -115,9 +115,12 @@ class Scripted:
 
     def generate(
         self, prompts: Sequence[Prompt], *, temperature: float, top_p: float, seed: int
-    ) -> list[Generation]:
-        replies = []
+    ) -> list[Generation | Refused]:
+        replies: list[Generation | Refused] = []
         for prompt in prompts:
+            if "forbidden" in prompt.fields["passage"]:
+                replies.append(Refused("HTTP 400: content filter"))
+                continue
             query = f"about {prompt.fields['passage']} {seed}"
             good = json.dumps({"task": "Find the answer", "query": query})
             replies.append(Generation("oops" if "bad" in query else good, 1, 1))
@@ -160,6 +163,18 @@ def test_several_queries_of_a_passage_have_ids_and_seeds_of_their_own() -> None:
         "passages": 3, "cut_passages": 0, "replies": 6, "repaired": 0, "unparsable": 2,
         "queries": 4, "quarantined": 2,
     }  # fmt: skip
+
+
+def test_a_passage_that_the_teacher_refuses_gets_no_query_and_is_set_aside() -> None:
+    queries, quarantine, counts = synthesize(passages("yeast", "forbidden", "towers"), n=1)
+    assert queries["passage_id"].to_list() == ["p0", "p2"]
+    assert quarantine.select("row_id", "reason", "detail").rows() == [
+        ("p1?0", "refused_by_endpoint", "HTTP 400: content filter")
+    ]
+    record = json.loads(quarantine["record"][0])
+    assert record["text"] == "forbidden"
+    assert "reply" not in record
+    assert counts["refused_by_endpoint"] == counts["quarantined"] == 1
 
 
 def test_shards_give_what_a_whole_run_gives() -> None:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from gecko_kedro import evaluation, events
-from gecko_kedro.corpus.schemas import PAIR_SCHEMA
+from gecko_kedro.corpus.schemas import PAIR_SCHEMA, QUARANTINE_SCHEMA
 from gecko_kedro.errors import InputError
 from gecko_kedro.evaluation.ablation import AblationRow, main_scores
 from gecko_kedro.evaluation.tasks import RetrievalData
@@ -155,8 +155,9 @@ def resolved(name: str, seed: int = 1) -> Any:
 
 def test_the_recipe_makes_the_fret_of_relabel(material: Material) -> None:
     rankings = relabel_nodes.fuse_rankings(material.candidates, material.judgement_shards, RELABEL)
+    refused = QUARANTINE_SCHEMA.to_frame()
     expected, _ = relabel_nodes.choose_examples(
-        rankings, material.queries, material.passages, RELABEL
+        rankings, material.queries, material.passages, refused, RELABEL
     )
     assert row_fret(material, resolved("recipe").relabel).equals(expected)
     assert expected.height == material.queries.height

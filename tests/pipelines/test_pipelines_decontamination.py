@@ -15,12 +15,14 @@ from gecko_kedro.corpus.schemas import (
     QUARANTINE_SCHEMA,
     QUERY_LOG_SCHEMA,
 )
+from gecko_kedro.datasets import EvaluationTasksDataset
 from gecko_kedro.errors import InputError
 from gecko_kedro.evaluation import ReadTasks
 from gecko_kedro.evaluation.rows import checked_rows
 from gecko_kedro.evaluation.tasks import CheckedData, RetrievalData
 from gecko_kedro.fret.schemas import QUERY
 from gecko_kedro.params import Parameters
+from gecko_kedro.pipeline_registry import EXTRAS, STAGES, register_pipelines
 from gecko_kedro.pipelines.evaluate.nodes import list_decontamination
 from gecko_kedro.pipelines.finetune.nodes import decontaminate_finetune_examples
 from gecko_kedro.pipelines.pretrain.nodes import (
@@ -113,6 +115,40 @@ def test_an_example_with_a_text_of_the_evaluation_goes_and_is_listed(
     assert overlaps.schema == OVERLAP_SCHEMA
     assert overlaps.select("where", "row_id").row(0) == ("finetune", "faq, row 1")
     assert overlaps.select("column", "task", "text_id").row(0) == found_in
+
+
+def test_a_text_that_only_guard_scores_is_taken_out_too(tmp_path: Path, params) -> None:
+    (tmp_path / "sts").mkdir()
+    first, second = ["a man rows", "it snows"], ["one rows a boat", "a hat"]
+    pairs = {"sentence1": first, "sentence2": second, "score": [4.0, 0.0]}
+    pl.DataFrame(pairs).write_parquet(tmp_path / "sts/test.parquet")
+    unseen = EvaluationTasksDataset(
+        tasks=[], more=[{"name": "General", "type": "STS", "path": "sts"}], root=str(tmp_path),
+        filepath=str(PROJECT / "conf/prompts/mteb_tasks.yml"),
+    )  # fmt: skip
+    rows = [CLEAN, example("One rows a  boat", "x y")]
+    kept, overlaps = check(rows, heldout_pairs(), None, unseen.load(), params)
+    assert kept.to_dicts() == [CLEAN]
+    assert overlaps["task"].to_list() == ["General"]
+
+
+def test_all_that_makes_training_rows_is_told_what_evaluate_and_guard_score() -> None:
+    made = {
+        node.name: node.inputs
+        for name, pipeline in register_pipelines().items()
+        if name in {*STAGES, *EXTRAS}
+        for node in pipeline.nodes
+    }
+    told = {name for name, inputs in made.items() if "unseen_tasks" in inputs}
+    assert told == {
+        "synthesize.decontaminate_passages", "synthesize.filter_queries",
+        "pretrain.decontaminate_pretrain_examples", "finetune.decontaminate_finetune_examples",
+        "ablate.run_ablations",
+    }  # fmt: skip
+    entries = yaml.safe_load((PROJECT / "conf/base/catalog_01_raw.yml").read_text("utf-8"))
+    tasks, more = (entries["unseen_tasks"][key] for key in ("tasks", "more"))
+    assert tasks == entries["evaluation_tasks"]["tasks"] == "${params:evaluate.tasks}"
+    assert more == entries["general_tasks"]["tasks"] == "${params:guard.tasks}"
 
 
 def test_another_text_of_the_evaluation_is_no_reason(own_data, declared, params) -> None:

@@ -212,6 +212,18 @@ def status(code: int, words: str = "told to fail", **headers: str) -> Fault:
     return fault
 
 
+def refusing(word: str, code: int = 400, *, others_after_s: float = 0.0) -> Fault:
+    """Refuse at once each prompt with ``word`` in its text, and answer the others after a while."""
+
+    async def fault(_: ServerState, request: web.Request, body: dict[str, Any]) -> Any:
+        if word in json.dumps(body):
+            return _error(code, f"no prompt may say {word}")
+        await asyncio.sleep(others_after_s)
+        return None
+
+    return fault
+
+
 def raw(content: str) -> Fault:
     """Answer 200 with this instead of JSON of its own."""
 

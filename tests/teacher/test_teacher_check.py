@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from gecko_kedro import events
 from gecko_kedro.errors import InputError
 from gecko_kedro.teacher import (
     Prompt,
@@ -121,6 +122,20 @@ def test_a_budget_stops_between_batches_counts_all_runs_and_can_be_raised(
     ask(restarted, "abcd")  # and those are free
     ask(budgeted(tmp_path, inner, max_tokens_total=31), "abcdef")
     assert inner.asked == ["e", "f"]
+
+
+def test_what_was_used_is_reported_where_the_budget_ends_the_work(tmp_path: Path) -> None:
+    seen: dict[str, Any] = {}
+    teacher = budgeted(tmp_path, Counting(), max_tokens_total=20)
+    with (
+        events.listening(lambda name, _, values: seen.update({name: dict(values)})),
+        pytest.raises(BudgetError),
+        teacher.reporting("synthesize"),
+    ):
+        ask(teacher, "abcdef")
+    used = seen["synthesize_teacher"]
+    assert (used["generate_calls"], used["spent_tokens"]) == (4, 20)
+    assert used["generate_cost"] == pytest.approx(0.028)
 
 
 def test_over_http_a_budget_stops_within_the_requests_in_flight(

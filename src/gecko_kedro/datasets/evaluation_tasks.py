@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from gecko_kedro.datasets._identity import source_identity
 from gecko_kedro.errors import InputError
-from gecko_kedro.evaluation.read_tasks import ReadTasks, read_tasks
+from gecko_kedro.evaluation.read_tasks import ReadTasks, joined_tasks, read_tasks
 from gecko_kedro.evaluation.task_settings import TaskPrompts, TaskSettings
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,8 @@ class EvaluationTasksDataset(AbstractDataset[NoReturn, ReadTasks]):
 
     ``tasks`` are TaskSettings as plain data; relative paths are below ``root``, by default the
     folder that the environment variable GECKO_SHARED_DATA names, else the working folder.
-    ``filepath`` is the YAML file of task prompts and ``overrides`` what replaces some of them. With
+    ``filepath`` is the YAML file of task prompts and ``overrides`` what replaces some of them.
+    ``more`` are the tasks of another list, of which those that are in both are read once. With
     ``optional`` local tasks that are not on this machine are left out with a warning.
     """
 
@@ -33,12 +34,14 @@ class EvaluationTasksDataset(AbstractDataset[NoReturn, ReadTasks]):
         *,
         tasks: Sequence[Mapping[str, Any]],
         filepath: str,
+        more: Sequence[Mapping[str, Any]] = (),
         overrides: Mapping[str, Any] | None = None,
         root: str | None = None,
         optional: bool = False,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._tasks = [_checked(task) for task in tasks or ()]
+        self._more = [task for task in map(_checked, more or ()) if task not in self._tasks]
         self._prompts, self._overrides = filepath, dict(overrides or {})
         self._root = Path(root or os.environ.get(ROOT_VARIABLE) or ".").expanduser()
         self._optional = optional
@@ -47,7 +50,8 @@ class EvaluationTasksDataset(AbstractDataset[NoReturn, ReadTasks]):
     def load(self) -> ReadTasks:
         data = yaml.safe_load(Path(self._prompts).read_text("utf-8"))
         prompts = TaskPrompts.checked(data, self._overrides)
-        return read_tasks(self._wanted(), prompts, root=self._root)
+        lists = (self._wanted(self._tasks), self._wanted(self._more))
+        return joined_tasks([read_tasks(one, prompts, root=self._root) for one in lists])
 
     def save(self, data: NoReturn) -> None:
         raise InputError(
@@ -56,19 +60,16 @@ class EvaluationTasksDataset(AbstractDataset[NoReturn, ReadTasks]):
 
     def fingerprint(self) -> str:
         """Identity of the declarations, the prompts and all local files."""
-        files = [
-            source_identity(str(self._root / task.path), ()) for task in self._tasks if task.path
-        ]
-        how = [[task.model_dump() for task in self._tasks], self._overrides, files]
+        tasks = [*self._tasks, *self._more]
+        files = [source_identity(str(self._root / task.path), ()) for task in tasks if task.path]
+        how = [[task.model_dump() for task in tasks], self._overrides, files]
         return source_identity(self._prompts, how)
 
-    def _wanted(self) -> list[TaskSettings]:
-        there = [
-            task for task in self._tasks if task.path is None or (self._root / task.path).exists()
-        ]
+    def _wanted(self, tasks: list[TaskSettings]) -> list[TaskSettings]:
+        there = [task for task in tasks if task.path is None or (self._root / task.path).exists()]
         if not self._optional:
-            return self._tasks
-        if missing := [task.name for task in self._tasks if task not in there]:
+            return tasks
+        if missing := [task.name for task in tasks if task not in there]:
             logger.warning("No local copy below %s of %s", self._root, ", ".join(missing))
         return there
 
@@ -76,7 +77,8 @@ class EvaluationTasksDataset(AbstractDataset[NoReturn, ReadTasks]):
         return True
 
     def _describe(self) -> dict[str, Any]:
-        return {"tasks": [task.name for task in self._tasks], "root": str(self._root)}
+        names = [task.name for task in (*self._tasks, *self._more)]
+        return {"tasks": names, "root": str(self._root)}
 
 
 def _checked(task: Mapping[str, Any]) -> TaskSettings:

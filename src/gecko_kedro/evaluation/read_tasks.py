@@ -59,6 +59,16 @@ def read_tasks(
     return ReadTasks(found.retrieval, found.rows, found.registered, pl.concat(aside))
 
 
+def joined_tasks(lists: Sequence[ReadTasks]) -> ReadTasks:
+    """The tasks of several lists, one after the other; a name may recur."""
+    return ReadTasks(
+        [task for one in lists for task in one.retrieval],
+        [task for one in lists for task in one.rows],
+        [task for one in lists for task in one.registered],
+        pl.concat([one.quarantine for one in lists]),
+    )
+
+
 def read_task(
     settings: TaskSettings, prompts: TaskPrompts, *, root: Path | None = None
 ) -> CheckedData | CheckedRows:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
+from gecko_kedro.evaluation.hub import without_retries
 from gecko_kedro.evaluation.mteb_tasks import mteb_task
 from gecko_kedro.evaluation.registered import RegisteredTask
 
@@ -23,7 +24,8 @@ def loaded_texts(task: RegisteredTask) -> tuple[Text, ...]:
     texts: list[Text] = []
     for part in parts:
         try:
-            part.load_data()
+            with without_retries():
+                part.load_data()
             texts += list(_texts(part))
         # datasets and the hub raise what they like, and other tasks can be checked all the same.
         except Exception as error:

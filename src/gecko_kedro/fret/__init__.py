@@ -11,15 +11,20 @@ from gecko_kedro.fret.label_sample import LABEL_SAMPLE, label_sample, label_samp
 from gecko_kedro.fret.prompts import Prompts
 from gecko_kedro.fret.query_log import as_queries, join_query_log
 from gecko_kedro.fret.query_report import query_plot, share_report
-from gecko_kedro.fret.ranking import Ranker, score_candidates
+from gecko_kedro.fret.ranking import (
+    Ranker,
+    ScoringResult,
+    judged_candidates,
+    score_candidates,
+)
 from gecko_kedro.fret.synthesis import SynthesisResult, synthesize_queries
 from gecko_kedro.fret.tasks import TASK_NAMES, short_task_name
 
 __all__ = [
     "AUDIT_SHARES", "LABEL_SAMPLE", "TASK_NAMES", "ChoiceResult", "FilterResult", "FretFacts",
-    "LabelAudit", "Prompts", "Ranker", "RelevanceScore", "Shares", "SynthesisResult", "as_queries",
-    "audit_labels", "candidate_metrics", "candidates_with_seeds", "choose_examples",
-    "filter_queries", "fret_card", "fuse_rankings", "join_query_log", "label_sample",
-    "label_sample_page", "query_plot", "ranker_sets", "score_candidates", "share_report",
-    "short_task_name", "stop_above", "synthesize_queries",
+    "LabelAudit", "Prompts", "Ranker", "RelevanceScore", "ScoringResult", "Shares",
+    "SynthesisResult", "as_queries", "audit_labels", "candidate_metrics", "candidates_with_seeds",
+    "choose_examples", "filter_queries", "fret_card", "fuse_rankings", "join_query_log",
+    "judged_candidates", "label_sample", "label_sample_page", "query_plot", "ranker_sets",
+    "score_candidates", "share_report", "short_task_name", "stop_above", "synthesize_queries",
 ]  # fmt: skip

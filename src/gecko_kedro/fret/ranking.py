@@ -1,17 +1,31 @@
 """QL and RC: the teacher scores every candidate of a query in two ways (section 3.2)."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import polars as pl
 
+from gecko_kedro.corpus.quarantine import QuarantineRow, quarantine_row, quarantine_table
 from gecko_kedro.errors import InputError
 from gecko_kedro.fret.prompts import Prompts
+from gecko_kedro.fret.reply import REFUSED
 from gecko_kedro.fret.schemas import JUDGEMENT, require_columns
 from gecko_kedro.fret.truncation import cut_passages, cut_queries
-from gecko_kedro.teacher.protocol import Teacher
+from gecko_kedro.teacher.protocol import Refused, Teacher
 
 Ranker = Literal["query_likelihood", "relevance", "retriever"]
+
+
+@dataclass(frozen=True)
+class ScoringResult:
+    """Judgements (JUDGEMENT) and the queries without any (QUARANTINE_SCHEMA; ``row_id``).
+
+    The teacher refused a candidate of these: half a ranking would not be comparable.
+    """
+
+    judgements: pl.DataFrame
+    refused: pl.DataFrame
 
 
 class _Pair(NamedTuple):
@@ -21,6 +35,14 @@ class _Pair(NamedTuple):
     passage_id: str
     query: tuple[str, bool]  # text, whether it is cut
     passage: tuple[str | None, str, bool]  # title, text, whether they are cut
+
+
+class _Refusal(NamedTuple):
+    """The first candidate of a query that the teacher refused to score."""
+
+    pair: _Pair
+    ranker: Ranker
+    words: str
 
 
 def score_candidates(
@@ -34,7 +56,7 @@ def score_candidates(
     max_query_tokens: int | None,
     max_passage_tokens: int | None,
     queries_at_once: int,
-) -> pl.DataFrame:
+) -> ScoringResult:
     """JUDGEMENT rows in the order of ``candidates``; a ranker that is not asked for gives nulls.
 
     ``query_likelihood`` is log P(query | P_QL, passage), summed over the query's tokens: for one
@@ -46,6 +68,9 @@ def score_candidates(
     (None: never cut). The two rankers take turns after the candidates of ``queries_at_once``
     queries, each in the order of the passages: a backend that keeps the state of a prefix then
     finds that of the instruction, the examples and the passage again.
+
+    A query with a candidate that the teacher refuses (``Refused``) has no judgements; it is set
+    aside as refused_by_endpoint, and the second ranker is not asked about it.
     """
     require_columns(candidates, ["query_id", "passage_id"], where="score_candidates, candidates")
     pairs = _pairs(
@@ -57,17 +82,33 @@ def score_candidates(
         max_passage_tokens=max_passage_tokens,
     )
     rows: list[tuple[object, ...]] = []
+    refused: dict[str, _Refusal] = {}
     for part in _parts(pairs, queries_at_once):
         order = sorted(range(len(part)), key=lambda row: (part[row].passage_id, row))
-        in_order = [part[row] for row in order]
-        likelihoods = _query_likelihoods(in_order, teacher, prompts, rankers)
-        labels = _label_log_likelihoods(in_order, teacher, prompts, rankers)
-        scored = sorted(zip(order, in_order, likelihoods, labels, strict=True), key=lambda r: r[0])
+        scores: list[Mapping[int, object]] = []
+        for ranker, ask in _ASKED.items():
+            order = [row for row in order if part[row].query_id not in refused]
+            in_order = [part[row] for row in order]
+            found = ask(in_order, teacher, prompts) if ranker in rankers else [None] * len(order)
+            for pair, score in zip(in_order, found, strict=True):
+                if isinstance(score, Refused):
+                    refused.setdefault(pair.query_id, _Refusal(pair, ranker, score.words))
+            scores.append(dict(zip(order, found, strict=True)))
         rows += [
-            (*pair[:2], likelihood, label, pair.query[-1], pair.passage[-1])
-            for _, pair, likelihood, label in scored
+            (*pair[:2], *(one.get(row) for one in scores), pair.query[-1], pair.passage[-1])
+            for row, pair in enumerate(part)
+            if pair.query_id not in refused
         ]
-    return pl.DataFrame(rows, schema=JUDGEMENT, orient="row")
+    judged = [row for row in rows if row[0] not in refused]
+    return ScoringResult(
+        pl.DataFrame(judged, schema=JUDGEMENT, orient="row"),
+        quarantine_table([_quarantined(one) for one in refused.values()]),
+    )
+
+
+def judged_candidates(candidates: pl.DataFrame, judgements: pl.DataFrame) -> pl.DataFrame:
+    """The candidates of the queries that were judged, in their order."""
+    return candidates.join(judgements, on="query_id", how="semi", maintain_order="left")
 
 
 def _pairs(
@@ -118,22 +159,18 @@ def _parts(pairs: list[_Pair], queries_at_once: int) -> Iterator[list[_Pair]]:
 
 
 def _query_likelihoods(
-    pairs: list[_Pair], teacher: Teacher, prompts: Prompts, rankers: Sequence[Ranker]
-) -> list[float] | list[None]:
-    if "query_likelihood" not in rankers:
-        return [None] * len(pairs)
+    pairs: list[_Pair], teacher: Teacher, prompts: Prompts
+) -> list[float | Refused]:
     scored = teacher.query_log_likelihood(
         [prompts.query_likelihood_prompt(text, title) for _, _, _, (title, text, _) in pairs],
         [prompts.query_likelihood.continuation(query) for _, _, (query, _), _ in pairs],
     )
-    return [reply.log_likelihood for reply in scored]
+    return [reply if isinstance(reply, Refused) else reply.log_likelihood for reply in scored]
 
 
 def _label_log_likelihoods(
-    pairs: list[_Pair], teacher: Teacher, prompts: Prompts, rankers: Sequence[Ranker]
-) -> list[list[float]] | list[None]:
-    if "relevance" not in rankers:
-        return [None] * len(pairs)
+    pairs: list[_Pair], teacher: Teacher, prompts: Prompts
+) -> list[list[float] | Refused]:
     scored = teacher.label_log_likelihood(
         [
             prompts.relevance_prompt(query, text, title)
@@ -141,7 +178,25 @@ def _label_log_likelihoods(
         ],
         prompts.relevance.continuations,
     )
-    return [list(reply.log_likelihoods) for reply in scored]
+    return [
+        reply if isinstance(reply, Refused) else list(reply.log_likelihoods) for reply in scored
+    ]
+
+
+# In the order in which they are asked and JUDGEMENT has their columns.
+_ASKED: Mapping[Ranker, Callable[[list[_Pair], Teacher, Prompts], Sequence[object]]] = {
+    "query_likelihood": _query_likelihoods,
+    "relevance": _label_log_likelihoods,
+}
+
+
+def _quarantined(refusal: _Refusal) -> QuarantineRow:
+    pair = refusal.pair
+    return quarantine_row(
+        "score_candidates", pair.query_id, reason=REFUSED,
+        detail=f"{refusal.ranker} of candidate {pair.passage_id}: {refusal.words}",
+        record={"query": pair.query[0], "passage_id": pair.passage_id, "text": pair.passage[1]},
+    )  # fmt: skip
 
 
 def _refuse_unknown(ids: pl.Series, known: Collection[str], name: str) -> None:

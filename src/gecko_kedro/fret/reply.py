@@ -28,6 +28,9 @@ REPLY_SCHEMA: dict[str, Any] = {
 }
 
 
+REFUSED = "refused_by_endpoint"  # the reason where the teacher's server refuses a prompt for good
+
+
 @dataclass(frozen=True)
 class Rejected:
     """Why a reply cannot be used."""

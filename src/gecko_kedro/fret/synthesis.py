@@ -11,11 +11,11 @@ from gecko_kedro.corpus.quarantine import QuarantineRow, quarantine_row, quarant
 from gecko_kedro.fret.controls import Shares
 from gecko_kedro.fret.language import wrong_language
 from gecko_kedro.fret.prompts import Prompts
-from gecko_kedro.fret.reply import Rejected, Reply, parse_reply
+from gecko_kedro.fret.reply import REFUSED, Rejected, Reply, parse_reply
 from gecko_kedro.fret.schemas import QUERY, require_columns, table
 from gecko_kedro.fret.tasks import short_task_name
 from gecko_kedro.fret.truncation import cut_passages
-from gecko_kedro.teacher.protocol import Generation, Prompt, Teacher
+from gecko_kedro.teacher.protocol import Generation, Prompt, Refused, Teacher
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,8 @@ def synthesize_queries(
     reads at most ``max_passage_tokens`` of a passage (None: all of it).
 
     A reply that cannot be used is a quarantine row, with one of the reasons unparsable, empty,
-    too_long, passage_reference, copy and, with ``language``, wrong_language.
+    too_long, passage_reference, copy and, with ``language``, wrong_language; so is a prompt that
+    the teacher refused (refused_by_endpoint).
     """
     require_columns(passages, ["passage_id", "title", "text"], where="synthesize_queries, passages")
     prompts.synthesis.inventory.check(shares)
@@ -87,20 +88,30 @@ def synthesize_queries(
     queries: list[dict[str, str]] = []
     rejected: list[QuarantineRow] = []
     for row, own_replies in zip(rows, zip(*replies, strict=True), strict=True):
-        for n, generation in enumerate(own_replies):
+        for n, answer in enumerate(own_replies):
             query_id = _query_id(row["passage_id"], n)
-            reply, repaired = parse_reply(generation.text)
+            reply, repaired = _read(answer, passage=row["text"], language=language)
             counts["repaired"] += repaired
-            if isinstance(reply, Reply):
-                reply = check_reply(reply, passage=row["text"], language=language)
             if isinstance(reply, Reply):
                 queries.append(_query_row(query_id, reply, row["passage_id"]))
             else:
                 counts[reply.reason] += 1
-                rejected.append(_quarantined(query_id, reply, generation, row))
+                rejected.append(_quarantined(query_id, reply, answer, row))
     counts["queries"], counts["quarantined"] = len(queries), len(rejected)
     _warn(counts)
     return SynthesisResult(table(queries, QUERY), quarantine_table(rejected), dict(counts))
+
+
+def _read(
+    answer: Generation | Refused, *, passage: str, language: str | None
+) -> tuple[Reply | Rejected, bool]:
+    """The checked reply, and whether its JSON had to be mended."""
+    if isinstance(answer, Refused):
+        return Rejected(REFUSED, answer.words), False
+    reply, repaired = parse_reply(answer.text)
+    if isinstance(reply, Reply):
+        reply = check_reply(reply, passage=passage, language=language)
+    return reply, repaired
 
 
 def _query_id(passage_id: str, n: int) -> str:
@@ -128,11 +139,12 @@ def _query_row(query_id: str, reply: Reply, passage_id: str) -> dict[str, str]:
 
 
 def _quarantined(
-    query_id: str, reply: Rejected, generation: Generation, passage: dict[str, str]
+    query_id: str, reply: Rejected, answer: Generation | Refused, passage: dict[str, str]
 ) -> QuarantineRow:
+    said = {} if isinstance(answer, Refused) else {"reply": answer.text}
     return quarantine_row(
         "synthesize_queries", query_id, reason=reply.reason, detail=reply.detail,
-        record={"reply": generation.text, **passage},
+        record=said | passage,
     )  # fmt: skip
 
 

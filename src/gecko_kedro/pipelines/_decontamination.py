@@ -1,4 +1,4 @@
-"""What training must not see: rows against everything that evaluate will score."""
+"""What training must not see: rows against everything that evaluate and guard will score."""
 
 import logging
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ def against_evaluation(
     rows: pl.DataFrame,
     heldout: pl.DataFrame,
     own_data: evaluation.CheckedData | None,
-    declared: evaluation.ReadTasks,
+    unseen: evaluation.ReadTasks,
     *,
     encoder_params: EncoderParams,
     params: DecontaminateParams,
@@ -46,7 +46,7 @@ def against_evaluation(
     query of the evaluation, false none. Where nothing would be left to train on, InputError says
     so.
     """
-    tasks = [*([] if own_data is None else [own_data.data]), *declared.all()]
+    tasks = [*([] if own_data is None else [own_data.data]), *unseen.all()]
     # Texts of one corpus share its turns of phrase: common words are no leak among them.
     same_corpus = params.overlap.model_copy(update={"ngram_words": None})
     embed = None if params.overlap.embedding_threshold is None else encoder_params.embed
@@ -84,7 +84,7 @@ def decontaminate_examples(
     examples: pl.DataFrame,
     heldout_pairs: pl.DataFrame,
     own_data: evaluation.CheckedData | None,
-    declared: evaluation.ReadTasks,
+    unseen: evaluation.ReadTasks,
     *,
     encoder_params: EncoderParams,
     params: DecontaminateParams,
@@ -97,7 +97,7 @@ def decontaminate_examples(
         examples.select(row_id.alias("row"), pl.all(), negatives.alias("negative")),
         heldout_texts(heldout_pairs, queries=["query"], passages=["text"]),
         own_data,
-        declared,
+        unseen,
         encoder_params=encoder_params,
         params=params,
         where=where,

@@ -42,7 +42,7 @@ def score_candidates(
     teacher: StoredTeacher,
     prompts: Mapping[str, Any],
     params: RelabelParams,
-) -> pl.DataFrame:
+) -> fret.ScoringResult:
     """``fret.score_candidates`` for the candidates of these queries."""
     return fret.score_candidates(
         queries,

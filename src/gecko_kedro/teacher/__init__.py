@@ -2,7 +2,14 @@
 
 from gecko_kedro.teacher.build import build_teacher, teacher_name
 from gecko_kedro.teacher.lexical import LexicalTeacher
-from gecko_kedro.teacher.protocol import Generation, Prompt, Scored, ScoredLabels, Teacher
+from gecko_kedro.teacher.protocol import (
+    Generation,
+    Prompt,
+    Refused,
+    Scored,
+    ScoredLabels,
+    Teacher,
+)
 from gecko_kedro.teacher.settings import (
     LexicalSettings,
     ModelSettings,
@@ -16,6 +23,7 @@ from gecko_kedro.teacher.usage import KindUsage, Usage
 
 __all__ = [
     "Generation", "KindUsage", "LexicalSettings", "LexicalTeacher", "ModelSettings", "Prompt",
-    "ResponseStore", "Scored", "ScoredLabels", "StoredTeacher", "Teacher", "TeacherSettings",
-    "TransformersSettings", "Usage", "VllmSettings", "build_teacher", "teacher_name",
+    "Refused", "ResponseStore", "Scored", "ScoredLabels", "StoredTeacher", "Teacher",
+    "TeacherSettings", "TransformersSettings", "Usage", "VllmSettings", "build_teacher",
+    "teacher_name",
 ]  # fmt: skip

@@ -7,7 +7,16 @@ from collections.abc import Sequence
 from typing import Literal
 
 from gecko_kedro.errors import InputError
-from gecko_kedro.teacher.protocol import Prompt, Teacher
+from gecko_kedro.teacher.protocol import (
+    Prompt,
+    Refused,
+    Reply,
+    Scored,
+    ScoredLabels,
+    Teacher,
+    TeacherError,
+)
+from gecko_kedro.teacher.refusals import CHECK_SETTINGS
 
 logger = logging.getLogger(__name__)
 Call = Literal["generate", "query_log_likelihood", "label_log_likelihood"]
@@ -51,13 +60,34 @@ def check_teacher(teacher: Teacher, calls: Sequence[Call]) -> None:
 
 def _numbers(teacher: Teacher, call: Call) -> list[float]:
     """The numbers of the replies; generated text counts as 0.0."""
+    replies: Sequence[Reply]
     if call == "generate":
-        return [0.0 for _ in teacher.generate([_GENERATE], temperature=0.0, top_p=1.0, seed=0)]
-    if call == "query_log_likelihood":
-        scored = teacher.query_log_likelihood([_LIKELIHOOD], [f" {_QUERY}"])
-        return [one.log_likelihood for one in scored]
-    labelled = teacher.label_log_likelihood([_RELEVANCE], _LABELS)
-    return [number for one in labelled for number in one.log_likelihoods]
+        replies = teacher.generate([_GENERATE], temperature=0.0, top_p=1.0, seed=0)
+    elif call == "query_log_likelihood":
+        replies = teacher.query_log_likelihood([_LIKELIHOOD], [f" {_QUERY}"])
+    else:
+        replies = teacher.label_log_likelihood([_RELEVANCE], _LABELS)
+    numbers: list[float] = []
+    for reply in replies:
+        match reply:
+            case Refused(words):
+                raise _refused(teacher, call, words)
+            case Scored(number):
+                numbers.append(number)
+            case ScoredLabels(several):
+                numbers += several
+            case _:
+                numbers.append(0.0)
+    return numbers
+
+
+def _refused(teacher: Teacher, call: Call, words: str) -> TeacherError:
+    return TeacherError(
+        f"teacher {teacher.identity!r}, {call}, start-up check",
+        expected="a usable reply to a tiny example",
+        got=f"no usable reply: {words}",
+        fix=f"{CHECK_SETTINGS} No work was done yet.",
+    )
 
 
 def _refuse_unusable(teacher: Teacher, call: Call, numbers: list[float]) -> None:

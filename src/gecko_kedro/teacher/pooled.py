@@ -11,6 +11,7 @@ from gecko_kedro.teacher.protocol import (
     Generation,
     OnReplies,
     Prompt,
+    Refused,
     Reply,
     Scored,
     ScoredLabels,
@@ -92,7 +93,7 @@ class PooledTeacher:
 
     def generate(
         self, prompts: Sequence[Prompt], *, temperature: float, top_p: float, seed: int
-    ) -> list[Generation]:
+    ) -> list[Generation | Refused]:
         """As ``Teacher.generate``."""
         options = (("temperature", temperature), ("top_p", top_p), ("seed", seed))
         return self._answer(
@@ -101,7 +102,7 @@ class PooledTeacher:
 
     def query_log_likelihood(
         self, prefixes: Sequence[Prompt], continuations: Sequence[str]
-    ) -> list[Scored]:
+    ) -> list[Scored | Refused]:
         """As ``Teacher.query_log_likelihood``."""
         if len(prefixes) != len(continuations):
             raise ValueError("as many continuations as prefixes are needed")
@@ -114,7 +115,7 @@ class PooledTeacher:
 
     def label_log_likelihood(
         self, prompts: Sequence[Prompt], labels: Sequence[str]
-    ) -> list[ScoredLabels]:
+    ) -> list[ScoredLabels | Refused]:
         """As ``Teacher.label_log_likelihood``."""
         return self._answer(
             len(prompts),

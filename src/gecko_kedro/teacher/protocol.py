@@ -54,8 +54,20 @@ class ScoredLabels:
     completion_tokens: int
 
 
+@dataclass(frozen=True)
+class Refused:
+    """In place of a reply: the endpoint refuses this prompt for good, in these ``words``.
+
+    Such as a prompt that is too long for the model, or that a content filter stops.
+    """
+
+    words: str
+
+
 class Teacher(Protocol):
     """The labeller. Every call keeps the order of its input and returns as many items.
+
+    A prompt that is refused for good is a ``Refused`` in its place; the others are answered.
 
     A reply may depend on its own prompt and on the keyword arguments only, never on the other
     prompts of the batch: that is what makes replies storable and runs resumable.
@@ -75,24 +87,24 @@ class Teacher(Protocol):
 
     def generate(
         self, prompts: Sequence[Prompt], *, temperature: float, top_p: float, seed: int
-    ) -> list[Generation]:
+    ) -> Sequence[Generation | Refused]:
         """One reply per prompt, the same one each time for the same prompt and ``seed``."""
         ...
 
     def query_log_likelihood(
         self, prefixes: Sequence[Prompt], continuations: Sequence[str]
-    ) -> list[Scored]:
+    ) -> Sequence[Scored | Refused]:
         """log P(continuation | prefix), pair by pair."""
         ...
 
     def label_log_likelihood(
         self, prompts: Sequence[Prompt], labels: Sequence[str]
-    ) -> list[ScoredLabels]:
+    ) -> Sequence[ScoredLabels | Refused]:
         """log P(label | prompt) for each of ``labels``, which are ordered from worst to best."""
         ...
 
 
-Reply = Generation | Scored | ScoredLabels
+Reply = Generation | Scored | ScoredLabels | Refused
 OnReplies = Callable[[Mapping[int, Reply]], None]
 
 

@@ -5,7 +5,9 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, TypeVar
 
 from gecko_kedro.errors import InputError
@@ -15,12 +17,14 @@ from gecko_kedro.teacher.budget import Budget, Prices, refuse_over
 from gecko_kedro.teacher.protocol import (
     Generation,
     Prompt,
+    Refused,
     Reply,
     Scored,
     ScoredLabels,
     StreamingTeacher,
     Teacher,
 )
+from gecko_kedro.teacher.refusals import Refusals
 from gecko_kedro.teacher.store import ResponseStore, Spent
 from gecko_kedro.teacher.usage import KindUsage, Usage
 
@@ -38,7 +42,8 @@ class StoredTeacher:
     replies are asked for ``batch_size`` at a time and committed batch by batch, or one by one as
     they come from a ``StreamingTeacher``: a run that is killed repeats at most one batch, or the
     calls in flight. The same call twice in a batch is paid for once. ``usage`` counts this object's
-    calls, the store those of all runs; ``budget`` limits the latter.
+    calls, the store those of all runs; ``budget`` limits the latter. A prompt that is ``Refused``
+    is asked once by this object and not stored; ``Refusals`` says when they stop the work.
     """
 
     def __init__(
@@ -57,6 +62,10 @@ class StoredTeacher:
         self._spent = KindUsage()  # in all runs; read anew before each batch
         self.usage = Usage()
 
+    @cached_property
+    def _refusals(self) -> Refusals:
+        return Refusals(self.identity)
+
     @property
     def identity(self) -> str:
         """That of the teacher behind."""
@@ -68,7 +77,7 @@ class StoredTeacher:
 
     def generate(
         self, prompts: Sequence[Prompt], *, temperature: float, top_p: float, seed: int
-    ) -> list[Generation]:
+    ) -> list[Generation | Refused]:
         """As ``Teacher.generate``."""
         decoding = f"temperature {temperature!r}, top_p {top_p!r}, seed {seed}"
         return self._answer(
@@ -82,7 +91,7 @@ class StoredTeacher:
 
     def query_log_likelihood(
         self, prefixes: Sequence[Prompt], continuations: Sequence[str]
-    ) -> list[Scored]:
+    ) -> list[Scored | Refused]:
         """As ``Teacher.query_log_likelihood``."""
         kind = "query_log_likelihood"
         return self._answer(
@@ -99,7 +108,7 @@ class StoredTeacher:
 
     def label_log_likelihood(
         self, prompts: Sequence[Prompt], labels: Sequence[str]
-    ) -> list[ScoredLabels]:
+    ) -> list[ScoredLabels | Refused]:
         """As ``Teacher.label_log_likelihood``."""
         kind = "label_log_likelihood"
         replies = self._answer(
@@ -108,7 +117,8 @@ class StoredTeacher:
             lambda rows: self._teacher.label_log_likelihood([prompts[row] for row in rows], labels),
             ScoredLabels,
         )
-        if any(len(reply.log_likelihoods) != len(labels) for reply in replies):
+        answered = (reply for reply in replies if not isinstance(reply, Refused))
+        if any(len(reply.log_likelihoods) != len(labels) for reply in answered):
             raise _bad_reply(self.identity, kind, f"no {len(labels)} log-likelihoods")
         return replies
 
@@ -122,6 +132,14 @@ class StoredTeacher:
         paid = mine if mine.calls else self._store.spent(self.identity).of(kind)
         return paid.seconds / max(paid.calls, 1)
 
+    @contextmanager
+    def reporting(self, stage: str) -> Iterator[None]:
+        """``report`` at the end of the block, also where the budget or an error ends it."""
+        try:
+            yield
+        finally:
+            self.report(stage)
+
     def report(self, stage: str) -> None:
         """Log what ``stage`` used, and emit it as the event ``<stage>_teacher``.
 
@@ -132,6 +150,8 @@ class StoredTeacher:
         all_runs = self._store.spent(self.identity) if metrics else Usage()
         for kind in ("generate", "query_log_likelihood", "label_log_likelihood"):
             record = self.usage.of(kind)
+            if record.refused:
+                logger.warning("%s: %s: %d prompts were refused", stage, kind, record.refused)
             if record.calls or record.hits:
                 logger.info(
                     "%s: %s: %d calls, %d from the store, %d + %d tokens, %.1f s%s (%s)",
@@ -166,13 +186,18 @@ class StoredTeacher:
         self,
         kind: str,
         keys: list[bytes],
-        ask: Callable[[list[int]], list[OneKind]],
+        ask: Callable[[list[int]], Sequence[OneKind | Refused]],
         reply_type: type[OneKind],
-    ) -> list[OneKind]:
+    ) -> list[OneKind | Refused]:
         stored = self._store.get(keys)
-        replies = {key: _decode(value, reply_type, key) for key, value in stored.items()}
+        known = {key: _decode(value, reply_type, key) for key, value in stored.items()}
+        refused = self._refusals.known
+        replies: dict[bytes, OneKind | Refused] = {
+            **{key: refused[key] for key in keys if key in refused}, **known
+        }  # fmt: skip
         missing = list({key: row for row, key in enumerate(keys) if key not in replies}.items())
-        self.usage.of(kind).add(_hits(keys, replies, repeated=len(keys) - len(missing)))
+        again = sum(key in refused for key in keys)
+        self.usage.of(kind).add(_hits(keys, known, repeated=len(keys) - len(missing) - again))
         if not missing:
             return [replies[key] for key in keys]
         with Progress(kind, total=len(missing), unit="call") as progress:
@@ -181,30 +206,42 @@ class StoredTeacher:
                 refuse_over(self._budget, self._prices, self._spent)
                 batch = missing[start : start + self._batch_size]
                 replies |= self._pay(kind, batch, ask, progress)
+        if refused:
+            ever = self._store.spent(self.identity).of(kind).calls
+            self._refusals.stop_without_reply(kind, self.usage.of(kind), ever_answered=ever)
         return [replies[key] for key in keys]
 
     def _pay(
         self,
         kind: str,
         batch: list[tuple[bytes, int]],
-        ask: Callable[[list[int]], list[OneKind]],
+        ask: Callable[[list[int]], Sequence[OneKind | Refused]],
         progress: Progress,
-    ) -> dict[bytes, OneKind]:
+    ) -> dict[bytes, OneKind | Refused]:
         started = time.perf_counter()
-        kept = 0
+        kept = reached = 0
+        total = self.usage.of(kind)
+        before = total.calls + total.hits + total.refused
 
         def keep(answers: Mapping[int, Any]) -> None:
-            nonlocal started, kept
+            nonlocal started, kept, reached
             now = time.perf_counter()
-            usage = _paid(answers.values(), seconds=now - started)
+            given = {row: one for row, one in answers.items() if not isinstance(one, Refused)}
+            usage = _paid(given.values(), seconds=now - started)
+            usage.refused = len(answers) - len(given)
             started, kept = now, kept + len(answers)
+            reached = max(reached, max(answers) + 1)
             self._store.put(
-                {batch[row][0]: _encode(reply, self.identity) for row, reply in answers.items()},
+                {batch[row][0]: _encode(reply, self.identity) for row, reply in given.items()},
                 spent=Spent(self.identity, kind, usage),
             )
-            self.usage.of(kind).add(usage)
+            for row in answers.keys() - given.keys():
+                self._refusals.add(kind, batch[row][0], answers[row])
+            total.add(usage)
             self._spent.add(usage)
             progress.advance(len(answers), note=self._note())
+            # Rows are begun in their order: those up to the farthest one were asked at least.
+            self._refusals.stop_at_many(kind, total, asked=before + reached)
 
         def keep_some(answers: Mapping[int, Reply]) -> None:
             keep(answers)
@@ -255,7 +292,7 @@ def _paid(answers: Collection[Any], *, seconds: float) -> KindUsage:
     )
 
 
-def _encode(reply: Reply, identity: str) -> list[object]:
+def _encode(reply: Generation | Scored | ScoredLabels, identity: str) -> list[object]:
     if isinstance(reply, Generation):
         value: object = reply.text
     elif isinstance(reply, Scored):

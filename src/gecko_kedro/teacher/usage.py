@@ -7,12 +7,14 @@ from dataclasses import asdict, dataclass, field, fields
 class KindUsage:
     """``calls`` were paid for, ``hits`` came from the store (or repeat a call of the same batch).
 
+    ``refused`` prompts got no reply (``protocol.Refused``); each is counted once in a run.
     Tokens and seconds are of the paid calls, ``hit_`` tokens of those from the store; the unit of a
     token is the backend's.
     """
 
     calls: int = 0
     hits: int = 0
+    refused: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     seconds: float = 0.0
@@ -53,5 +55,5 @@ class Usage:
             f"{kind}_{name}": float(value)
             for kind, record in asdict(self).items()
             for name, value in record.items()
-            if record["calls"] or record["hits"]
+            if record["calls"] or record["hits"] or record["refused"]
         }

@@ -47,6 +47,7 @@ def run_ablations(
     task_queries: pl.DataFrame,
     qrels: pl.DataFrame,
     declared: evaluation.ReadTasks,
+    unseen: evaluation.ReadTasks,
     checkpoints: Path,
     cache: Path,
     store: Path,
@@ -71,7 +72,7 @@ def run_ablations(
 
     def clean(examples: pl.DataFrame) -> pl.DataFrame:
         return decontaminate_examples(
-            examples, heldout_pairs, own_data, declared,
+            examples, heldout_pairs, own_data, unseen,
             encoder_params=encoder_params, params=decontaminate_params, where="ablate",
         )[0]  # fmt: skip
 

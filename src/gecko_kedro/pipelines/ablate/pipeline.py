@@ -39,6 +39,7 @@ def create_pipeline() -> Pipeline:
                     "pretrained_encoder",
                     *TASKS,
                     "evaluation_tasks",
+                    "unseen_tasks",
                     "checkpoints",
                     "evaluation_cache",
                     "ablation_store",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from gecko_kedro import training
+from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
 from gecko_kedro.corpus.splits import stable_hash
 from gecko_kedro.evaluation.ablation import AblationRow
 from gecko_kedro.params import (
@@ -105,7 +106,8 @@ def row_fret(material: Material, params: RelabelParams) -> pl.DataFrame:
     """FRet (FRET) from the stored judgements, as relabel makes it under ``params``."""
     asked = material.candidates.join(material.queries, on="query_id", how="semi")
     rankings = fuse_rankings(asked, material.judgement_shards, params)
-    fret_table, _ = choose_examples(rankings, material.queries, material.passages, params)
+    refused = QUARANTINE_SCHEMA.to_frame()  # what has no ranking is set aside in any case
+    fret_table, _ = choose_examples(rankings, material.queries, material.passages, refused, params)
     return fret_table
 
 

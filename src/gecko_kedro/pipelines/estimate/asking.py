@@ -57,7 +57,7 @@ def measure_teacher(
     with Measuring() as judging:
         judgements = score_candidates(
             written, sets, passages, teacher=teacher, prompts=prompts, params=relabel
-        )
+        ).judgements
     spent_judging = teacher.usage.total().seconds - spent_writing
     reads_corpus = settings.backend == "lexical"
     measure = TeacherMeasure(

@@ -66,16 +66,16 @@ def decontaminate_finetune_examples(
     undecided_examples: pl.DataFrame,
     heldout_pairs: pl.DataFrame,
     own_data: evaluation.CheckedData | None,
-    declared: evaluation.ReadTasks,
+    unseen: evaluation.ReadTasks,
     encoder_params: EncoderParams,
     params: DecontaminateParams,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Take out what overlaps with anything that evaluate will score, sources included."""
+    """Take out what overlaps with anything that evaluate or guard will score, sources included."""
     return decontaminate_examples(
         undecided_examples,
         heldout_pairs,
         own_data,
-        declared,
+        unseen,
         encoder_params=encoder_params,
         params=params,
         where="finetune",

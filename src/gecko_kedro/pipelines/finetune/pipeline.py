@@ -33,7 +33,7 @@ def create_pipeline() -> Pipeline:
                     "undecided_finetune_examples",
                     "heldout_pairs",
                     "evaluation_data",
-                    "evaluation_tasks",
+                    "unseen_tasks",
                     "params:encoder",
                     "params:decontaminate",
                 ],

@@ -8,15 +8,16 @@ import polars as pl
 
 from gecko_kedro import evaluation
 from gecko_kedro.params import Encoder, EncoderParams, EvaluateParams, GuardParams
+from gecko_kedro.pipelines.evaluate.nodes import select_tasks
 from gecko_kedro.pipelines.guard.sweep import score_point
 
 logger = logging.getLogger(__name__)
 
 
 def sweep_weights(
-    corpus: pl.DataFrame,
-    queries: pl.DataFrame,
-    qrels: pl.DataFrame,
+    heldout_pairs: pl.DataFrame,
+    own_data: evaluation.CheckedData | None,
+    declared: evaluation.ReadTasks,
     general: evaluation.ReadTasks,
     gecko_encoder: str,
     cache: Path,
@@ -24,8 +25,12 @@ def sweep_weights(
     evaluate_params: EvaluateParams,
     params: GuardParams,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Score models between base and tuned on the tasks trained for and on general ones."""
-    targets = evaluation.from_tables(corpus, queries, qrels)
+    """Score models between base and tuned on the tasks trained for and on general ones.
+
+    The former are read anew: the tables of an earlier evaluate may be of other data.
+    """
+    *tables, _ = select_tasks(heldout_pairs, own_data, declared, evaluate_params)
+    targets = evaluation.from_tables(*tables)
     tasks: list[evaluation.Task] = [*targets, *general.all()]
     points = [
         score_point(

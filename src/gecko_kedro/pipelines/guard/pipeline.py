@@ -14,9 +14,9 @@ def create_pipeline() -> Pipeline:
             step(
                 nodes.sweep_weights,
                 inputs=[
-                    "evaluation_corpus",
-                    "evaluation_queries",
-                    "evaluation_qrels",
+                    "heldout_pairs",
+                    "evaluation_data",
+                    "evaluation_tasks",
                     "general_tasks",
                     "gecko_encoder",
                     "evaluation_cache",

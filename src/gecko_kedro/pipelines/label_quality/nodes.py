@@ -86,16 +86,22 @@ def judge_candidates(
         store=store,
         calls=ranker_calls(params.rankers),
     )
-    judgements = score_candidates(
-        judged_queries,
-        judged_candidates,
-        judged_passages,
-        teacher=teacher,
-        prompts=prompts,
-        params=params,
-    )
-    teacher.report("label_quality")
-    return judgements
+    with teacher.reporting("label_quality"):
+        scored = score_candidates(
+            judged_queries,
+            judged_candidates,
+            judged_passages,
+            teacher=teacher,
+            prompts=prompts,
+            params=params,
+        )
+    if scored.refused.height:
+        logger.warning(
+            "judge_candidates: %d of %d queries are left out, since the teacher refused a "
+            "candidate of theirs; the first: %s",
+            scored.refused.height, judged_queries.height, scored.refused["detail"][0],
+        )  # fmt: skip
+    return scored.judgements
 
 
 def measure_labels(
@@ -107,9 +113,10 @@ def measure_labels(
     params: LabelQualityParams,
 ) -> tuple[pl.DataFrame, dict[str, Any], Any]:
     """nDCG@10 and accuracy of p+ by each ranker and their fusions (the paper's table 6)."""
+    candidates = fret.judged_candidates(judged_candidates, judged_judgements)
     rankings = {
         " + ".join(rankers): fret.fuse_rankings(
-            judged_candidates,
+            candidates,
             judged_judgements,
             k=relabel_params.fusion_k,
             rankers=rankers,
@@ -117,7 +124,8 @@ def measure_labels(
         )
         for rankers in fret.ranker_sets(relabel_params.rankers)
     }
-    qrels = quality.half_of(judged_qrels, params.fold, seed=params.seed)
+    asked = judged_qrels.join(candidates, on="query_id", how="semi", maintain_order="left")
+    qrels = quality.half_of(asked, params.fold, seed=params.seed)
     table = quality.label_quality(rankings, qrels, resamples=params.resamples, seed=params.seed)
     metrics = {
         "teacher": teacher_name(teacher_settings),

@@ -22,7 +22,7 @@ def create_pipeline() -> Pipeline:
                     "undecided_pretrain_examples",
                     "heldout_pairs",
                     "evaluation_data",
-                    "evaluation_tasks",
+                    "unseen_tasks",
                     "params:encoder",
                     "params:decontaminate",
                 ],

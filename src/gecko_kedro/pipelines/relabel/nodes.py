@@ -30,8 +30,12 @@ def judge_candidates(
     teacher_settings: TeacherSettings,
     engine_settings: EngineSettings,
     params: RelabelParams,
-) -> Iterator[Shard]:
-    """Query likelihood and relevance of each candidate by the teacher, shard by shard."""
+) -> Iterator[tuple[Shard, Shard]]:
+    """Query likelihood and relevance of each candidate by the teacher, shard by shard.
+
+    The queries that were refused come first, so that a shard of judgements that is there has them
+    there too.
+    """
     total = count_missing(queries, size=params.shard_size, finished=finished)
     teacher = build_teacher(
         teacher_settings,
@@ -41,24 +45,32 @@ def judge_candidates(
         engine=build_engine(engine_settings),
     )
     if total == 0 and finished:
-        yield NO_SHARD
-    with Progress("judge_candidates", total=total, unit="query") as progress:
+        yield NO_SHARD, NO_SHARD
+    with (
+        teacher.reporting("relabel"),
+        Progress("judge_candidates", total=total, unit="query") as progress,
+    ):
         for piece in missing_pieces(queries, size=params.shard_size, finished=finished):
             own = candidates.join(piece.rows.select("query_id"), on="query_id", how="semi")
-            judgements = score_candidates(
+            scored = score_candidates(
                 piece.rows, own, passages, teacher=teacher, prompts=prompts, params=params
             )
-            yield Shard(piece.index, piece.total, judgements)
+            yield (
+                Shard(piece.index, piece.total, scored.refused),
+                Shard(piece.index, piece.total, scored.judgements),
+            )
             progress.advance(piece.rows.height)
-    teacher.report("relabel")
 
 
 def fuse_rankings(
     candidates: pl.DataFrame, judgement_shards: pl.DataFrame, params: RelabelParams
 ) -> pl.DataFrame:
-    """Reciprocal rank fusion of the rankers (appendix A)."""
+    """Reciprocal rank fusion of the rankers (appendix A), for the queries that were judged.
+
+    The others have no ranking, so ``choose_examples`` sets them aside.
+    """
     rankings = fret.fuse_rankings(
-        candidates,
+        fret.judged_candidates(candidates, judgement_shards),
         judgement_shards,
         k=params.fusion_k,
         rankers=params.rankers,
@@ -72,12 +84,17 @@ def fuse_rankings(
 
 
 def choose_examples(
-    rankings: pl.DataFrame, queries: pl.DataFrame, passages: pl.DataFrame, params: RelabelParams
+    rankings: pl.DataFrame,
+    queries: pl.DataFrame,
+    passages: pl.DataFrame,
+    refused_query_shards: pl.DataFrame,
+    params: RelabelParams,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The positive and the hard negative of each query (section 3.2)."""
+    """The positive and the hard negative of each query (section 3.2); refused queries go."""
+    refused = refused_query_shards.rename({"row_id": "query_id"})
     chosen = fret.choose_examples(
         rankings,
-        queries,
+        queries.join(refused, on="query_id", how="anti", maintain_order="left"),
         passages,
         positive=params.positive,
         negative=params.negative,
@@ -85,10 +102,10 @@ def choose_examples(
         seed=params.seed,
     )
     logger.info(
-        "choose_examples: %d FRet rows, %d in quarantine",
-        chosen.fret.height, chosen.quarantine.height,
+        "choose_examples: %d FRet rows, %d in quarantine, %d refused by the teacher",
+        chosen.fret.height, chosen.quarantine.height, refused.height,
     )  # fmt: skip
-    return chosen.fret, chosen.quarantine
+    return chosen.fret, pl.concat([refused_query_shards, chosen.quarantine])
 
 
 def describe_fret(

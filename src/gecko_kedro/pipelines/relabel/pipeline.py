@@ -24,7 +24,7 @@ def create_pipeline() -> Pipeline:
                     "params:engine",
                     "params:relabel",
                 ],
-                outputs="judgement_shards",
+                outputs=["refused_query_shards", "judgement_shards"],
             ),
             step(
                 nodes.fuse_rankings,
@@ -33,7 +33,13 @@ def create_pipeline() -> Pipeline:
             ),
             step(
                 nodes.choose_examples,
-                inputs=["rankings", "queries", "passages@table", "params:relabel"],
+                inputs=[
+                    "rankings",
+                    "queries",
+                    "passages@table",
+                    "refused_query_shards",
+                    "params:relabel",
+                ],
                 outputs=["fret", "fret_quarantine"],
             ),
             step(

@@ -83,16 +83,16 @@ def decontaminate_passages(
     undecided_passages: pl.DataFrame,
     heldout_passages: pl.DataFrame,
     own_data: evaluation.CheckedData | None,
-    declared: evaluation.ReadTasks,
+    unseen: evaluation.ReadTasks,
     encoder_params: EncoderParams,
     params: DecontaminateParams,
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
-    """Take out what overlaps with a query or positive of anything that evaluate will score."""
+    """Take out what overlaps with a query or positive of what evaluate or guard will score."""
     kept, overlaps = against_evaluation(
         undecided_passages,
         heldout_texts(heldout_passages, passages=["text", "summary"]),
         own_data,
-        declared,
+        unseen,
         encoder_params=encoder_params,
         params=params,
         where="passages",
@@ -157,7 +157,10 @@ def synthesize_queries(
     kept, rejected = 0, QUARANTINE_SCHEMA.to_frame()
     if total == 0 and finished:
         yield NO_SHARD, NO_SHARD
-    with Progress("synthesize_queries", total=total, unit="passage") as progress:
+    with (
+        teacher.reporting("synthesize"),
+        Progress("synthesize_queries", total=total, unit="passage") as progress,
+    ):
         for piece in missing_pieces(seed_passages, size=params.shard_size, finished=finished):
             made = write_queries(piece.rows, teacher, prompts, params)
             emit("synthesize_replies", piece.index, made.counts)
@@ -168,7 +171,6 @@ def synthesize_queries(
                 Shard(piece.index, piece.total, made.queries),
             )
             progress.advance(piece.rows.height)
-    teacher.report("synthesize")
 
 
 def filter_queries(
@@ -178,7 +180,7 @@ def filter_queries(
     passages: pl.DataFrame,
     heldout_pairs: pl.DataFrame,
     own_data: evaluation.CheckedData | None,
-    declared: evaluation.ReadTasks,
+    unseen: evaluation.ReadTasks,
     queries_params: QueriesParams,
     encoder_params: EncoderParams,
     decontaminate_params: DecontaminateParams,
@@ -198,7 +200,7 @@ def filter_queries(
         joined,
         heldout_texts(heldout_pairs, queries=["query"]),
         own_data,
-        declared,
+        unseen,
         encoder_params=encoder_params,
         params=decontaminate_params,
         where="queries",

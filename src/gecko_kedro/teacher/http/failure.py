@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from gecko_kedro.teacher.http.settings import HttpSettings
 
 _LONGEST_WORDS = 300
+_REFUSED_PROMPT = frozenset({400, 413, 422})
 
 
 class Failure(Exception):
     """A request that brought no usable reply.
 
-    ``final``: asking again cannot help. ``outage``: the server as a whole seems to be down, which
+    ``final``: asking again cannot help. ``refused``: what is refused is this prompt, as far as the
+    status tells; others may be answered. ``outage``: the server as a whole seems to be down, which
     the circuit breaker counts. ``retry_after``: seconds, where the server named them.
     """
 
@@ -22,11 +24,13 @@ class Failure(Exception):
         status: int | None = None,
         final: bool = False,
         outage: bool = False,
+        refused: bool = False,
         retry_after: float | None = None,
     ) -> None:
         super().__init__(words)
         self.words, self.status, self.final = words, status, final
         self.outage, self.retry_after = outage, retry_after
+        self.refused = refused or status in _REFUSED_PROMPT
 
 
 def unusable(words: str) -> Failure:

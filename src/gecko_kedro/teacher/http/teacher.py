@@ -20,6 +20,7 @@ from gecko_kedro.teacher.protocol import (
     Generation,
     OnReplies,
     Prompt,
+    Refused,
     Reply,
     Scored,
     ScoredLabels,
@@ -35,7 +36,8 @@ class HttpTeacher:
     """``concurrency`` requests in flight, retried, behind a circuit breaker; order is kept.
 
     ``on_replies`` is told each reply as soon as it is there: the response store keeps it at once,
-    so that a killed run repeats the requests in flight and nothing else. Token counts are the
+    so that a killed run repeats the requests in flight and nothing else. A prompt that the server
+    refuses (HTTP 400, 413, 422, a content filter) is told as ``Refused``. Token counts are the
     server's. Not for two threads at once.
     """
 
@@ -76,21 +78,20 @@ class HttpTeacher:
 
     def generate(
         self, prompts: Sequence[Prompt], *, temperature: float, top_p: float, seed: int
-    ) -> list[Generation]:
+    ) -> list[Generation | Refused]:
         """As ``Teacher.generate``; a reply is as long as ``max_new_tokens`` at most."""
         calls = self._calls
-        return self._run(
+        return self._ask(
             "generate",
             len(prompts),
             lambda client, row: calls.generate(
                 client, prompts[row], temperature=temperature, top_p=top_p, seed=seed
             ),
-            on_reply=self._tell,
         )
 
     def query_log_likelihood(
         self, prefixes: Sequence[Prompt], continuations: Sequence[str]
-    ) -> list[Scored]:
+    ) -> list[Scored | Refused]:
         """As ``Teacher.query_log_likelihood``; refused without prompt log-probabilities."""
         calls = self._calls
         if calls.abilities.likelihood is None:
@@ -104,16 +105,15 @@ class HttpTeacher:
 
         if len(prefixes) != len(continuations):
             raise ValueError("as many continuations as prefixes are needed")
-        return self._run(
+        return self._ask(
             "query_log_likelihood",
             len(prefixes),
             lambda client, row: calls.score(client, prefixes[row].text, continuations[row]),
-            on_reply=self._tell,
         )
 
     def label_log_likelihood(
         self, prompts: Sequence[Prompt], labels: Sequence[str]
-    ) -> list[ScoredLabels]:
+    ) -> list[ScoredLabels | Refused]:
         """As ``Teacher.label_log_likelihood``, in the best of four ways that the server has.
 
         By the ids of labels that are one token each; else as continuations, a request a label; else
@@ -129,11 +129,10 @@ class HttpTeacher:
                 fix="Use other labels in the prompt `relevance`, such as 0 to 3.",
             )
 
-        return self._run(
+        return self._ask(
             "label_log_likelihood",
             len(prompts),
             lambda client, row: calls.labels(client, prompts[row].text, labels),
-            on_reply=self._tell,
         )
 
     @cached_property
@@ -164,6 +163,19 @@ class HttpTeacher:
     def _tell(self, row: int, reply: Reply) -> None:
         if self.on_replies is not None:
             self.on_replies({row: reply})
+
+    def _ask(
+        self, kind: str, rows: int, answer: Callable[[Client, int], Awaitable[R]]
+    ) -> list[R | Refused]:
+        async def reply(client: Client, row: int) -> R | Refused:
+            try:
+                return await answer(client, row)
+            except Failure as failure:
+                if not failure.refused:
+                    raise
+                return Refused(failure.words)
+
+        return self._run(kind, rows, reply, on_reply=self._tell)
 
     def _run(
         self,

@@ -4,7 +4,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from gecko_kedro.teacher.http.failure import unusable
+from gecko_kedro.teacher.http.failure import Failure, unusable
 
 
 class _Wire(BaseModel):
@@ -54,6 +54,7 @@ class Choice(_Wire):
     message: Message | None = None
     logprobs: Logprobs | None = None
     prompt_logprobs: list[dict[str, TokenLogprob] | None] | None = None
+    finish_reason: str | None = None
 
     @property
     def said(self) -> str:
@@ -95,8 +96,10 @@ def parse(model: type[M], data: Any) -> M:
 
 
 def completion(data: Any) -> Completion:
-    """The envelope, with at least one choice."""
+    """The envelope, with at least one choice; a reply that a content filter cut is refused."""
     parsed = parse(Completion, data)
     if not parsed.choices:
         raise unusable("no choices")
+    if parsed.choices[0].finish_reason == "content_filter":
+        raise Failure("the server's content filter stopped the reply", final=True, refused=True)
     return parsed
