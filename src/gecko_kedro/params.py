@@ -25,7 +25,9 @@ from gecko_kedro.errors import InputError
 from gecko_kedro.evaluation.ablation import AblationRow
 from gecko_kedro.evaluation.task_settings import TaskSettings
 from gecko_kedro.fret.controls import Shares
+from gecko_kedro.fret.fusion import Fusion
 from gecko_kedro.overrides import with_overrides
+from gecko_kedro.retrieval.popularity import PopularitySettings
 from gecko_kedro.teacher.settings import TeacherSettings
 from gecko_kedro.training.settings import LoraSettings, TrainSettings
 from gecko_kedro.training.sources import SourceSettings
@@ -193,7 +195,8 @@ class MineParams(Params):
     max_seq_length: Count
     embed_shard_size: Count
     vectors_dtype: VectorType
-    # These two are inputs of their nodes by themselves: only the search is made anew for them.
+    # These are inputs of their nodes by themselves: only the search is made anew for them.
+    popularity: PopularitySettings = Field(json_schema_extra=EXECUTION)
     search_shard_size: Count = Field(json_schema_extra=EXECUTION)
     exact_max_pairs: Annotated[float, Field(ge=0.0)] = Field(json_schema_extra=EXECUTION)
     min_recall: Share = Field(json_schema_extra=EXECUTION)
@@ -209,7 +212,9 @@ class RelabelParams(Params):
     max_query_tokens: Limit
     max_passage_tokens: Limit
     queries_at_once: Count = Field(json_schema_extra=EXECUTION)
+    fusion: Fusion
     fusion_k: Annotated[float, Field(ge=0.0)]
+    ranker_weights: dict[Ranker, Annotated[float, Field(gt=0.0)]]
     positive: Literal["relabelled", "seed"]
     negative: Literal["last", "sampled", "none"]
     percent_of_positive: Annotated[float, Field(gt=0.0, le=1.0)] | None

@@ -1,5 +1,6 @@
 """Vectors of a table's rows, on the disk in fewer bits where that was chosen."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from gecko_kedro import retrieval
 from gecko_kedro.engine import Engine
-from gecko_kedro.retrieval.vectors import block
+from gecko_kedro.retrieval.vectors import block, widen
 
 VectorType = Literal["float32", "float16", "bfloat16"]
 # NumPy has no bfloat16: those numbers are kept as their bits.
@@ -45,6 +46,17 @@ class VectorTable:
     def rows(self, start: int, stop: int) -> NDArray[np.float32]:
         """Vectors ``start`` to ``stop`` as float32, C-contiguous, in memory."""
         return np.array(block(self.matrix, start, stop))
+
+    def blocks(self, size: int, *, most: int | None = None) -> Iterator[NDArray[np.float32]]:
+        """All vectors, ``size`` at a time, as float32; with ``most`` that many, evenly spread."""
+        n = len(self)
+        if most is None or most >= n:
+            for start in range(0, n, size):
+                yield block(self.matrix, start, start + size)
+            return
+        chosen = np.arange(most) * n // most
+        for start in range(0, most, size):
+            yield np.ascontiguousarray(widen(self.matrix[chosen[start : start + size]]))
 
 
 def narrowed(vectors: NDArray[np.float32], dtype: VectorType) -> NDArray[Any]:

@@ -6,11 +6,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from gecko_kedro import fret
 from gecko_kedro.errors import InputError
@@ -39,7 +41,8 @@ def tables(scores: dict[str, Scores]) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Candidates p0, p1 ... of each query in the retriever's order, with their judgements."""
     rows = [
         {"query_id": query, "passage_id": f"p{n}", "retriever_rank": n + 1,
-         "retriever_score": 1 - n / 100, "is_seed": n == 0, "query_likelihood": a,
+         "retriever_score": 1 - n / 100, "retriever_likelihood": None, "is_seed": n == 0,
+         "query_likelihood": a,
          "label_log_likelihoods": [-9.0, b], "query_cut": False, "passage_cut": False}
         for query, own in scores.items()
         for n, (a, b) in enumerate(own)
@@ -102,6 +105,56 @@ def test_the_order_of_rows_and_of_rankers_changes_nothing(
         judgements.sample(fraction=1, shuffle=True, seed=seed + 1), k=0, rankers=rankers,
     )  # fmt: skip
     assert shuffled.sort("query_id", maintain_order=True).equals(expected)
+
+
+@given(scores=score_lists, weight=st.sampled_from([0.25, 1.0, 3.0]))
+@settings(max_examples=60, deadline=None)
+def test_standardised_fusion_is_its_definition(scores: Scores, weight: float) -> None:
+    candidates, judgements = tables({"q": scores})
+    rankers: list[Ranker] = ["query_likelihood", "relevance", "retriever"]
+    rankings = fret.fuse_rankings(
+        candidates, judgements, k=0, rankers=rankers, relevance_score="top_grade",
+        fusion="standardised", weights={"relevance": weight},
+    )  # fmt: skip
+    of_each = [
+        [a for a, _ in scores], [b for _, b in scores], candidates["retriever_score"].to_list()
+    ]  # fmt: skip
+    total = sum(w * standardised(values) for w, values in zip((1, weight, 1), of_each, strict=True))
+    found = dict(rankings.select("passage_id", "fused_score").iter_rows())
+    np.testing.assert_allclose([found[f"p{n}"] for n in range(len(scores))], total, atol=1e-9)
+    assert rankings["fused_score"].is_sorted(descending=True)
+    assert rankings["fused_rank"].to_list() == list(range(1, len(scores) + 1))
+
+
+def standardised(values: list[float]) -> NDArray[np.float64]:
+    array = np.asarray(values, dtype=np.float64)
+    if array.max() == array.min():
+        return np.zeros(len(array))
+    return (array - array.mean()) / array.std()
+
+
+def test_standardised_fusion_reads_the_likelihood_where_the_retriever_has_one() -> None:
+    candidates, judgements = tables({"q": [(-1.0, -1.0)] * 3})
+    likely = candidates.with_columns(
+        retriever_likelihood=pl.Series([0.1, 0.3, 0.2], dtype=pl.Float32)
+    )
+    rankings = fret.fuse_rankings(
+        likely, judgements, k=0, rankers=["relevance", "retriever"], relevance_score="top_grade",
+        fusion="standardised",
+    )  # fmt: skip
+    assert rankings["passage_id"].to_list() == ["p1", "p2", "p0"]
+
+
+def test_a_heavy_ranker_decides_by_reciprocal_ranks_too() -> None:
+    candidates, judgements = tables({"q": [(-2.0, -1.0), (-1.0, -2.0)]})
+    orders = [
+        fret.fuse_rankings(
+            candidates, judgements, k=0, rankers=PAPER, relevance_score="top_grade",
+            weights={heavy: 2.0},
+        )["passage_id"].to_list()
+        for heavy in PAPER
+    ]  # fmt: skip
+    assert orders == [["p1", "p0"], ["p0", "p1"]]
 
 
 def test_the_papers_tie_goes_to_the_better_retriever_rank() -> None:

@@ -60,7 +60,7 @@ def road(teacher: StoredTeacher, passages: pl.DataFrame, *, n: int = 20) -> fret
     for query_id, seed_id in kept.queries.select("query_id", "passage_id").iter_rows():
         others = [p for p in passages["passage_id"] if p != seed_id]
         for rank, passage_id in enumerate([*others[: n - 1], seed_id], start=1):
-            rows.append((query_id, passage_id, rank, 1 - rank / 100, passage_id == seed_id))
+            rows.append((query_id, passage_id, rank, 1 - rank / 100, None, passage_id == seed_id))
     candidates = pl.DataFrame(rows, schema=CANDIDATE, orient="row")
     judgements = fret.score_candidates(
         kept.queries, candidates, passages, teacher=teacher, prompts=PROMPTS, rankers=RANKERS,
@@ -116,7 +116,7 @@ def test_the_stand_in_ranks_judged_passages_of_cranfield_above_others(
         mixed = list(dict.fromkeys([*good, *rng.sample(all_ids, 15)]))
         rng.shuffle(mixed)  # so that the retriever's order, which settles ties, says nothing
         relevant[query_id] = set(good)
-        rows += [(query_id, p, rank, 0.0, False) for rank, p in enumerate(mixed, start=1)]
+        rows += [(query_id, p, rank, 0.0, None, False) for rank, p in enumerate(mixed, start=1)]
         queries.append((query_id, "t", "search result", texts[query_id], None, "log"))
     candidates = pl.DataFrame(rows, schema=CANDIDATE, orient="row")
     teacher = build_teacher(SETTINGS, texts=corpus["text"], store=tmp_path)

@@ -180,17 +180,19 @@ def search(
     exact_max_pairs: float = 1e6,
     **changes: object,
 ) -> tuple[pl.DataFrame, dict[str, float]]:
-    """The three nodes from the vectors to the candidates."""
+    """The nodes from the vectors to the candidates."""
     params = mine_params(**changes)
     route = nodes.choose_route(*tables, folder, exact_max_pairs, params)
     shards = nodes.search_candidates(
         queries,
         passages.lazy(),
         *tables,
+        nodes.measure_popularity(*tables, params.popularity.model_dump()),
         route,
         folder,
         frozenset(),
         size,
+        params.popularity.pool,
         engine_settings(),
         params,
     )
@@ -235,6 +237,67 @@ def test_candidates_in_shards_are_those_of_one_search_to_the_bit(tmp_path: Path,
     assert (metrics["recall"], metrics["pairs"]) == (1.0, 60 * 23)
 
 
+def test_with_popularity_the_rank_is_by_the_querys_likelihood_under_the_passage(
+    tmp_path: Path,
+) -> None:
+    queries, passages, *tables = random_mine(60, 23)
+    settings = {"temperature": 0.05, "max_queries": 1000, "pool": 60}
+    found, _ = search(
+        queries, passages, tuple(tables), tmp_path, size=7, n_candidates=5, popularity=settings
+    )
+    own, vectors = (side.matrix.astype(np.float64) for side in tables)
+    scores = own @ vectors.T
+    less = scores - 0.05 * np.log(np.exp(scores / 0.05).mean(axis=0))
+    ranked = np.argsort(-less, axis=1)
+    for row, query in enumerate(queries.iter_rows(named=True)):
+        candidates = found.filter(pl.col("query_id") == query["query_id"])
+        columns = [int(name[1:]) for name in candidates["passage_id"]]
+        assert candidates["retriever_rank"].to_list() == [1, 2, 3, 4, 5]
+        assert columns[:4] == ranked[row, :4].tolist()
+        seed = query["passage_id"]  # in the last one's place where it was not found
+        assert seed is None or seed in candidates["passage_id"]
+        np.testing.assert_allclose(candidates["retriever_score"], scores[row, columns], atol=1e-6)
+        np.testing.assert_allclose(
+            candidates["retriever_likelihood"], less[row, columns], atol=1e-5
+        )
+    plain, _ = search(queries, passages, tuple(tables), tmp_path, size=7, n_candidates=5)
+    assert plain["retriever_likelihood"].is_null().all()
+    assert not plain["passage_id"].equals(found["passage_id"])
+
+
+def test_popularity_may_be_taken_over_some_of_the_queries(tmp_path: Path) -> None:
+    *_, own, vectors = random_mine(8, 23)
+    settings = {"temperature": 0.05, "max_queries": 4, "pool": 8}
+    found = nodes.measure_popularity(own, vectors, settings)
+    scores = vectors.matrix @ own.matrix[[0, 5, 11, 17]].T
+    expected = 0.05 * np.log(np.exp(scores.astype(np.float64) / 0.05).mean(axis=1))
+    np.testing.assert_allclose(found["popularity"], expected, atol=2e-6)
+    assert found["passage_id"].equals(vectors.ids)
+
+
+def test_popularity_of_other_passages_is_refused(tmp_path: Path) -> None:
+    queries, passages, *tables = random_mine(8, 5)
+    params = mine_params(popularity={"temperature": 0.05, "max_queries": 9, "pool": 8})
+    route = nodes.choose_route(*tables, tmp_path, 1e6, params)
+    popularity = nodes.measure_popularity(*tables, params.popularity.model_dump())
+    with pytest.raises(InputError, match=r"mine\.measure_popularity"):
+        next(
+            nodes.search_candidates(
+                queries,
+                passages.lazy(),
+                *tables,
+                popularity.reverse(),
+                route,
+                tmp_path,
+                frozenset(),
+                4,
+                8,
+                engine_settings(),
+                params,
+            )
+        )
+
+
 def test_a_finished_shard_is_not_searched_again(tmp_path: Path) -> None:
     queries, passages, *tables = random_mine(20, 9)
     route = nodes.choose_route(*tables, tmp_path, 1e6, mine_params())
@@ -242,10 +305,12 @@ def test_a_finished_shard_is_not_searched_again(tmp_path: Path) -> None:
         queries,
         passages.lazy(),
         *tables,
+        nodes.measure_popularity(*tables, mine_params().popularity.model_dump()),
         route,
         tmp_path,
         frozenset({0, 2}),
         4,
+        8,
         engine_settings(),
         mine_params(),
     )

@@ -13,16 +13,21 @@ def candidates_with_seeds(
     ids: np.ndarray,
     scores: np.ndarray,
     seed_scores: np.ndarray,
+    likelihoods: np.ndarray | None = None,
+    seed_likelihoods: np.ndarray | None = None,
 ) -> pl.DataFrame:
     """CANDIDATE rows of each query, best first (section 4.3 of the paper: the seed is among them).
 
     ``ids`` (q, N) int64 are rows of ``passage_ids``, -1 where there are fewer passages than N;
     ``scores`` (q, N) float32; ``seed_scores`` (q,) the inner product of a query with its seed
     passage, NaN for a query without one. A seed that the search missed takes the place of the last
-    candidate, with its true score: N stays what it is.
+    candidate, with its true score: N stays what it is. ``likelihoods`` (q, N) and
+    ``seed_likelihoods`` (q,) are ``retrieval.score_less_popularity`` of the same; both or neither.
     """
     if queries.is_empty() or ids.shape[1] == 0:
         return empty_table(CANDIDATE)
+    if likelihoods is None or seed_likelihoods is None:
+        likelihoods, seed_likelihoods = np.full(ids.shape, np.nan), np.full(len(ids), np.nan)
     found = ids >= 0
     rows, columns = np.nonzero(found)
     table = pl.DataFrame(
@@ -31,6 +36,7 @@ def candidates_with_seeds(
             "passage_id": passage_ids.gather(ids[rows, columns]),
             "retriever_rank": (columns + 1).astype(np.int32),
             "retriever_score": scores[rows, columns].astype(np.float32),
+            "retriever_likelihood": likelihoods[rows, columns].astype(np.float32),
             "last": columns == found.sum(axis=1)[rows] - 1,
         }
     )
@@ -38,6 +44,7 @@ def candidates_with_seeds(
         "query_id",
         pl.col("passage_id").alias("seed_id"),
         pl.Series("seed_score", seed_scores.astype(np.float32)),
+        pl.Series("seed_likelihood", seed_likelihoods.astype(np.float32)),
     )
     table = table.join(seeds, on="query_id", how="left", maintain_order="left")
     has_seed = (pl.col("passage_id") == pl.col("seed_id")).any().over("query_id")
@@ -46,11 +53,17 @@ def candidates_with_seeds(
     return table.with_columns(
         pl.when(replace).then("seed_id").otherwise("passage_id").alias("passage_id"),
         pl.when(replace).then("seed_score").otherwise("retriever_score").alias("retriever_score"),
+        pl.when(replace)
+        .then("seed_likelihood")
+        .otherwise("retriever_likelihood")
+        .fill_nan(None)
+        .alias("retriever_likelihood"),
     ).select(
         "query_id",
         "passage_id",
         "retriever_rank",
         "retriever_score",
+        "retriever_likelihood",
         (pl.col("passage_id") == pl.col("seed_id")).fill_null(value=False).alias("is_seed"),
     )
 

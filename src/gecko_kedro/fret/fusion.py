@@ -1,6 +1,6 @@
-"""Reciprocal rank fusion of the rankers: R = sum over rankers of 1 / (k + rank) (appendix A)."""
+"""Fusion of the rankers: by reciprocal ranks (appendix A of the paper) or by their scores."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import lru_cache
 from typing import Literal
@@ -12,8 +12,10 @@ from gecko_kedro.errors import InputError
 from gecko_kedro.fret.ranking import Ranker
 from gecko_kedro.fret.schemas import JUDGEMENT, RANKING, require_columns
 
+_ALL: tuple[Ranker, ...] = ("query_likelihood", "relevance", "retriever")
 _SCORED: tuple[Ranker, ...] = ("query_likelihood", "relevance")
 RelevanceScore = Literal["top_grade", "expected_grade"]
+Fusion = Literal["reciprocal_rank", "standardised"]
 
 
 def fuse_rankings(
@@ -23,12 +25,21 @@ def fuse_rankings(
     k: float,
     rankers: Sequence[Ranker],
     relevance_score: RelevanceScore,
+    fusion: Fusion = "reciprocal_rank",
+    weights: Mapping[Ranker, float] | None = None,
 ) -> pl.DataFrame:
     """RANKING rows: for each query its candidates, best fused rank first; queries in order.
 
     Relevance is one number of the labels' log-likelihoods: that of the best label (``top_grade``,
     the paper's), or the mean grade, 0 for the worst label, under the labels' probabilities made to
     add up to 1 (``expected_grade``, Zhuang et al. 2023).
+
+    ``reciprocal_rank`` is the paper's: the sum over rankers of w / (k + rank) (Cormack et al.
+    2009). ``standardised`` adds w times the score itself, less its mean over the query's candidates
+    and divided by its standard deviation there (0 where all are equal); ``k`` has no part in it. It
+    keeps by how much one candidate is better, which ranks lose (Bruch et al. 2023, arXiv
+    2210.11934). w is 1 for a ranker that ``weights`` does not name. The retriever's score is its
+    likelihood where the candidates have one.
 
     Ranks start at 1, by falling score; of equal scores the better retriever rank comes first, and
     so it is with equal fused scores (with the paper's k = 0, ranks (1, 2) and (2, 1) both make
@@ -61,9 +72,14 @@ def fuse_rankings(
         else _rank(ranker)
         for ranker in _SCORED
     )
-    used = [f"{ranker}_rank" for ranker in (*_SCORED, "retriever") if ranker in rankers]
-    scores = [_reciprocal_sum(ranks, k) for ranks in ranked.select(used).iter_rows()]
-    fused = ranked.with_columns(pl.Series("fused_score", scores, dtype=pl.Float64))
+    used = [ranker for ranker in _ALL if ranker in rankers]
+    shares = tuple(Fraction((weights or {}).get(ranker, 1)) for ranker in used)
+    if fusion == "standardised":
+        fused = ranked.with_columns(fused_score=_standardised_sum(used, shares))
+    else:
+        ranks = ranked.select(f"{ranker}_rank" for ranker in used).iter_rows()
+        scores = [_reciprocal_sum(of_one, k, shares) for of_one in ranks]
+        fused = ranked.with_columns(pl.Series("fused_score", scores, dtype=pl.Float64))
     return (
         fused.with_columns(_ordinal("fused_score").alias("fused_rank"))
         .sort("_q", "fused_rank")
@@ -95,9 +111,22 @@ def _expected_grade(log_likelihoods: list[float]) -> float:
 
 
 @lru_cache(maxsize=1 << 16)
-def _reciprocal_sum(ranks: tuple[int, ...], k: float) -> float:
-    """sum of 1 / (k + rank), rounded once: in floats 1/10 + 1/15 and 1/12 + 1/12 would not tie."""
-    return float(sum(1 / (Fraction(k) + rank) for rank in ranks))
+def _reciprocal_sum(ranks: tuple[int, ...], k: float, weights: tuple[Fraction, ...]) -> float:
+    """sum of w / (k + rank), rounded once: in floats 1/10 + 1/15 and 1/12 + 1/12 would not tie."""
+    return float(sum(w / (Fraction(k) + rank) for w, rank in zip(weights, ranks, strict=True)))
+
+
+def _standardised_sum(rankers: Sequence[Ranker], weights: Sequence[Fraction]) -> pl.Expr:
+    retriever = pl.coalesce("retriever_likelihood", "retriever_score").cast(pl.Float64)
+    scores = (retriever if ranker == "retriever" else pl.col(ranker) for ranker in rankers)
+    parts = [float(w) * _standardised(score) for w, score in zip(weights, scores, strict=True)]
+    return pl.sum_horizontal(parts)
+
+
+def _standardised(score: pl.Expr) -> pl.Expr:
+    """Mean 0 and standard deviation 1 over the candidates of a query; 0 where all are equal."""
+    spread = (score - score.mean()) / score.std(ddof=0)
+    return pl.when(score.max() > score.min()).then(spread).otherwise(0.0).over("query_id")
 
 
 def _rank(score: str) -> pl.Expr:

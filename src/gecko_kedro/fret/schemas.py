@@ -30,9 +30,13 @@ CANDIDATE = pl.Schema(
         "passage_id": pl.String,
         "retriever_rank": pl.Int32,  # 1-based
         "retriever_score": pl.Float32,  # inner product of query and passage vector
+        # That less the passage's popularity, which the rank is by then; null where it is off.
+        "retriever_likelihood": pl.Float32,
         "is_seed": pl.Boolean,
     }
 )
+
+POPULARITY = pl.Schema({"passage_id": pl.String, "popularity": pl.Float32})
 
 _JUDGEMENT: Types = {
     "query_id": pl.String,
@@ -49,6 +53,7 @@ _RANKING: Types = {
     "passage_id": pl.String,
     "retriever_rank": pl.Int32,
     "retriever_score": pl.Float32,
+    "retriever_likelihood": pl.Float32,  # nullable
     "is_seed": pl.Boolean,
     "query_likelihood": pl.Float64,  # those of JUDGEMENT, nullable
     "label_log_likelihoods": pl.List(pl.Float64),
@@ -86,7 +91,7 @@ _FRET: Types = {
 FRET = pl.Schema(_FRET)
 
 __all__ = [
-    "CANDIDATE", "FRET", "JUDGEMENT", "QUARANTINE_SCHEMA", "QUERY", "RANKING",
+    "CANDIDATE", "FRET", "JUDGEMENT", "POPULARITY", "QUARANTINE_SCHEMA", "QUERY", "RANKING",
     "empty_table", "require_columns", "table",
 ]  # fmt: skip
 

@@ -7,6 +7,7 @@ from gecko_kedro.retrieval.levels import simd_level
 from gecko_kedro.retrieval.lexical import LexicalIndex
 from gecko_kedro.retrieval.merging import merge_results
 from gecko_kedro.retrieval.mining import MinedNegatives, mine_negatives
+from gecko_kedro.retrieval.popularity import by_likelihood, popularity, score_less_popularity
 from gecko_kedro.retrieval.ranking import fuse_results
 from gecko_kedro.retrieval.result import SearchCancelled, SearchResult
 from gecko_kedro.retrieval.routes import open_index
@@ -22,10 +23,13 @@ __all__ = [
     "SearchCancelled",
     "SearchResult",
     "SlicedIndex",
+    "by_likelihood",
     "fuse_results",
     "merge_results",
     "mine_negatives",
     "open_index",
+    "popularity",
     "sample_negatives",
+    "score_less_popularity",
     "simd_level",
 ]

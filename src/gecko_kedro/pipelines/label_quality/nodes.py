@@ -121,6 +121,8 @@ def measure_labels(
             k=relabel_params.fusion_k,
             rankers=rankers,
             relevance_score=relabel_params.relevance_score,
+            fusion=relabel_params.fusion,
+            weights=relabel_params.ranker_weights,
         )
         for rankers in fret.ranker_sets(relabel_params.rankers)
     }

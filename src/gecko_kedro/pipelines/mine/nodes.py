@@ -10,10 +10,12 @@ import polars as pl
 
 from gecko_kedro import encoder, fret, retrieval, training
 from gecko_kedro.engine import EngineSettings, build_engine
+from gecko_kedro.fret.schemas import POPULARITY
 from gecko_kedro.params import Encoder, EncoderParams, MineParams
 from gecko_kedro.pipelines.mine.searching import Search, pick_route, seed_rows
 from gecko_kedro.pipelines.mine.workers import Embedder
 from gecko_kedro.progress import Progress
+from gecko_kedro.retrieval.popularity import PopularitySettings
 from gecko_kedro.shards import NO_SHARD, Shard, count_missing, missing_pieces
 from gecko_kedro.vectors import VectorTable
 
@@ -134,15 +136,38 @@ def choose_route(
     return route
 
 
+def measure_popularity(
+    query_vector_shards: VectorTable,
+    passage_vector_shards: VectorTable,
+    popularity: dict[str, Any],
+) -> pl.DataFrame:
+    """How near each passage is to the queries in general; no rows where it is not asked for."""
+    settings = PopularitySettings.model_validate(popularity)
+    if settings.temperature is None:
+        return pl.DataFrame(schema=POPULARITY)
+    found = retrieval.popularity(
+        partial(query_vector_shards.blocks, most=settings.max_queries),
+        passage_vector_shards.blocks,
+        temperature=settings.temperature,
+    )
+    logger.info(
+        "measure_popularity: %d passages by at most %d of %d queries, from %.3f to %.3f",
+        len(found), settings.max_queries, len(query_vector_shards), found.min(), found.max(),
+    )  # fmt: skip
+    return pl.DataFrame({"passage_id": passage_vector_shards.ids, "popularity": found})
+
+
 def search_candidates(
     queries: pl.DataFrame,
     passages: pl.LazyFrame,
     query_vector_shards: VectorTable,
     passage_vector_shards: VectorTable,
+    passage_popularity: pl.DataFrame,
     search_route: dict[str, Any],
     search_graph: Path,
     finished: frozenset[int],
     search_shard_size: int,
+    popularity_pool: int,
     engine_settings: EngineSettings,
     params: MineParams,
 ) -> Iterator[Shard]:
@@ -152,8 +177,8 @@ def search_candidates(
         yield NO_SHARD
         return
     search = Search.open(
-        passage_vector_shards, passages, search_route, search_graph,
-        engine=build_engine(engine_settings), params=params,
+        passage_vector_shards, passages, search_route, search_graph, passage_popularity,
+        pool=popularity_pool, engine=build_engine(engine_settings), params=params,
     )  # fmt: skip
     seeds = seed_rows(queries, passage_vector_shards.ids)
     with Progress("search_candidates", total=missing, unit="query") as progress:

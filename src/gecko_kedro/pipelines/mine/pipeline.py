@@ -62,16 +62,27 @@ def create_pipeline() -> Pipeline:
                 outputs="search_route",
             ),
             step(
+                nodes.measure_popularity,
+                inputs=[
+                    "query_vector_shards",
+                    "passage_vector_shards",
+                    "params:mine.popularity",
+                ],
+                outputs="passage_popularity",
+            ),
+            step(
                 nodes.search_candidates,
                 inputs=[
                     "queries",
                     "passages@scan",
                     "query_vector_shards",
                     "passage_vector_shards",
+                    "passage_popularity",
                     "search_route",
                     "search_graph",
                     "finished_candidate_shards",
                     "params:mine.search_shard_size",
+                    "params:mine.popularity.pool",
                     "params:engine",
                     "params:mine",
                 ],

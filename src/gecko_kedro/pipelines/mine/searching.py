@@ -78,6 +78,8 @@ class Search:
     exact: retrieval.Index | retrieval.SlicedIndex
     graph: retrieval.ApproximateIndex | None
     words: retrieval.LexicalIndex | None
+    popular: NDArray[np.float32] | None  # (n,); None: candidates are ranked by nearness alone
+    pool: int  # how many nearest passages are ranked by likelihood
     params: MineParams
 
     @classmethod
@@ -87,11 +89,16 @@ class Search:
         passages: pl.LazyFrame,
         route: dict[str, Any],
         graphs: Path,
+        popularity: pl.DataFrame,
         *,
+        pool: int,
         engine: Engine,
         params: MineParams,
     ) -> "Search":
-        """``passages`` are read only where BM25 is to find candidates too."""
+        """``passages`` are read only where BM25 is to find candidates too.
+
+        ``popularity`` has a row for each vector, in their order, or none where it is not asked for.
+        """
         exact: retrieval.Index | retrieval.SlicedIndex
         if route["route"] == "approximate":
             exact = vectors.index()
@@ -99,7 +106,8 @@ class Search:
         else:
             exact, graph = vectors.sliced_index(engine, threads=params.threads), None
         words = _lexical(passages, vectors.ids) if params.lexical_candidates else None
-        return cls(vectors, exact, graph, words, params)
+        popular = None if popularity.is_empty() else _in_order(popularity, vectors.ids)
+        return cls(vectors, exact, graph, words, popular, pool, params)
 
     def candidates(
         self, queries: pl.DataFrame, vectors: VectorTable, start: int, seeds: NDArray[np.int64]
@@ -119,21 +127,34 @@ class Search:
             )
         rows = vectors.rows(start, end)
         found = self._search(rows, queries["query"])
+        seed_scores = self._seed_scores(rows, seeds)
         return fret.candidates_with_seeds(
             queries,
             passage_ids=self.passages.ids,
             ids=found.ids,
             scores=found.scores,
-            seed_scores=self._seed_scores(rows, seeds),
+            seed_scores=seed_scores,
+            likelihoods=self._less_popularity(found.scores, found.ids),
+            seed_likelihoods=self._less_popularity(seed_scores, seeds),
         )
+
+    def _less_popularity(
+        self, scores: NDArray[np.float32], ids: NDArray[np.int64]
+    ) -> NDArray[np.float32] | None:
+        if self.popular is None:
+            return None
+        return retrieval.score_less_popularity(scores, ids, self.popular)
 
     def _search(self, queries: NDArray[np.float32], texts: pl.Series) -> retrieval.SearchResult:
         """The best N; with words by reciprocal rank fusion, whose scores stay inner products."""
         n, threads = self.params.n_candidates, self.params.threads
+        wanted = n if self.popular is None else max(n, self.pool)
         if self.graph is None:
-            found = self.exact.search(queries, n)
+            found = self.exact.search(queries, wanted)
         else:
-            found = self.graph.search(queries, n, threads=threads, sample=0)
+            found = self.graph.search(queries, wanted, threads=threads, sample=0)
+        if self.popular is not None:
+            found = retrieval.by_likelihood(found, self.popular, n)
         if self.words is None:
             return found
         both = [found, self.words.search(texts.to_list(), n)]
@@ -146,6 +167,17 @@ class Search:
         """(q,) score of each query with its seed, as in a search; NaN without one."""
         scores = self.exact.score_pairs(queries, seeds[:, None])[:, 0]
         return np.where(seeds >= 0, scores, np.float32(np.nan))
+
+
+def _in_order(popularity: pl.DataFrame, passage_ids: pl.Series) -> NDArray[np.float32]:
+    if not popularity["passage_id"].equals(passage_ids):
+        raise InputError(
+            "search_candidates, passage_popularity",
+            expected="a row for each passage vector, in their order",
+            got=f"{popularity.height} rows for {len(passage_ids)} vectors",
+            fix="Measure it again: kedro run --from-nodes mine.measure_popularity",
+        )
+    return popularity["popularity"].to_numpy()
 
 
 def _lexical(passages: pl.LazyFrame, passage_ids: pl.Series) -> retrieval.LexicalIndex:

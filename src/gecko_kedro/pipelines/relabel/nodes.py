@@ -65,7 +65,7 @@ def judge_candidates(
 def fuse_rankings(
     candidates: pl.DataFrame, judgement_shards: pl.DataFrame, params: RelabelParams
 ) -> pl.DataFrame:
-    """Reciprocal rank fusion of the rankers (appendix A), for the queries that were judged.
+    """One ranking out of those of the rankers (appendix A), for the queries that were judged.
 
     The others have no ranking, so ``choose_examples`` sets them aside.
     """
@@ -75,10 +75,12 @@ def fuse_rankings(
         k=params.fusion_k,
         rankers=params.rankers,
         relevance_score=params.relevance_score,
+        fusion=params.fusion,
+        weights=params.ranker_weights,
     )
     logger.info(
-        "fuse_rankings: %d judgements, k = %g, %s",
-        rankings.height, params.fusion_k, " + ".join(params.rankers),
+        "fuse_rankings: %d judgements, %s, k = %g, %s",
+        rankings.height, params.fusion, params.fusion_k, " + ".join(params.rankers),
     )  # fmt: skip
     return rankings
 
@@ -116,8 +118,9 @@ def describe_fret(
     params: RelabelParams,
 ) -> str:
     """The data card of the FRet table."""
-    chosen = ("rankers", "relevance_score", "fusion_k", "positive", "negative",
-              "percent_of_positive", "max_query_tokens", "max_passage_tokens", "seed")  # fmt: skip
+    chosen = ("rankers", "relevance_score", "fusion", "fusion_k", "ranker_weights", "positive",
+              "negative", "percent_of_positive", "max_query_tokens", "max_passage_tokens",
+              "seed")  # fmt: skip
     facts = fret.FretFacts(
         file="fret.parquet",
         source=corpus_params.source,
