@@ -17,12 +17,21 @@ def cpu_has_fast_bf16() -> bool:
     Without it torch emulates bfloat16, which is slower than float32; so no file to read the flags
     from means no.
     """
+    return not _FAST_BF16.isdisjoint(_cpu_flags())
+
+
+@cache
+def cpu_has_amx() -> bool:
+    """Whether this CPU multiplies tiles of bfloat16 (AMX)."""
+    return "amx_bf16" in _cpu_flags()
+
+
+def _cpu_flags() -> list[str]:
+    """What the CPU can do, by the names of /proc/cpuinfo; nothing where there is no such file."""
     if not _CPU_FLAGS.is_file():
-        return False
-    for line in _CPU_FLAGS.read_text(errors="replace").splitlines():
-        if line.startswith("flags"):
-            return not _FAST_BF16.isdisjoint(line.split())
-    return False
+        return []
+    lines = _CPU_FLAGS.read_text(errors="replace").splitlines()
+    return next((line.split() for line in lines if line.startswith("flags")), [])
 
 
 def fast_bf16(device: str) -> bool:

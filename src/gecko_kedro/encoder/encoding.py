@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from gecko_kedro.encoder.attention import blocked_attention
 from gecko_kedro.encoder.grouping import token_budget_ranges
 from gecko_kedro.encoder.loading import longest_input
 from gecko_kedro.errors import InputError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _SHAPE_STEP = 16
 _ENCODING_STEP = 8  # encoding needs a third of training's kernels
 _WINDOW = 32  # batches
+_TOKENS_AT_ONCE = 2048  # on a CPU: what goes from layer to layer stays in its caches
 _COST_OF_A_BATCH = 64  # what a further one costs on a CPU, in tokens
 
 Vectors = npt.NDArray[np.float32]
@@ -34,9 +36,9 @@ def encode_texts(
     """L2-normalised vectors, ``(n, d)`` float32 in the order of ``texts``; ``(0, d)`` for none.
 
     The texts are taken as they are: render the templates before. They are batched by length, at
-    most ``batch_size`` together, the longest first, so that a batch is padded little and an
-    out-of-memory comes at once: by characters first, then, in windows of some batches, by tokens.
-    While one window is embedded, the next is tokenised.
+    most ``batch_size`` together (and, on a CPU, 2,048 tokens), the longest first, so that a batch
+    is padded little and an out-of-memory comes at once: by characters first, then, in windows of
+    some batches, by tokens. While one window is embedded, the next is tokenised.
 
     With ``dimension`` the vectors are cut to their first ``dimension`` numbers and normalised again
     (Matryoshka). Normalisation is in float32 also where the weights are bfloat16, whose own leaves
@@ -50,7 +52,11 @@ def encode_texts(
     vectors = np.empty((len(texts), width), dtype=np.float32)
     order = np.argsort([-len(text) for text in texts], kind="stable")
     model.eval()
-    with Progress(description, total=len(texts), unit="text") as progress, torch.inference_mode():
+    with (
+        Progress(description, total=len(texts), unit="text") as progress,
+        torch.inference_mode(),
+        blocked_attention(model),
+    ):
         for rows, features in _batches(model, texts, order, batch_size):
             on_device = {
                 name: value.to(model.device) if isinstance(value, torch.Tensor) else value
@@ -72,6 +78,7 @@ def _batches(
         return features
 
     half = model.dtype == torch.bfloat16
+    on_cpu = model.device.type == "cpu"
     step = shape_step(model.device.type, half=half, otherwise=_ENCODING_STEP)
     windows = [order[i : i + size * _WINDOW] for i in range(0, len(order), size * _WINDOW)]
     with ThreadPoolExecutor(max_workers=1) as ahead:
@@ -80,7 +87,9 @@ def _batches(
             features = coming.pop().result()
             coming += [ahead.submit(tokenise, after) for after in windows[number + 1 : number + 2]]
             if padded_on_the_right(features):
-                yield from _by_tokens(window, features, size, limit=longest_input(model), step=step)
+                yield from _by_tokens(
+                    window, features, size, limit=longest_input(model), step=step, on_cpu=on_cpu
+                )
                 continue
             for start in range(0, len(window), size):  # packed, or padded on the left
                 rows = window[start : start + size]
@@ -95,6 +104,7 @@ def _by_tokens(
     *,
     limit: int | None,
     step: int,
+    on_cpu: bool,
 ) -> Iterator[tuple[npt.NDArray[np.int64], dict[str, Any]]]:
     import torch
 
@@ -102,11 +112,14 @@ def _by_tokens(
     lengths = mask.sum(dim=1)
     order = torch.argsort(lengths, descending=True, stable=True)
     descending = lengths[order].tolist()
+    padded = [padded_length(length, limit=limit, step=step) for length in descending]
+    budget = size * padded[0]
+    if on_cpu:
+        budget = min(budget, max(padded[0], _TOKENS_AT_ONCE))
     if step == 1:  # shapes are free, so the batches may have any size
-        budget = size * descending[0]
-        ranges = token_budget_ranges(descending, budget, cost=_COST_OF_A_BATCH, largest=size)
+        ranges = token_budget_ranges(padded, budget, cost=_COST_OF_A_BATCH, largest=size)
     else:
-        ranges = [(start, start + size) for start in range(0, len(order), size)]
+        ranges = _ranges_of_few_shapes(padded, budget, largest=size)
     for start, end in ranges:
         chosen, longest = order[start:end], descending[start]
         batch = {
@@ -116,6 +129,17 @@ def _by_tokens(
             for name, value in features.items()
         }
         yield window[chosen.numpy()], pad_tokens(batch, limit=limit, step=step)
+
+
+def _ranges_of_few_shapes(padded: list[int], budget: int, *, largest: int) -> list[tuple[int, int]]:
+    """(start, end) of batches: of each length as many texts as ``budget`` tokens have room for."""
+    ranges = []
+    start = 0
+    while start < len(padded):
+        end = min(len(padded), start + min(largest, max(1, budget // padded[start])))
+        ranges.append((start, end))
+        start = end
+    return ranges
 
 
 def padded_on_the_right(features: dict[str, Any]) -> bool:

@@ -28,7 +28,7 @@ from gecko_kedro.training.checkpoints import (
     seal_checkpoint,
     writing,
 )
-from gecko_kedro.training.cpu import give_back_free_memory
+from gecko_kedro.training.cpu import dense_gradients, give_back_free_memory
 from gecko_kedro.training.examples import render_examples
 from gecko_kedro.training.mixture import BatchPlan, text_ids
 from gecko_kedro.training.ranks import is_main, wait_for_all, world_size
@@ -162,6 +162,11 @@ class PlannedTrainer(SentenceTransformerTrainer):
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """None: that card quotes training rows. ``encoder.card`` writes ours."""
 
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        loss: torch.Tensor = super().training_step(*args, **kwargs)
+        dense_gradients(self.model)
+        return loss
+
     def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
         loss = super().compute_loss(*args, **kwargs)
         value = loss[0] if isinstance(loss, tuple) else loss
@@ -228,8 +233,9 @@ class _Watch(TrainerCallback):
         self.progress = Progress(self.trainer.name, total=remaining, unit="step")
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        gradients = [p.grad for p in self.trainer.model.parameters() if p.grad is not None]
-        if not torch.stack([gradient.isfinite().all() for gradient in gradients]).all():
+        # Clipped to norm 1, so no sum of finite ones overflows; a sum is cheaper than isfinite.
+        gradients = (p.grad for p in self.trainer.model.parameters() if p.grad is not None)
+        if not torch.stack([gradient.sum() for gradient in gradients]).isfinite().all():
             self.trainer.stop("gradient", float("nan"))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
