@@ -51,6 +51,8 @@ def plan_run(measures: Measures, *, logged: int, parameters: Mapping[str, Any]) 
             "estimate_run: beyond mine.exact_max_pairs the run searches approximately; the time "
             "of mine.search_candidates is that of the exact search all the same"
         )
+    if known.mine.popularity.temperature is not None:
+        logger.warning("estimate_run: mine.measure_popularity is not in the estimate")
     heading = (
         f"Estimate for {size.passages:,} passages and {size.queries:,} queries on this machine "
         f"(evaluation and stages of seconds left out):"
