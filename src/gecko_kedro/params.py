@@ -260,6 +260,7 @@ class FinetuneParams(MixtureParams):
 
     rates: dict[str, Annotated[float, Field(ge=0.0)]]
     candidate_passages: str | None
+    runs: Count
     mined_negatives: MinedNegativesParams
 
     @model_validator(mode="after")

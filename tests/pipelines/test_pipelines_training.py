@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from kedro.config import OmegaConfigLoader
 
 from gecko_kedro.encoder.record import stages_of
@@ -75,3 +76,31 @@ def test_every_stage_keeps_the_prompts_of_the_initial_embedder_where_it_is_told_
     kept = trained(stage, parameters.model_copy(update={"encoder": own}), tmp_path / "own").prompts
     assert (kept["query"], kept["document"]) == ("ask: ", "tell: ")
     assert set(kept.values()) == {"ask: ", "tell: "}  # that of every task is the base's, too
+
+
+def test_several_runs_give_the_mean_of_their_weights(
+    parameters: Parameters, tmp_path: Path
+) -> None:
+    plain = parameters.encoder.model_copy(update={"lora": None})
+
+    def weights(name: str, *, seed: int, runs: int) -> tuple[dict[str, Any], dict[str, float]]:
+        finetune = parameters.finetune
+        train = finetune.train.model_copy(update={"seed": seed})
+        model, _, metrics = finetune_encoder(
+            plain.reference, examples(40), tmp_path / name, plain,
+            finetune.model_copy(update={"train": train, "runs": runs}),
+        )  # fmt: skip
+        return model.state_dict(), metrics
+
+    both, metrics = weights("both", seed=3, runs=2)
+    first, _ = weights("first", seed=3, runs=1)
+    second, one = weights("second", seed=4, runs=1)
+    assert metrics["averaged_runs"] == 2
+    assert "averaged_runs" not in one
+    moved = False
+    for name, values in both.items():
+        if values.is_floating_point():
+            mean = (first[name].double() + second[name].double()) / 2
+            torch.testing.assert_close(values, mean.to(values.dtype), rtol=0, atol=1e-7)
+            moved |= not torch.equal(first[name], second[name])
+    assert moved

@@ -50,7 +50,8 @@ def model_card(model: "SentenceTransformer", stages: list[Stage]) -> str:
         for name, prompt in model.prompts.items()
         if prompt
     )
-    dims = stages[-1]["settings"].get("loss", {}).get("matryoshka_dims", []) if stages else []
+    losses = [stage["settings"]["loss"] for stage in stages if "loss" in stage["settings"]]
+    dims = losses[-1].get("matryoshka_dims", []) if losses else []  # a merge has no loss
     smaller = (
         f" Also trained for {', '.join(map(str, dims))} dimensions: give `truncate_dim`."
         if dims

@@ -89,19 +89,19 @@ def _training_plans(known: Parameters, size: RunSize) -> dict[str, TrainingPlan]
     plans = {
         "mine": _plan(size.queries, known.mine.train),
         "pretrain": _plan(min(pairs, size.pairs), known.pretrain.train),
-        "finetune": _plan(round(mixed), known.finetune.train),
+        "finetune": _plan(round(mixed), known.finetune.train, runs=known.finetune.runs),
     }
     if known.mine.seed_retriever == "given":
         del plans["mine"]
     return plans
 
 
-def _plan(rows: int, settings: TrainSettings) -> TrainingPlan:
+def _plan(rows: int, settings: TrainSettings, *, runs: int = 1) -> TrainingPlan:
     return TrainingPlan(
         rows=rows,
         batch_size=settings.batch_size,
-        epochs=settings.epochs,
-        max_steps=settings.max_steps,
+        epochs=settings.epochs * runs,
+        max_steps=None if settings.max_steps is None else settings.max_steps * runs,
         checkpoint_steps=settings.checkpoint_steps,
     )
 

@@ -89,19 +89,36 @@ def finetune_encoder(
     encoder_params: EncoderParams,
     params: FinetuneParams,
 ) -> tuple[Encoder, pl.DataFrame, dict[str, float]]:
-    """In-batch, own hard and same-tower negatives (equation 3) at each Matryoshka dimension."""
-    model = encoder_params.load(pretrained_encoder, for_training=True)
-    result = training.train_encoder(
-        model,
-        finetune_examples,
-        settings=params.train,
-        loss="gecko",
-        name="finetune",
-        checkpoints=checkpoints,
-        templates=encoder_params.trained_templates(model),
-        lora=encoder_params.lora,
-    )
-    return result.model, result.history, result.metrics
+    """In-batch, own hard and same-tower negatives (equation 3) at each Matryoshka dimension.
+
+    With ``params.runs`` above 1 the encoder has the mean of the weights of so many trainings, of
+    the seeds from ``train.seed`` on (a model soup); history and metrics are those of the last.
+    """
+    results = []
+    for run in range(params.runs):
+        model = encoder_params.load(pretrained_encoder, for_training=True)
+        if params.runs > 1:
+            logger.info("finetune_encoder: training %d of %d", run + 1, params.runs)
+        results.append(
+            training.train_encoder(
+                model,
+                finetune_examples,
+                settings=params.train.model_copy(update={"seed": params.train.seed + run}),
+                loss="gecko",
+                name="finetune",
+                checkpoints=checkpoints,
+                templates=encoder_params.trained_templates(model),
+                lora=encoder_params.lora,
+            )
+        )
+    last = results[-1]
+    if params.runs == 1:
+        return last.model, last.history, last.metrics
+    metrics = last.metrics | {
+        "averaged_runs": params.runs, "seconds": sum(r.metrics["seconds"] for r in results)
+    }  # fmt: skip
+    soup = encoder.average_encoders([result.model for result in results])
+    return soup, last.history, metrics
 
 
 def plot_finetune_loss(finetune_history: pl.DataFrame) -> Any:
