@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from gecko_kedro.evaluation.comparison import OVERALL, Comparison
-from gecko_kedro.evaluation.verdicts import CATEGORIES, THIS_RUN, headline, metric_name
+from gecko_kedro.evaluation.verdicts import CATEGORIES, THIS_RUN, metric_name, sentences
 
 _LISTED_OVERLAPS = 50  # rows; the table of the run has all
 _OVERLAP_KEYS = ("where", "task", "column", "reason", "removed")
@@ -103,7 +103,7 @@ def write_report(content: ReportContent) -> str:
     moved = _rows(content.moved)
     return environment.get_template("report.html.j2").render(
         content=content,
-        headline=None if comparison is None else headline(comparison),
+        verdicts=[] if comparison is None else sentences(comparison),
         key_figures=None if comparison is None else _key_figures(comparison),
         tasks=[] if comparison is None else list(_task_tables(comparison)),
         failures=_rows(content.failures),

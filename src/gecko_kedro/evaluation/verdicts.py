@@ -39,13 +39,18 @@ def metric_name(metric: str) -> str:
 
 
 def headline(comparison: Comparison) -> str:
+    """``sentences`` as one paragraph."""
+    return " ".join(sentences(comparison))
+
+
+def sentences(comparison: Comparison) -> list[str]:
     """An honest sentence on the tuned model at full width: over all tasks first, then each."""
     by_task = {
         str(task): rows
         for (task,), rows in comparison.results.group_by("task", maintain_order=True)
     }
     order = sorted(by_task, key=lambda task: task != OVERALL)  # stable: the others as they are
-    return " ".join(_sentence(task, by_task[task], comparison.names) for task in order)
+    return [_sentence(task, by_task[task], comparison.names) for task in order]
 
 
 def category_table(
