@@ -8,7 +8,8 @@ MiniLM-L6, batches of 64 real pairs (a docstring's summary and its body, at most
 equation 3 with Matryoshka dimensions; for pairs without hard negatives it equals the library's own
 loss with ``directions=("query_to_doc", "query_to_query")``, as the tests say. Each contender trains
 the same batches in the same order, one warm-up step more than are measured. CPU seconds of the
-process between two steps are compared, which stay much the same on a loaded machine. A ratio is the
+process between two steps are compared, which stay much the same on a loaded machine: the least of
+``--rounds``, in each of which every contender has its turn. A ratio is the
 peer's over ours, so larger is better: ``train_vs_st_fp32`` is against the library out of the box
 (fused attention, dropout), ``train_vs_st_same_settings_fp32`` against it with our eager attention
 and no dropout, ``gradient_caching_vs_plain`` is our plain step over the cached one. bfloat16 is
@@ -236,7 +237,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="batch 32, 2 measured steps")
     parser.add_argument("--steps", type=int, default=20, help="measured steps of each contender")
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=2, help="turns of each contender")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--memory", type=int, help="only the peak memory of a batch of this size")

@@ -11,12 +11,13 @@ from gecko_kedro.evaluation.comparison import OVERALL, compare
 from gecko_kedro.evaluation.mteb_runner import ScoreTable, concat_scores, evaluate_encoder
 from gecko_kedro.evaluation.published import parity_table, parity_text, require_parity
 from gecko_kedro.evaluation.read_tasks import read_tasks
+from gecko_kedro.evaluation.report import ReportContent, write_report
 from gecko_kedro.evaluation.schemas import FAILURES_SCHEMA, SCORES_SCHEMA
 from gecko_kedro.evaluation.statistics import weighted_spearman
 from gecko_kedro.evaluation.tables import as_text
 from gecko_kedro.evaluation.task_settings import TaskPrompts, TaskSettings
 from gecko_kedro.evaluation.under_test import EncoderUnderTest
-from gecko_kedro.evaluation.verdicts import CATEGORIES, category_table, headline
+from gecko_kedro.evaluation.verdicts import CATEGORIES, category_table, headline, sentences
 
 CONF = Path(__file__).parents[2] / "conf"
 PUBLISHED = yaml.safe_load((CONF / "published/mteb_scores.yml").read_text("utf-8"))
@@ -123,6 +124,21 @@ def test_several_tasks_are_judged_together_and_first(
     assert row["verdict"] == "better"
     assert headline(found).startswith("On all tasks the tuned model is better than the base")
     assert OVERALL in as_text(found)
+
+
+def test_the_report_opens_with_the_verdict_over_all_and_lists_those_of_the_tasks(
+    two_tasks: tuple[ScoreTable, pl.DataFrame],
+) -> None:
+    found = compare(*two_tasks, base="base", tuned="gecko", pretrained=None,
+                    resamples=500, seed=1)  # fmt: skip
+    first, *others = sentences(found)
+    assert first.startswith("On all tasks")
+    assert len(others) == found.results["task"].n_unique() - 1 == 2
+    html = write_report(ReportContent(title="t", created="c", comparison=found))
+    html = html.replace("95\u00a0%", "95 %")
+    assert html.count('class="verdict"') == 1
+    assert f'<p class="verdict">{first}</p>' in html
+    assert [f"<li>{other}</li>" in html for other in others] == [True, True]
 
 
 def test_the_category_table_has_the_papers_rows_below_and_marked(

@@ -139,7 +139,7 @@ def _ordinal(score: str) -> pl.Expr:
 
 
 def _refuse_rankers(rankers: Sequence[Ranker]) -> None:
-    known = {*_SCORED, "retriever"}
+    known = set(_ALL)
     if not rankers or len(set(rankers)) < len(rankers) or not known.issuperset(rankers):
         raise InputError(
             "relabel.rankers",
