@@ -1,5 +1,7 @@
 """What is changed for speed on a CPU gives the same gradients, and is undone."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch import nn
@@ -39,6 +41,13 @@ def test_sparse_gradients_of_embedding_tables_add_up_to_the_dense_ones() -> None
     for name, gradient in expected.items():
         assert gradient.abs().max() > 0
         torch.testing.assert_close(found[name], gradient, atol=1e-5, rtol=1e-5)
+
+
+def test_a_compiled_transformer_has_dense_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpu, "_compiled", lambda _: nullcontext())
+    model = tiny_encoder()
+    with trained_fast(model, threads=None, compiled=True):
+        assert not any(table.sparse for table in model.modules() if isinstance(table, nn.Embedding))
 
 
 def test_several_processes_reduce_dense_gradients(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,8 +22,9 @@ def trained_fast(
 
     ``compiled`` adds torch.compile for the transformer.
 
-    There, in one process, the gradients of embedding tables are sparse until ``dense_gradients``: a
-    dense one is a table of zeros for each pass (of 47 MB for MiniLM's 30,522 tokens).
+    On a CPU, in one process and not compiled, the gradients of embedding tables are sparse until
+    ``dense_gradients``: a dense one is a table of zeros for each pass (of 47 MB for MiniLM's 30,522
+    tokens).
 
     Measured with MiniLM, batch 64 of 128 tokens: the backward pass of torch's fused attention
     takes half of a bfloat16 step on a CPU and dropout's random bits another sixth; without both
@@ -36,7 +37,7 @@ def trained_fast(
         if model.device.type == "cpu":
             stack.enter_context(_eager_attention(model))
             stack.enter_context(_no_dropout(model))
-            if world_size() == 1:  # DDP reduces dense ones
+            if world_size() == 1 and not compiled:  # DDP and torch.compile want dense ones
                 stack.enter_context(_sparse_embedding_gradients(model))
         if compiled:
             stack.enter_context(_compiled(model))
