@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -108,6 +108,7 @@ def test_the_order_of_rows_and_of_rankers_changes_nothing(
 
 
 @given(scores=score_lists, weight=st.sampled_from([0.25, 1.0, 3.0]))
+@example(scores=[(0.0, -3.0), (-3.7e-266, -3.0)], weight=0.25)
 @settings(max_examples=60, deadline=None)
 def test_standardised_fusion_is_its_definition(scores: Scores, weight: float) -> None:
     candidates, judgements = tables({"q": scores})
@@ -127,10 +128,14 @@ def test_standardised_fusion_is_its_definition(scores: Scores, weight: float) ->
 
 
 def standardised(values: list[float]) -> NDArray[np.float64]:
-    array = np.asarray(values, dtype=np.float64)
-    if array.max() == array.min():
-        return np.zeros(len(array))
-    return (array - array.mean()) / array.std()
+    exact = [Fraction(value) for value in values]
+    if max(exact) == min(exact):
+        return np.zeros(len(exact))
+    # Enlarged, so that the root of a variance as small as 1e-600 is a float. The ratio stays.
+    exact = [value / (max(exact) - min(exact)) for value in exact]
+    mean = sum(exact) / len(exact)
+    deviation = math.sqrt(sum((value - mean) ** 2 for value in exact) / len(exact))
+    return np.asarray([float(value - mean) / deviation for value in exact])
 
 
 def test_standardised_fusion_reads_the_likelihood_where_the_retriever_has_one() -> None:

@@ -125,7 +125,9 @@ def _standardised_sum(rankers: Sequence[Ranker], weights: Sequence[Fraction]) ->
 
 def _standardised(score: pl.Expr) -> pl.Expr:
     """Mean 0 and standard deviation 1 over the candidates of a query; 0 where all are equal."""
-    spread = (score - score.mean()) / score.std(ddof=0)
+    # Between 0 and 1 first, which changes nothing else: the square of a tiny difference would be 0.
+    unit = (score - score.min()) / (score.max() - score.min())
+    spread = (unit - unit.mean()) / unit.std(ddof=0)
     return pl.when(score.max() > score.min()).then(spread).otherwise(0.0).over("query_id")
 
 
