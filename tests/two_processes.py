@@ -4,10 +4,12 @@ python -m torch.distributed.run --nproc-per-node 2 -m tests.two_processes gradie
 python -m torch.distributed.run --nproc-per-node 2 -m tests.two_processes train FOLDER [DIE_AT]
 """
 
+import gc
 import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 from gecko_kedro import events
+from gecko_kedro.training import ranks
 from gecko_kedro.training.followers import leading
 from gecko_kedro.training.losses.batch import BatchLoss
 from gecko_kedro.training.losses.embedded import Rows
@@ -88,7 +91,19 @@ def gradients(out: Path) -> None:
         ]
     if rank == 0:
         out.write_text(json.dumps(result), "utf-8")
-    dist.destroy_process_group()
+    del wrapped  # before its group
+    ranks.leave()
+
+
+def only_when_unwrapped(destroy: Callable[[], None]) -> Callable[[], None]:
+    """The end of the group, refused while a wrapped model is left: that may hang, now and then."""
+
+    def checked() -> None:
+        left = [o for o in gc.get_objects() if isinstance(o, DistributedDataParallel)]
+        assert not left, f"{len(left)} wrapped models would outlive their process group"
+        destroy()
+
+    return checked
 
 
 def train(folder: Path, die_at: int | None) -> None:
@@ -103,6 +118,7 @@ def train(folder: Path, die_at: int | None) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     events.subscribe(kill)
+    dist.destroy_process_group = only_when_unwrapped(dist.destroy_process_group)
     with leading() as runs:
         if not runs:
             return

@@ -66,7 +66,7 @@ def leading() -> Iterator[bool]:
     else:
         _serve()
         yield False
-    dist.destroy_process_group()
+    ranks.leave()
     _control = None
 
 

@@ -3,6 +3,7 @@
 Without a process group everything here is that of a single process and costs nothing.
 """
 
+import gc
 import json
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +26,16 @@ def wait_for_all() -> None:
     """Go on when every process has come here."""
     if world_size() > 1:
         dist.barrier()
+
+
+def leave() -> None:
+    """End the process group, once nothing that trained with it is left.
+
+    A DistributedDataParallel that outlives its group may hang for ever when it is collected: it
+    waits for the group's threads and holds the interpreter's lock, which one may be waiting for.
+    """
+    gc.collect()  # the trainer refers to itself in circles
+    dist.destroy_process_group()
 
 
 def from_main(compute: Callable[[], Any]) -> Any:
