@@ -3,10 +3,13 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+from datasets import Dataset
+from mteb.abstasks import AbsTaskClassification
 from scipy.stats import spearmanr
 from sklearn.metrics import average_precision_score
 
@@ -14,7 +17,7 @@ from gecko_kedro.encoder.encoding import encode_texts
 from gecko_kedro.encoder.loading import load_encoder
 from gecko_kedro.errors import InputError
 from gecko_kedro.evaluation.mteb_runner import evaluate_bm25, evaluate_encoder
-from gecko_kedro.evaluation.mteb_tasks import mteb_task
+from gecko_kedro.evaluation.mteb_tasks import _keeping, mteb_task
 from gecko_kedro.evaluation.read_tasks import ReadTasks, read_tasks
 from gecko_kedro.evaluation.task_settings import TaskPrompts, TaskSettings
 from gecko_kedro.evaluation.under_test import EncoderUnderTest
@@ -272,3 +275,19 @@ def test_a_model_gets_its_own_prompts_by_task_and_side(
     evaluate_encoder(under_test(tiny_encoder, templates="own"), tasks, cache_root=root / "cache")
     assert {text[:3] for text in counted} == {"q: ", "d: ", "s: "}
     assert sum(text.startswith("s: ") for text in counted) == len(TEXTS)
+
+
+def test_labels_read_at_once_change_nothing_of_what_mteb_samples_and_scores() -> None:
+    labels = [n * 7919 % 11 for n in range(500)]
+    rows = Dataset.from_dict({"text": [str(n) for n in range(500)], "label": labels})
+    found = []
+    for kind in (AbsTaskClassification, _keeping(AbsTaskClassification)):
+        task: Any = object.__new__(kind)
+        task.seed, task.samples_per_label, task.label_column_name = 42, 8, "label"
+        order = None
+        for experiment in range(3):
+            sampled, order, chosen = task._undersample_data(rows, experiment, order)
+            found.append((sampled["text"][:], list(order), chosen))
+        found.append(task._calculate_scores(rows["label"], np.roll(labels, 11 * 9)))
+    assert found[:4] == found[4:]
+    assert 0 < found[3]["accuracy"] < 1
