@@ -1,12 +1,14 @@
 """Parts of a run are nested MLflow runs; a tracking server that fails costs nothing else."""
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 
 from gecko_kedro import events
-from gecko_kedro.hooks.tracking import TrackingHooks
+from gecko_kedro.hooks.tracking import TrackingHooks, end_lost_runs
 
 
 class Recorder:
@@ -88,3 +90,21 @@ def test_a_tracking_server_that_fails_is_left_alone_and_the_work_goes_on(
     assert done
     assert client.calls[-1][0] == call
     assert caplog.text.count("no longer tracked") == 1
+
+
+@pytest.mark.filterwarnings("ignore:.*noload:DeprecationWarning")  # MLflow's, of its own query
+def test_runs_of_a_killed_process_on_this_folder_are_marked_and_no_others(tmp_path: Path) -> None:
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    experiment = client.create_experiment("gecko", artifact_location=tmp_path.as_uri())
+
+    def run(folder: str | None) -> str:
+        tags = None if folder is None else {"data_folder": folder}
+        return str(client.create_run(experiment, tags=tags).info.run_id)
+
+    folders = ["here:/data", "here:/data", "there:/data", None, "here:/data"]
+    runs = [run(folder) for folder in folders]
+    client.set_terminated(runs[-1], "FINISHED")
+    end_lost_runs(client, experiment, "here:/data")
+    found = [client.get_run(one).info.status for one in runs]
+    assert found == ["KILLED", "KILLED", "RUNNING", "RUNNING", "FINISHED"]
+    assert "without a word" in client.get_run(runs[0]).data.tags["error"]

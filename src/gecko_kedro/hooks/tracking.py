@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +21,7 @@ from gecko_kedro.hooks.ledger import LEDGER, read_ledger
 
 logger = logging.getLogger(__name__)
 _LONGEST_PARAM = 6000
+_FOLDER = "data_folder"
 
 
 class TrackingHooks:
@@ -32,6 +34,7 @@ class TrackingHooks:
 
     def __init__(self) -> None:
         self._root = Path()
+        self._folder = ""  # of the data, as a tag names it
         self._parameters: Mapping[str, Any] = {}
         self._settings: Mapping[str, Any] = {}
         self._catalog: Any = None
@@ -44,6 +47,8 @@ class TrackingHooks:
     def after_context_created(self, context: KedroContext) -> None:
         """Learn the settings of conf/base/mlflow.yml."""
         self._root = Path(context.project_path).resolve()
+        data = self._root / context.config_loader["globals"]["data"]
+        self._folder = f"{socket.gethostname()}:{data.resolve()}"
         self._parameters = context.config_loader["parameters"]
         self._settings = context.config_loader["mlflow"]
 
@@ -61,8 +66,10 @@ class TrackingHooks:
 
         self._catalog = catalog
         experiment = self._experiment(mlflow)
+        end_lost_runs(mlflow.MlflowClient(), experiment, self._folder)
         run = mlflow.start_run(
             experiment_id=experiment,
+            tags={_FOLDER: self._folder},
             run_name="+".join(run_params.get("pipeline_names") or ["__default__"]),
             log_system_metrics=False,
         )
@@ -154,7 +161,9 @@ class TrackingHooks:
 
         try:
             child = self._client.create_run(
-                self._experiment_id, run_name=name, tags={MLFLOW_PARENT_RUN_ID: self._run_id}
+                self._experiment_id,
+                run_name=name,
+                tags={MLFLOW_PARENT_RUN_ID: self._run_id, _FOLDER: self._folder},
             )
             self._run_id = child.info.run_id
             params = [Param(k, str(v)[:_LONGEST_PARAM]) for k, v in _flatten(parameters)]
@@ -205,6 +214,19 @@ class TrackingHooks:
 
             mlflow.end_run(status)
             self._client = None
+
+
+def end_lost_runs(client: Any, experiment: str, folder: str) -> None:
+    """End as killed what MLflow takes for running on a data folder whose lock this process holds.
+
+    A process that is killed cannot say so. ``folder`` is the value of the tag ``data_folder``.
+    """
+    running = client.search_runs([experiment], filter_string="attributes.status = 'RUNNING'")
+    for run in running:
+        if run.data.tags.get(_FOLDER) == folder:
+            client.set_tag(run.info.run_id, "error", "its process ended without a word")
+            client.set_terminated(run.info.run_id, "KILLED")
+            logger.info("MLflow: run %s was killed; it is marked so", run.info.run_id)
 
 
 def _signature(model: Any) -> Any:
