@@ -1,12 +1,10 @@
 """What makes training fast on its device, undone afterwards."""
 
-import ctypes
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from gecko_kedro.memory import memory_kept
 from gecko_kedro.training.ranks import world_size
 
 if TYPE_CHECKING:
@@ -35,7 +33,7 @@ def trained_fast(
         if threads is not None:
             stack.enter_context(_cpu_threads(threads))
         if model.device.type == "cpu":
-            stack.enter_context(_memory_kept())
+            stack.enter_context(memory_kept())
             stack.enter_context(_eager_attention(model))
             stack.enter_context(_no_dropout(model))
             if world_size() == 1 and not compiled:  # DDP and torch.compile want dense ones
@@ -122,47 +120,3 @@ def dense_gradients(model: "torch.nn.Module") -> None:
     for parameter in model.parameters():
         if parameter.grad is not None and parameter.grad.is_sparse:
             parameter.grad = parameter.grad.to_dense()
-
-
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4  # of malloc.h
-_LARGEST_MMAP_THRESHOLD = 32 << 20  # to which glibc lets the threshold of a busy process grow
-
-
-@cache
-def _libc() -> ctypes.CDLL | None:
-    if not sys.platform.startswith("linux"):
-        return None
-    library = ctypes.CDLL(None)
-    return library if hasattr(library, "malloc_trim") else None  # musl has none
-
-
-@contextmanager
-def _memory_kept() -> Iterator[None]:
-    """Within the block glibc keeps what is freed for the next tensor; nothing elsewhere.
-
-    It would return each pass's memory to the system and ask for it again, and the system clears
-    what it hands out: a fifth of a bfloat16 step of MiniLM at batch 64.
-    """
-    library = _libc()
-    if library is None:
-        yield
-        return
-    library.mallopt(_M_MMAP_MAX, 0)
-    library.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
-    try:
-        yield
-    finally:  # nothing tells what was set before: what glibc comes to by itself after large tensors
-        library.mallopt(_M_MMAP_MAX, 65536)
-        library.mallopt(_M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
-        library.mallopt(_M_TRIM_THRESHOLD, 2 * _LARGEST_MMAP_THRESHOLD)
-        library.malloc_trim(0)
-
-
-def give_back_free_memory() -> None:
-    """Return what glibc's allocator holds but does not use to the system; nothing elsewhere.
-
-    Each step has tensors of other sizes, which leaves the heap full of holes.
-    """
-    library = _libc()
-    if library is not None:
-        library.malloc_trim(0)

@@ -19,6 +19,7 @@ from transformers.trainer_callback import PrinterCallback
 from gecko_kedro import events
 from gecko_kedro.encoder.formatting import Templates
 from gecko_kedro.errors import InputError
+from gecko_kedro.memory import give_back_free_memory
 from gecko_kedro.progress import Progress
 from gecko_kedro.training.adapters import is_adapted, trained_weights
 from gecko_kedro.training.averaging import WeightAverage
@@ -28,7 +29,7 @@ from gecko_kedro.training.checkpoints import (
     seal_checkpoint,
     writing,
 )
-from gecko_kedro.training.cpu import dense_gradients, give_back_free_memory
+from gecko_kedro.training.cpu import dense_gradients
 from gecko_kedro.training.examples import render_examples
 from gecko_kedro.training.mixture import BatchPlan, text_ids
 from gecko_kedro.training.ranks import is_main, wait_for_all, world_size
