@@ -1,9 +1,11 @@
 """SIGKILL in each pipeline, then the same command again: the same tables, nothing paid twice."""
 
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import polars as pl
@@ -83,3 +85,6 @@ def test_a_killed_run_goes_on_and_ends_as_an_undisturbed_one(project: Project, s
     project.run("--pipelines", stage, "--only-missing-outputs")
     drop = [name for name in expected.columns if name == "vector"]
     assert pl.read_parquet(project.data / table).drop(drop).equals(expected.drop(drop))
+    with closing(sqlite3.connect(project.root / "mlflow.db")) as database:
+        statuses = {status for (status,) in database.execute("select status from runs")}
+    assert statuses == {"FINISHED", "KILLED"}  # none that runs for ever

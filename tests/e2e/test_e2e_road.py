@@ -18,7 +18,7 @@ pytestmark = pytest.mark.e2e
 
 def test_a_whole_run_ends_in_a_table_and_a_report(finished: Project) -> None:
     output = (finished.root / "output.txt").read_text("utf-8")
-    assert "What FRet adds" in output
+    assert "What fine-tuning adds" in output
     assert "report.html" in output
     results = pl.read_parquet(finished.data / "08_reporting/results_table.parquet")
     variants = {"gecko", "gecko-int8", "gecko-binary", "hybrid"}

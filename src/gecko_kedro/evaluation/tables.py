@@ -32,7 +32,7 @@ def as_text(
         lines += [_result_line(row) for row in rows.iter_rows(named=True)]
         fret = comparison.fret.filter((pl.col("task") == task) & pl.col("low").is_not_null())
         if not fret.is_empty():
-            lines += ["", f"What FRet adds ({fret['model'][0]} minus {fret['against'][0]})"]
+            lines += ["", f"What fine-tuning adds ({fret['model'][0]} minus {fret['against'][0]})"]
             lines += [_difference_line(row) for row in fret.iter_rows(named=True)]
         blocks.append("\n".join(line.rstrip() for line in lines))
     if categories is not None and comparison.results["type"].n_unique() > 2:
