@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from threading import Lock
 
 import psutil
 
@@ -16,8 +15,6 @@ logger = logging.getLogger(__name__)
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4  # of malloc.h
 _LARGEST_MMAP_THRESHOLD = 32 << 20  # to which glibc lets the threshold of a busy process grow
-_keeping = 0  # how many blocks of memory_kept there are
-_lock = Lock()
 
 
 def reset_peak_memory() -> None:
@@ -68,18 +65,21 @@ def memory_kept() -> Iterator[None]:
     """Within the block glibc keeps what is freed for the next tensor; nothing elsewhere.
 
     It would return the memory of each pass to the system and ask for it again, and the system
-    clears what it hands out: a sixth of a bfloat16 step of MiniLM at batch 64. Blocks may be
-    nested and in several threads; the last one to end gives back what is free.
+    clears what it hands out: a sixth of a bfloat16 step of MiniLM at batch 64.
     """
     library = _libc()
     if library is None:
         yield
         return
-    _keep(library, 1)
+    library.mallopt(_M_MMAP_MAX, 0)
+    library.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
     try:
         yield
-    finally:
-        _keep(library, -1)
+    finally:  # nothing tells what was set before: what glibc comes to by itself after large tensors
+        library.mallopt(_M_MMAP_MAX, 65536)
+        library.mallopt(_M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
+        library.mallopt(_M_TRIM_THRESHOLD, 2 * _LARGEST_MMAP_THRESHOLD)
+        library.malloc_trim(0)
 
 
 def give_back_free_memory() -> None:
@@ -90,21 +90,6 @@ def give_back_free_memory() -> None:
     library = _libc()
     if library is not None:
         library.malloc_trim(0)
-
-
-def _keep(library: ctypes.CDLL, change: int) -> None:
-    global _keeping  # one allocator a process
-    with _lock:
-        before, _keeping = _keeping, _keeping + change
-        if before == 0:
-            library.mallopt(_M_MMAP_MAX, 0)
-            library.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
-        elif _keeping == 0:
-            # Nothing tells what was set before: what glibc comes to by itself after large tensors.
-            library.mallopt(_M_MMAP_MAX, 65536)
-            library.mallopt(_M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
-            library.mallopt(_M_TRIM_THRESHOLD, 2 * _LARGEST_MMAP_THRESHOLD)
-            library.malloc_trim(0)
 
 
 @cache

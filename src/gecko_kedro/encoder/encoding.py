@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +11,6 @@ from gecko_kedro.encoder.attention import blocked_attention
 from gecko_kedro.encoder.grouping import token_budget_ranges
 from gecko_kedro.encoder.loading import longest_input
 from gecko_kedro.errors import InputError
-from gecko_kedro.memory import memory_kept
 from gecko_kedro.progress import Progress
 
 if TYPE_CHECKING:
@@ -54,9 +52,7 @@ def encode_texts(
     vectors = np.empty((len(texts), width), dtype=np.float32)
     order = np.argsort([-len(text) for text in texts], kind="stable")
     model.eval()
-    many = model.device.type == "cpu" and len(texts) > batch_size
     with (
-        memory_kept() if many else nullcontext(),
         Progress(description, total=len(texts), unit="text") as progress,
         torch.inference_mode(),
         blocked_attention(model),
