@@ -8,11 +8,14 @@ import torch
 from sentence_transformers.base.losses.gradcache import CachedLossMixin, RandContext
 from torch import Tensor, nn
 
+from gecko_kedro.memory import give_back_free_memory
 from gecko_kedro.training.losses.embedded import Rows
 from gecko_kedro.training.losses.gathered import gather_batch, whole_batch_gradient
 from gecko_kedro.training.losses.matryoshka import Objective
 from gecko_kedro.training.passes import Features, Passes, plan_passes
 from gecko_kedro.training.ranks import world_size
+
+_PASSES_BETWEEN_TRIMS = 32
 
 
 class BatchLoss(CachedLossMixin, nn.Module):
@@ -42,6 +45,7 @@ class BatchLoss(CachedLossMixin, nn.Module):
         self.tokens_per_pass = tokens_per_pass
         self.cached = cached
         self.mini_batch_size = 2**62  # a pass is embedded as it is
+        self._embedded = 0  # passes so far
 
     def forward(
         self, sentence_features: Iterable[Features], labels: dict[str, Tensor] | None = None
@@ -95,6 +99,9 @@ class BatchLoss(CachedLossMixin, nn.Module):
         random_state: RandContext | None = None,
     ) -> tuple[Tensor, RandContext | None]:
         """As the parent, but a pass keeps its padding: few shapes save much memory on a CPU."""
+        self._embedded += 1
+        if self._embedded % _PASSES_BETWEEN_TRIMS == 0:  # one step may have hundreds of them
+            give_back_free_memory()
         features = dict(sentence_feature)
         if copy_random_state:
             state = RandContext(*features.values())
