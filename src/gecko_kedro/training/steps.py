@@ -34,7 +34,7 @@ from gecko_kedro.training.examples import render_examples
 from gecko_kedro.training.mixture import BatchPlan, text_ids
 from gecko_kedro.training.ranks import is_main, wait_for_all, world_size
 
-_STEPS_BETWEEN_TRIMS = 3
+_STEPS_BETWEEN_TRIMS = 10
 _TRAINED = "trained_weights.safetensors"  # of a checkpoint with adapters
 _KEPT_CHECKPOINTS = 2
 
