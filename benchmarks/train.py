@@ -9,7 +9,7 @@ equation 3 with Matryoshka dimensions; for pairs without hard negatives it equal
 loss with ``directions=("query_to_doc", "query_to_query")``, as the tests say. Each contender trains
 the same batches in the same order, one warm-up step more than are measured. CPU seconds of the
 process between two steps are compared, which stay much the same on a loaded machine: the least of
-``--rounds``, in each of which every contender has its turn. A ratio is the
+``--rounds``, in each of which every contender has its turn, in a process of its own. A ratio is the
 peer's over ours, so larger is better: ``train_vs_st_fp32`` is against the library out of the box
 (fused attention, dropout), ``train_vs_st_same_settings_fp32`` against it with our eager attention
 and no dropout, ``gradient_caching_vs_plain`` is our plain step over the cached one. bfloat16 is
@@ -28,7 +28,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 DIMS = (256, 128, 64)
 TOKENS, TEMPERATURE = 128, 0.05
@@ -152,27 +154,35 @@ def per_step(ends: list[float]) -> float:
     return (ends[-1] - ends[0]) / (len(ends) - 1)
 
 
-def compare(examples, steps: int, batch: int, threads: int, rounds: int) -> dict[str, object]:
+CONTENDERS: dict[str, Callable[..., list[float]]] = {
+    "gecko": ours,
+    "st": theirs,
+    "st_same_settings": partial(theirs, eager_no_dropout=True),
+    "gecko_gradient_caching": partial(ours, gradient_caching=True),
+    "gecko_bf16": partial(ours, precision="bf16"),
+    "st_bf16": partial(theirs, bf16=True),
+}
+
+
+def in_own_process(option: str, value: object, *more: object) -> Any:
+    """What this script prints with a hidden option: nothing is left over from what ran before."""
+    command = [sys.executable, __file__, option, *map(str, (value, *more))]
+    printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return json.loads(printed.splitlines()[-1])
+
+
+def compare(steps: int, batch: int, threads: int, rounds: int) -> dict[str, object]:
     """CPU seconds a step of each contender, the least of some rounds, and the ratios."""
     import torch
 
     from gecko_kedro.precision import fast_bf16
 
     half = fast_bf16("cuda" if torch.cuda.is_available() else "cpu")
-    same = (examples, steps, batch, threads)
-    contenders: dict[str, Callable[[], list[float]]] = {
-        "gecko": lambda: ours(*same),
-        "st": lambda: theirs(*same),
-        "st_same_settings": lambda: theirs(*same, eager_no_dropout=True),
-        "gecko_gradient_caching": lambda: ours(*same, gradient_caching=True),
-    }
-    if half:
-        contenders["gecko_bf16"] = lambda: ours(*same, precision="bf16")
-        contenders["st_bf16"] = lambda: theirs(*same, bf16=True)
-    seconds = dict.fromkeys(contenders, float("inf"))
+    size = ("--steps", steps, "--batch", batch, "--threads", threads)
+    seconds = {name: float("inf") for name in CONTENDERS if half or not name.endswith("bf16")}
     for _ in range(rounds):  # in turn, since other work on the machine comes and goes
-        for name, run in contenders.items():
-            seconds[name] = min(seconds[name], per_step(run()))
+        for name, least in list(seconds.items()):
+            seconds[name] = min(least, in_own_process("--contender", name, *size))
     for name, least in seconds.items():
         print(f"{name:24} {least:8.2f} CPU s a step, {batch / least:6.2f} pairs/s")
     best = min(seconds["gecko"], seconds.get("gecko_bf16", float("inf")))
@@ -205,9 +215,7 @@ def peak_bytes() -> int:
 
 def memory(batch: int, threads: int) -> dict[str, object]:
     """Peak memory of a batch, measured in a fresh process."""
-    command = [sys.executable, __file__, "--one-step", str(batch), "--threads", str(threads)]
-    printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    used = json.loads(printed.splitlines()[-1])
+    used = in_own_process("--one-step", batch, "--threads", threads)
     return {"memory": used, "ratios": {"memory_budget_vs_used": MEMORY_BUDGET / used["bytes"]}}
 
 
@@ -242,10 +250,16 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--memory", type=int, help="only the peak memory of a batch of this size")
     parser.add_argument("--one-step", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--contender", choices=CONTENDERS, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     if arguments.one_step:
         print(json.dumps(one_step(arguments.one_step, arguments.threads)))
+        return
+    if arguments.contender:
+        steps, batch = 1 + arguments.steps, arguments.batch
+        train = CONTENDERS[arguments.contender]
+        print(json.dumps(per_step(train(pairs(steps * batch), steps, batch, arguments.threads))))
         return
     steps, batch = (2, 32) if arguments.quick else (arguments.steps, arguments.batch)
     result: dict[str, object] = {
@@ -256,8 +270,7 @@ def main() -> None:
         result |= memory(arguments.memory, arguments.threads)
     else:
         result |= {"batch": batch, "measured_steps": steps}
-        examples = pairs((1 + steps) * batch)
-        result |= compare(examples, 1 + steps, batch, arguments.threads, arguments.rounds)
+        result |= compare(steps, batch, arguments.threads, arguments.rounds)
     print(json.dumps(result, indent=1))
     if arguments.out:
         arguments.out.write_text(json.dumps(result, indent=1), "utf-8")

@@ -1,4 +1,4 @@
-"""The results: each model against the base, with intervals, and what FRet adds."""
+"""The results: each model against the base, with intervals, and what fine-tuning adds."""
 
 from dataclasses import dataclass
 

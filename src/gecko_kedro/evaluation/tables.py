@@ -20,7 +20,7 @@ def as_text(
     categories: pl.DataFrame | None = None,
     failures: pl.DataFrame | None = None,
 ) -> str:
-    """A block for each task, with what FRet adds under it; then the categories and what failed.
+    """A block for each task, under it what fine-tuning adds; then the categories, what failed.
 
     ``categories``: ``category_table``; shown where tasks of more than one category were scored.
     ``failures``: FAILURES_SCHEMA.

@@ -90,7 +90,7 @@ def compare_encoders(
     published: dict[str, Any],
     params: EvaluateParams,
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame, dict[str, float]]:
-    """Paired differences with intervals: to the base, what FRet adds, and by group."""
+    """Paired differences with intervals: to the base, what fine-tuning adds, by group."""
     comparison = evaluation.compare(
         evaluation.ScoreTable(scores, per_query, failures),
         queries.select("task", pl.col("id").alias("query_id"), "group"),
