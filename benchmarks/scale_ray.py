@@ -114,7 +114,7 @@ def settings(folder: Path, kind: str):
     from gecko_kedro.teacher import TeacherSettings
 
     engine, encoder, teacher = (
-        yaml.safe_load((_CONF / f"parameters_{name}.yml").read_text("utf-8"))[name]
+        yaml.safe_load((_CONF / f"parameters/{name}.yml").read_text("utf-8"))[name]
         for name in ("engine", "encoder", "teacher")
     )
     engine["kind"] = kind

@@ -129,7 +129,7 @@ def run(rounds: int, threads: int) -> dict[str, object]:
     import torch
     import transformers
 
-    from gecko_kedro.precision import cpu_has_fast_bf16
+    from gecko_kedro.base.precision import cpu_has_fast_bf16
 
     torch.set_num_threads(threads)
     seconds, differences, ratios = {}, {}, {}

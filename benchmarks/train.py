@@ -60,7 +60,7 @@ def settings(steps: int, batch: int, threads: int, **changes):
 
 def ours(examples, steps: int, batch: int, threads: int, **changes) -> list[float]:
     """CPU seconds at the end of each step."""
-    from gecko_kedro import events
+    from gecko_kedro.base import events
     from gecko_kedro.encoder import load_encoder
     from gecko_kedro.training import train_encoder
 
@@ -175,7 +175,7 @@ def compare(steps: int, batch: int, threads: int, rounds: int) -> dict[str, obje
     """CPU seconds a step of each contender, the least of some rounds, and the ratios."""
     import torch
 
-    from gecko_kedro.precision import fast_bf16
+    from gecko_kedro.base.precision import fast_bf16
 
     half = fast_bf16("cuda" if torch.cuda.is_available() else "cpu")
     size = ("--steps", steps, "--batch", batch, "--threads", threads)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.observing import Observe
+from tests.support.observing import Observe
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gecko_kedro import events
+from gecko_kedro.base import events
 
 
 def test_a_part_surrounds_what_is_emitted_in_it() -> None:

@@ -8,9 +8,9 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 from pydantic import BaseModel, ConfigDict, Field
 
+from gecko_kedro.base.shards import Shard
 from gecko_kedro.datasets import ShardedParquetDataset, TableDataset, TableScanDataset
-from gecko_kedro.fingerprints import Fingerprints
-from gecko_kedro.shards import Shard
+from gecko_kedro.hooks.fingerprints import Fingerprints
 
 
 class Params(BaseModel):

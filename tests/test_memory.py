@@ -10,7 +10,7 @@ import pytest
 # In a process of its own: what other tests left in the heap decides which holes are filled.
 SCRIPT = """
 import json, resource, torch
-from gecko_kedro.memory import memory_kept, resident_memory
+from gecko_kedro.base.memory import memory_kept, resident_memory
 
 def new_pages():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gecko_kedro.errors import InputError
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.overrides import with_overrides
 
 VALUES: dict[str, Any] = {

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from kedro.config import OmegaConfigLoader
 
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.config import ParameterAwareConfigLoader
-from gecko_kedro.errors import InputError
 from gecko_kedro.params import Parameters, check_parameters
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -93,7 +93,7 @@ def test_a_value_out_of_bounds_is_shown(parameters: dict[str, Any]) -> None:
 
 def test_a_missing_value_says_which_file_has_it(parameters: dict[str, Any]) -> None:
     del parameters["relabel"]["fusion_k"]
-    assert "conf/base/parameters_relabel.yml" in complaint(parameters)
+    assert "conf/base/parameters/relabel.yml" in complaint(parameters)
 
 
 def test_all_mistakes_are_told_at_once(parameters: dict[str, Any]) -> None:

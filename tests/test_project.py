@@ -28,7 +28,7 @@ def pipelines() -> dict[str, Pipeline]:
 @pytest.fixture(scope="module")
 def entries() -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
-    for file in sorted((PROJECT / "conf/base").glob("catalog_*.yml")):
+    for file in sorted((PROJECT / "conf/base").glob("catalog/*.yml")):
         found |= yaml.safe_load(file.read_text("utf-8"))
     return found
 
@@ -64,8 +64,8 @@ def test_every_dataset_is_in_the_catalog(
 
 
 def test_every_entry_has_the_layer_of_its_file(entries: dict[str, dict[str, Any]]) -> None:
-    for file in sorted((PROJECT / "conf/base").glob("catalog_*.yml")):
-        layer = file.stem.removeprefix("catalog_")
+    for file in sorted((PROJECT / "conf/base").glob("catalog/*.yml")):
+        layer = file.stem
         assert layer in LAYERS
         for name, entry in yaml.safe_load(file.read_text("utf-8")).items():
             assert entry["metadata"]["kedro-viz"]["layer"] == layer, name

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from gecko_kedro.vectors import VectorTable, VectorType, narrowed
+from gecko_kedro.retrieval.vector_table import VectorTable, VectorType, narrowed
 
 KINDS = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
 NUMBERS = st.floats(-1.0, 1.0, width=32)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from kedro.framework.cli.project import run as kedro_run
 
-from gecko_kedro.errors import InputError, write_error
+from gecko_kedro.base.errors import InputError, write_error
 
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 

@@ -6,7 +6,7 @@ from typing import Any
 from kedro.config import OmegaConfigLoader
 from omegaconf import OmegaConf
 
-from gecko_kedro.errors import InputError
+from gecko_kedro.base.errors import InputError
 
 # Kedro 1.7 calls a name that omegaconf 2.4 has deprecated: four lines a run, nobody's to act on.
 warnings.filterwarnings("ignore", message=r"register_new_resolver\(\)", category=UserWarning)

@@ -5,7 +5,7 @@ from copy import deepcopy
 from difflib import get_close_matches
 from typing import Any
 
-from gecko_kedro.errors import InputError
+from gecko_kedro.base.errors import InputError
 
 EVERY = "every"  # in a name: each element of a list; MLflow takes no "*" in the name of a parameter
 

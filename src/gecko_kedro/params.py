@@ -1,6 +1,6 @@
 """The parameters: one frozen model for each pipeline and one for each thing that several share.
 
-Values live in conf/base/parameters_*.yml, which say unit and the paper's value; here are types and
+Values live in conf/base/parameters/*.yml, which say unit and the paper's value; here are types and
 bounds. Nothing has a default in Python, so what YAML says is what runs. A field that only changes
 how fast a result is made is marked ``EXECUTION``: it is no part of a fingerprint.
 """
@@ -19,19 +19,19 @@ from pydantic import (
     model_validator,
 )
 
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.corpus.overlap import OverlapSettings
 from gecko_kedro.engine.settings import EngineSettings
-from gecko_kedro.errors import InputError
-from gecko_kedro.evaluation.ablation import AblationRow
-from gecko_kedro.evaluation.task_settings import TaskSettings
+from gecko_kedro.evaluation.comparing.ablation import AblationRow
+from gecko_kedro.evaluation.tasks.settings import TaskSettings
 from gecko_kedro.fret.controls import Shares
 from gecko_kedro.fret.fusion import Fusion
 from gecko_kedro.overrides import with_overrides
 from gecko_kedro.retrieval.popularity import PopularitySettings
+from gecko_kedro.retrieval.vector_table import VectorType
 from gecko_kedro.teacher.settings import TeacherSettings
 from gecko_kedro.training.settings import LoraSettings, TrainSettings
 from gecko_kedro.training.sources import SourceSettings
-from gecko_kedro.vectors import VectorType
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -473,7 +473,7 @@ def _explain(mistake: Mapping[str, Any]) -> tuple[str, str]:
         hint = f"Did you mean {prefix}{near[0]}?" if near else f"Known here: {', '.join(known)}."
         return f"{name} is no parameter", hint
     if mistake["type"] == "missing":
-        return f"{name} is missing", f"Set {name} (conf/base/parameters_{path[0]}.yml has it)."
+        return f"{name} is missing", f"Set {name} (conf/base/parameters/{path[0]}.yml has it)."
     # A key that was put in the wrong place must not be shown.
     value = "(hidden)" if path[:2] == ["teacher", "http"] else repr(mistake["input"])
     return f"{name} = {value}: {mistake['msg']}", f"Correct {name}."

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from kedro.io import DataCatalog, DatasetError
 
-from gecko_kedro.datasets import CorpusDataset, QueryLogDataset, _identity
+from gecko_kedro.base import digests
+from gecko_kedro.datasets import CorpusDataset, QueryLogDataset
 from gecko_kedro.datasets import corpus as corpus_module
 from gecko_kedro.datasets import query_log as query_log_module
 
@@ -59,7 +60,7 @@ def test_existence_is_that_of_the_file_and_open_for_a_hub_id(corpus: Path) -> No
 def test_the_fingerprint_of_a_file_changes_with_its_content(
     corpus: Path, monkeypatch: pytest.MonkeyPatch, hashed_bytes: int
 ) -> None:
-    monkeypatch.setattr(_identity, "_HASHED_BYTES", hashed_bytes)
+    monkeypatch.setattr(digests, "_HASHED_BYTES", hashed_bytes)
     dataset = CorpusDataset(source=str(corpus), columns=COLUMNS)
     before = dataset.fingerprint()
     assert dataset.fingerprint() == before

@@ -4,8 +4,8 @@ import polars as pl
 import pytest
 from kedro.io import DatasetError
 
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.datasets import EvaluationTasksDataset
-from gecko_kedro.errors import InputError
 
 PROMPTS = str(Path(__file__).parents[2] / "conf/prompts/mteb_tasks.yml")
 TASK = {"name": "Own", "type": "STS", "path": "own"}

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 from kedro.io.core import DatasetError
 
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.datasets import OptionalTableDataset, TrainingSourcesDataset
-from gecko_kedro.errors import InputError
 
 SCHEMA = "gecko_kedro.corpus.schemas.QUERY_LOG_SCHEMA"
 

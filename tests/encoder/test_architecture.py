@@ -12,7 +12,7 @@ from transformers import LlamaConfig, LlamaModel
 from gecko_kedro.encoder.encoding import encode_texts
 from gecko_kedro.encoder.loading import load_encoder
 from gecko_kedro.encoder.saving import save_encoder
-from tests.tiny_encoder import WIDTH, save_tiny_transformer
+from tests.support.tiny_encoder import WIDTH, save_tiny_transformer
 
 TEXTS = ["abc", "abd", "a much longer text than those"]
 

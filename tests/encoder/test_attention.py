@@ -7,7 +7,7 @@ from torch import nn
 from gecko_kedro.encoder import attention
 from gecko_kedro.encoder.attention import attend_in_blocks, blocked_attention
 from gecko_kedro.encoder.encoding import encode_texts
-from tests.tiny_encoder import tiny_encoder
+from tests.support.tiny_encoder import tiny_encoder
 
 TEXTS, HEADS, WIDTH = 5, 3, 8
 

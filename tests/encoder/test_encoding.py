@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.encoder.encoding import encode_texts, truncate_vectors
-from gecko_kedro.errors import InputError
-from tests.tiny_encoder import WIDTH, tiny_encoder
+from tests.support.tiny_encoder import WIDTH, tiny_encoder
 
 MODEL = tiny_encoder()
 

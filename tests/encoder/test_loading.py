@@ -10,12 +10,12 @@ import pytest
 import torch
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
 
-from gecko_kedro import precision
+from gecko_kedro.base import precision
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.encoder.encoding import encode_texts
 from gecko_kedro.encoder.loading import PACKAGED, load_encoder, resolve_reference
 from gecko_kedro.encoder.saving import save_encoder
-from gecko_kedro.errors import InputError
-from tests.tiny_encoder import WIDTH, save_tiny_transformer, tiny_encoder
+from tests.support.tiny_encoder import WIDTH, save_tiny_transformer, tiny_encoder
 
 TEXTS = ["one", "two words", "", "a much longer text than the others " * 5]
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.encoder.encoding import encode_texts
 from gecko_kedro.encoder.merging import average_encoders, interpolate_encoders
 from gecko_kedro.encoder.record import stages_of
 from gecko_kedro.encoder.saving import save_encoder
-from gecko_kedro.errors import InputError
-from tests.tiny_encoder import tiny_encoder
+from tests.support.tiny_encoder import tiny_encoder
 
 
 def assert_weights(merged: SentenceTransformer, expected: dict[str, torch.Tensor]) -> None:

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
 
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.encoder.encoding import encode_texts
 from gecko_kedro.encoder.formatting import prompts_by_name, render_passage, render_query
 from gecko_kedro.encoder.loading import load_encoder
 from gecko_kedro.encoder.record import add_stage, stages_of
 from gecko_kedro.encoder.saving import export_encoder, save_encoder
-from gecko_kedro.errors import InputError
-from tests.tiny_encoder import tiny_encoder
+from tests.support.tiny_encoder import tiny_encoder
 
 TEXTS = ["how are ties broken", "a | b", "x"]
 PROMPTS = prompts_by_name(["question answering"], "search result")

@@ -11,13 +11,13 @@ import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 
+from gecko_kedro.base.errors import InputError, error_again
+from gecko_kedro.base.shards import Shard
 from gecko_kedro.engine import Engine, EngineSettings, build_engine
-from gecko_kedro.errors import InputError, error_again
-from gecko_kedro.fingerprints import Fingerprints
-from gecko_kedro.shards import Shard
+from gecko_kedro.hooks.fingerprints import Fingerprints
 from gecko_kedro.teacher.protocol import TeacherError
-from tests.engine.clusters import engine_settings, small_cluster
-from tests.engine.workers import Failing, Scaler
+from tests.support.clusters import engine_settings, small_cluster
+from tests.support.engine_workers import Failing, Scaler
 
 TABLE = pl.DataFrame(
     {"x": range(10), "vector": [[n / 7, n / 3] for n in range(10)], "text": ["tea", None] * 5},

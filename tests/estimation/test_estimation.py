@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from gecko_kedro.errors import InputError
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.estimation import (
     CallMeasure,
     CorpusMeasure,

@@ -8,15 +8,15 @@ import polars as pl
 import pytest
 
 from gecko_kedro.encoder.encoding import encode_texts
-from gecko_kedro.evaluation import mteb_models
-from gecko_kedro.evaluation.comparison import Comparison, compare
-from gecko_kedro.evaluation.mteb_runner import ScoreTable
-from gecko_kedro.evaluation.schemas import (
+from gecko_kedro.evaluation.comparing.comparison import Comparison, compare
+from gecko_kedro.evaluation.scoring import mteb_models
+from gecko_kedro.evaluation.scoring.schemas import (
     FAILURES_SCHEMA,
     PER_QUERY_SCHEMA,
     SCORES_SCHEMA,
 )
-from gecko_kedro.evaluation.tasks import RetrievalData
+from gecko_kedro.evaluation.scoring.scoring_run import ScoreTable
+from gecko_kedro.evaluation.tasks.retrieval import RetrievalData
 from gecko_kedro.fret import LABEL_SAMPLE
 
 TOPICS = ("river", "engine", "violin", "harvest", "glacier", "lantern", "pepper", "anchor")

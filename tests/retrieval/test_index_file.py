@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from gecko_kedro.errors import InputError
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.retrieval import Index
 from gecko_kedro.retrieval import index as index_module
 from gecko_kedro.retrieval.levels import VARIABLE, has_bytes

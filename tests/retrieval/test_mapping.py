@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gecko_kedro.errors import InputError
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.retrieval import Index
 from gecko_kedro.retrieval.levels import NUMPY, has_bytes
 from gecko_kedro.retrieval.mapping import MappedFile

@@ -8,7 +8,7 @@ import torch
 from datasets import Dataset
 from sentence_transformers.util import dot_score, mine_hard_negatives, pairwise_dot_score
 
-from gecko_kedro.errors import InputError
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.retrieval import Index, mine_negatives
 
 

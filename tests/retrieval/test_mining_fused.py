@@ -7,11 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gecko_kedro.errors import InputError
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.retrieval import Exclusions, Index, MinedNegatives, SearchCancelled, mine_negatives
 from gecko_kedro.retrieval.levels import NUMPY, VARIABLE, packed_type
 from gecko_kedro.retrieval.torch_index import TorchIndex
-from tests.retrieval.vectors import make_vectors
+from tests.support.random_vectors import make_vectors
 
 
 def assert_same(mined: MinedNegatives, expected: MinedNegatives, route: str = "") -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gecko_kedro.errors import InputError
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.retrieval import sample_negatives
 from gecko_kedro.retrieval.levels import VARIABLE
 from gecko_kedro.retrieval.philox import philox4x32

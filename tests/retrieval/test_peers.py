@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gecko_kedro.encoder import encode_texts, load_encoder
 from gecko_kedro.retrieval import Index, LexicalIndex
-from tests.retrieval.oracle import assert_is_exact
+from tests.support.oracle import assert_is_exact
 
 K = 10
 Embedded = tuple[NDArray[np.float32], NDArray[np.float32]]

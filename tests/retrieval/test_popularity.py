@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from gecko_kedro import retrieval
-from gecko_kedro.errors import InputError
+from gecko_kedro.base.errors import InputError
 
 Rows = NDArray[np.float32]
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from gecko_kedro.errors import InputError
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.retrieval import (
     ApproximateIndex,
     Index,

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from gecko_kedro.retrieval import Exclusions, Index
 from gecko_kedro.retrieval.levels import VARIABLE, packed_type
-from tests.retrieval.oracle import assert_is_exact
-from tests.retrieval.vectors import SHAPES, WIDTHS, make_vectors
+from tests.support.oracle import assert_is_exact
+from tests.support.random_vectors import SHAPES, WIDTHS, make_vectors
 
 BFLOAT16 = ml_dtypes.bfloat16
 

@@ -7,11 +7,11 @@ import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from gecko_kedro.errors import InputError
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.retrieval import Index, SearchCancelled, mine_negatives, torch_index
 from gecko_kedro.retrieval.torch_index import TorchIndex
-from tests.retrieval.oracle import assert_is_exact
-from tests.retrieval.vectors import SHAPES, WIDTHS, make_vectors
+from tests.support.oracle import assert_is_exact
+from tests.support.random_vectors import SHAPES, WIDTHS, make_vectors
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from gecko_kedro.teacher.http.settings import HttpSettings
-from tests.teacher.http_server import NAME, ServerState
+from tests.support.http_server import NAME, ServerState
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 FAST = {
@@ -20,7 +20,7 @@ FAST = {
 @pytest.fixture(scope="session")
 def http_settings() -> Callable[..., HttpSettings]:
     """Gives settings for a server, with changes."""
-    parameters = yaml.safe_load((CONF / "base" / "parameters_teacher.yml").read_text("utf-8"))
+    parameters = yaml.safe_load((CONF / "base" / "parameters/teacher.yml").read_text("utf-8"))
 
     def make(server: ServerState, **changes: Any) -> HttpSettings:
         return HttpSettings.model_validate(

@@ -19,18 +19,18 @@ from transformers import (
     T5EncoderModel,
 )
 
-from gecko_kedro import events
+from gecko_kedro.base import events
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.encoder.encoding import encode_texts
 from gecko_kedro.encoder.loading import load_encoder
 from gecko_kedro.encoder.record import stages_of
 from gecko_kedro.encoder.saving import save_encoder
-from gecko_kedro.errors import InputError
 from gecko_kedro.training import heldout
 from gecko_kedro.training.adapters import adapted, is_adapted, trained_weights
 from gecko_kedro.training.settings import LoraSettings, TrainSettings
 from gecko_kedro.training.trainer import TrainResult, train_encoder
-from tests.small_training import SETTINGS, assert_equal_weights, changed, examples, weights
-from tests.tiny_encoder import WIDTH, save_tiny_transformer, tiny_encoder
+from tests.support.small_training import SETTINGS, assert_equal_weights, changed, examples, weights
+from tests.support.tiny_encoder import WIDTH, save_tiny_transformer, tiny_encoder
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from gecko_kedro import events
+from gecko_kedro.base import events
 from gecko_kedro.training import heldout
 from gecko_kedro.training.settings import LoraSettings
 from gecko_kedro.training.trainer import TrainResult, train_encoder
-from tests.small_training import assert_equal_weights, changed, examples, weights
-from tests.tiny_encoder import tiny_encoder
+from tests.support.small_training import assert_equal_weights, changed, examples, weights
+from tests.support.tiny_encoder import tiny_encoder
 
 pytestmark = pytest.mark.timeout(300)
 

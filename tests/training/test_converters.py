@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from gecko_kedro.errors import InputError
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.training.examples import EXAMPLE_SCHEMA, ExampleResult
 from gecko_kedro.training.mixture import plan_batches
 from gecko_kedro.training.sources import SourceSettings, read_source

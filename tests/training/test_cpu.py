@@ -8,7 +8,7 @@ from torch import nn
 
 from gecko_kedro.training import cpu
 from gecko_kedro.training.cpu import dense_gradients, trained_fast
-from tests.tiny_encoder import tiny_encoder
+from tests.support.tiny_encoder import tiny_encoder
 
 TEXTS = ["red fox", "blue whale", "an oak and a fox"]
 

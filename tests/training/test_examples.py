@@ -5,12 +5,12 @@ import json
 import polars as pl
 import pytest
 
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.corpus.schemas import PAIR_SCHEMA, PASSAGE_SCHEMA
-from gecko_kedro.errors import InputError
 from gecko_kedro.fret.schemas import FRET, QUERY
 from gecko_kedro.training.converters.project import from_fret, from_pairs, from_seed_queries
 from gecko_kedro.training.examples import EXAMPLE_SCHEMA, check_examples, render_examples
-from tests.example_rows import example, table
+from tests.support.example_rows import example, table
 
 PASSAGES = pl.DataFrame(
     [

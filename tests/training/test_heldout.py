@@ -7,16 +7,16 @@ import numpy as np
 import polars as pl
 import pytest
 
-from gecko_kedro import events
+from gecko_kedro.base import events
 from gecko_kedro.encoder.encoding import encode_texts
 from gecko_kedro.encoder.formatting import GECKO, render_passage, render_query
 from gecko_kedro.training import heldout as heldout_module
 from gecko_kedro.training import setup
 from gecko_kedro.training.heldout import METRIC, heldout_score, split_heldout
 from gecko_kedro.training.trainer import TrainResult, train_encoder
-from tests.example_rows import example, table
-from tests.small_training import SETTINGS, assert_equal_weights, changed, examples, weights
-from tests.tiny_encoder import tiny_encoder
+from tests.support.example_rows import example, table
+from tests.support.small_training import SETTINGS, assert_equal_weights, changed, examples, weights
+from tests.support.tiny_encoder import tiny_encoder
 
 
 @pytest.mark.parametrize("rows", [0, 1, 7, 39, 40])

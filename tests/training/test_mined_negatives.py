@@ -7,8 +7,8 @@ from gecko_kedro.encoder.encoding import encode_texts
 from gecko_kedro.encoder.formatting import GECKO
 from gecko_kedro.training.examples import check_examples, render_examples
 from gecko_kedro.training.negatives import add_mined_negatives
-from tests.example_rows import example, table
-from tests.tiny_encoder import tiny_encoder
+from tests.support.example_rows import example, table
+from tests.support.tiny_encoder import tiny_encoder
 
 MODEL = tiny_encoder()
 ROWS = table(

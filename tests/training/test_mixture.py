@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gecko_kedro.errors import InputError
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.training.mixture import BatchPlan, mix_examples, plan_batches, text_ids
-from tests.example_rows import example, table
+from tests.support.example_rows import example, table
 
 
 def rows_table(rows: list[tuple[str, str, str, str | None]]) -> pl.DataFrame:

@@ -19,7 +19,7 @@ from gecko_kedro.training.losses.in_batch import InBatchLoss
 from gecko_kedro.training.losses.masks import Masks
 from gecko_kedro.training.losses.matryoshka import Objective
 from gecko_kedro.training.passes import plan_passes
-from tests.tiny_encoder import tiny_encoder
+from tests.support.tiny_encoder import tiny_encoder
 
 COLUMNS = (
     ["a", "three short words", "", "long " * 70, "b c"],

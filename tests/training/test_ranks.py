@@ -13,19 +13,19 @@ from safetensors.torch import load_file
 
 from gecko_kedro.training.mixture import BatchPlan, plan_batches
 from gecko_kedro.training.trainer import train_encoder
-from tests.small_training import changed, examples, weights
-from tests.tiny_encoder import tiny_encoder
-from tests.two_processes import CASES, TRAINED
+from tests.support.small_training import changed, examples, weights
+from tests.support.tiny_encoder import tiny_encoder
+from tests.support.two_processes import CASES, TRAINED
 
 PROJECT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.timeout(600)
 
 
 def torchrun(*arguments: object, code: int | None = 0) -> str:
-    """Two processes of ``tests.two_processes``; what they printed."""
+    """Two processes of ``tests.support.two_processes``; what they printed."""
     run = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
-         "--standalone", "-m", "tests.two_processes", *map(str, arguments)],
+         "--standalone", "-m", "tests.support.two_processes", *map(str, arguments)],
         cwd=PROJECT, env={**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
         text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=240, check=False,

@@ -12,16 +12,16 @@ import polars as pl
 import pytest
 import torch
 
-from gecko_kedro import events
+from gecko_kedro.base import events
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.encoder.record import stages_of
-from gecko_kedro.errors import InputError
 from gecko_kedro.training.checkpoints import last_whole_checkpoint
 from gecko_kedro.training.examples import EXAMPLE_SCHEMA
 from gecko_kedro.training.settings import TrainSettings
 from gecko_kedro.training.trainer import HISTORY_SCHEMA, remove_checkpoints, train_encoder
-from tests.example_rows import example, table
-from tests.small_training import SETTINGS, assert_equal_weights, changed, examples, weights
-from tests.tiny_encoder import WIDTH, tiny_encoder
+from tests.support.example_rows import example, table
+from tests.support.small_training import SETTINGS, assert_equal_weights, changed, examples, weights
+from tests.support.tiny_encoder import WIDTH, tiny_encoder
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -92,9 +92,9 @@ def test_killed_and_resumed_training_ends_in_the_same_weights_bit_for_bit(
         f"""
         import sys, time
         from pathlib import Path
-        sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[2])]!r}
-        from gecko_kedro import events
-        import test_trainer
+        sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+        from gecko_kedro.base import events
+        from tests.training import test_trainer
         def slow(name, step, values):
             if step == 11:  # checkpoints of steps 4 and 8 are written, that of 12 never
                 print("at step 11", flush=True)

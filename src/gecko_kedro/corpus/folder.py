@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.corpus.formats import RawRow
 from gecko_kedro.corpus.html_text import html_to_text, looks_like_html
-from gecko_kedro.errors import InputError
 
 _MARKDOWN = (".md", ".markdown")
 _HTML = (".html", ".htm")

@@ -7,12 +7,12 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import polars as pl
 
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.corpus.chunking import first_sentence
 from gecko_kedro.corpus.quarantine import count_reasons, quarantine_row, quarantine_table
 from gecko_kedro.corpus.results import PairResult
 from gecko_kedro.corpus.schemas import PAIR_SCHEMA
 from gecko_kedro.corpus.words import count_words, normalise
-from gecko_kedro.errors import InputError
 
 logger = logging.getLogger(__name__)
 

@@ -4,13 +4,13 @@ import logging
 
 import polars as pl
 
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.corpus.chunking import chunk
 from gecko_kedro.corpus.duplicates import exact_duplicates, near_duplicates
 from gecko_kedro.corpus.quarantine import count_reasons, quarantine_table, set_aside
 from gecko_kedro.corpus.results import PassageResult
 from gecko_kedro.corpus.schemas import PASSAGE_SCHEMA
 from gecko_kedro.corpus.words import WORD_PATTERN
-from gecko_kedro.errors import InputError
 
 logger = logging.getLogger(__name__)
 

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import polars as pl
 
+from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.progress import track
 from gecko_kedro.corpus.cleaning import is_unicode
 from gecko_kedro.corpus.docstrings import DocRow, FileDocs, Source, read_docstrings
 from gecko_kedro.corpus.quarantine import (
@@ -25,8 +27,6 @@ from gecko_kedro.corpus.quarantine import (
 )
 from gecko_kedro.corpus.results import ReadResult
 from gecko_kedro.corpus.schemas import DOCUMENT_SCHEMA
-from gecko_kedro.errors import InputError
-from gecko_kedro.progress import track
 
 logger = logging.getLogger(__name__)
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.corpus.folder import TEXT_SUFFIXES, read_folder
 from gecko_kedro.corpus.formats import TABLE_SUFFIXES, check_mapping, read_hub, read_table
 from gecko_kedro.corpus.results import ReadResult
 from gecko_kedro.corpus.rows import collect_documents
-from gecko_kedro.errors import InputError
 
 _ROLES = ("doc_id", "title", "text", "group", "summary")
 _FOLDER_COLUMNS = {"doc_id": "doc_id", "title": "title", "text": "text"}

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.corpus.cleaning import clean_text, is_unicode
 from gecko_kedro.corpus.formats import RawRow
 from gecko_kedro.corpus.html_text import html_to_text, looks_like_html
@@ -18,7 +19,6 @@ from gecko_kedro.corpus.quarantine import (
 )
 from gecko_kedro.corpus.results import ReadResult
 from gecko_kedro.corpus.schemas import DOCUMENT_SCHEMA
-from gecko_kedro.errors import InputError
 
 logger = logging.getLogger(__name__)
 

@@ -6,6 +6,7 @@ from hashlib import blake2b
 
 import polars as pl
 
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.corpus.quarantine import (
     QuarantineRow,
     count_reasons,
@@ -14,7 +15,6 @@ from gecko_kedro.corpus.quarantine import (
 )
 from gecko_kedro.corpus.results import DecontaminationResult
 from gecko_kedro.corpus.words import normalise
-from gecko_kedro.errors import InputError
 
 logger = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gecko_kedro.datasets._atomic import atomic_path
-from gecko_kedro.errors import InputError, write_error
-from gecko_kedro.vectors import STORED_AS, VectorType
+from gecko_kedro.base.errors import InputError, write_error
+from gecko_kedro.base.files import atomic_path
+from gecko_kedro.retrieval.vector_table import STORED_AS, VectorType
 
 _SHAPE = "vectors.json"
 _BYTES_AT_ONCE = 16 << 20

@@ -6,11 +6,11 @@ from typing import Any, NoReturn
 
 from kedro.io.core import AbstractDataset, DatasetError
 
+from gecko_kedro.base.digests import source_identity
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.corpus.readers import looks_like_path, read_corpus
 from gecko_kedro.corpus.results import ReadResult
-from gecko_kedro.datasets._identity import source_identity
 from gecko_kedro.datasets.python_docs import PythonDocsDataset
-from gecko_kedro.errors import InputError
 
 PYTHON_DOCS = "python-docs"
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.io.core import AbstractDataset
 
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.encoder.saving import export_encoder, save_encoder
-from gecko_kedro.errors import InputError
 from gecko_kedro.training.checkpoints import remove_checkpoints
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ import yaml
 from kedro.io.core import AbstractDataset
 from pydantic import ValidationError
 
-from gecko_kedro.datasets._identity import source_identity
-from gecko_kedro.errors import InputError
-from gecko_kedro.evaluation.read_tasks import ReadTasks, joined_tasks, read_tasks
-from gecko_kedro.evaluation.task_settings import TaskPrompts, TaskSettings
+from gecko_kedro.base.digests import source_identity
+from gecko_kedro.base.errors import InputError
+from gecko_kedro.evaluation.tasks.reading import ReadTasks, joined_tasks, read_tasks
+from gecko_kedro.evaluation.tasks.settings import TaskPrompts, TaskSettings
 
 logger = logging.getLogger(__name__)
 ROOT_VARIABLE = "GECKO_SHARED_DATA"

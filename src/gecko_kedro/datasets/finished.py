@@ -4,9 +4,9 @@ from typing import Any, NoReturn
 
 from kedro.io.core import AbstractDataset
 
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.datasets.sharded import ShardedParquetDataset
 from gecko_kedro.datasets.vector_shards import VectorShardsDataset
-from gecko_kedro.errors import InputError
 
 
 class FinishedShardsDataset(AbstractDataset[NoReturn, frozenset[int]]):

@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 
 from kedro.io.core import AbstractDataset
 
-from gecko_kedro.errors import InputError
+from gecko_kedro.base.errors import InputError
 
 
 class WorkFolderDataset(AbstractDataset[NoReturn, Path]):

@@ -7,8 +7,8 @@ from typing import Any
 from kedro.io.core import AbstractDataset
 from kedro_datasets._typing import JSONPreview
 
-from gecko_kedro.datasets._atomic import atomic_path
-from gecko_kedro.errors import InputError
+from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.files import atomic_path
 
 
 class JsonDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 import polars as pl
 from kedro.io.core import AbstractDataset, DatasetError
 
-from gecko_kedro.datasets._identity import source_identity
+from gecko_kedro.base.digests import source_identity
 from gecko_kedro.datasets.table import TableDataset
 
 

@@ -9,7 +9,7 @@ from kedro.io.core import AbstractDataset
 from kedro_datasets._typing import PlotlyPreview
 from plotly.graph_objects import Figure
 
-from gecko_kedro.datasets._atomic import atomic_path
+from gecko_kedro.base.files import atomic_path
 
 
 class PlotDataset(AbstractDataset[Figure, Figure]):

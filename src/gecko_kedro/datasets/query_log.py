@@ -7,9 +7,9 @@ from typing import Any, NoReturn
 from kedro.io.core import AbstractDataset, DatasetError
 from kedro_datasets._typing import TablePreview
 
+from gecko_kedro.base.digests import source_identity
 from gecko_kedro.corpus.query_log import read_query_log
 from gecko_kedro.corpus.results import QueryLogResult
-from gecko_kedro.datasets._identity import source_identity
 
 
 class QueryLogDataset(AbstractDataset[NoReturn, QueryLogResult]):

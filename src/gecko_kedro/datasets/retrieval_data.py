@@ -5,9 +5,9 @@ from typing import Any, NoReturn
 
 from kedro.io.core import AbstractDataset
 
-from gecko_kedro.datasets._identity import source_identity
-from gecko_kedro.errors import InputError
-from gecko_kedro.evaluation.tasks import CheckedData
+from gecko_kedro.base.digests import source_identity
+from gecko_kedro.base.errors import InputError
+from gecko_kedro.evaluation.tasks.retrieval import CheckedData
 
 
 class RetrievalDataDataset(AbstractDataset[NoReturn, CheckedData | None]):
@@ -32,7 +32,7 @@ class RetrievalDataDataset(AbstractDataset[NoReturn, CheckedData | None]):
         self.metadata = metadata
 
     def load(self) -> CheckedData | None:
-        from gecko_kedro.evaluation.readers import read_retrieval_data
+        from gecko_kedro.evaluation.tasks.retrieval_files import read_retrieval_data
 
         if self._source is None:
             return None

@@ -13,10 +13,10 @@ import polars as pl
 from kedro.io.core import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
-from gecko_kedro.datasets._atomic import atomic_path
+from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.files import atomic_path
+from gecko_kedro.base.shards import NO_SHARD, Shard
 from gecko_kedro.datasets.table import TableDataset
-from gecko_kedro.errors import InputError
-from gecko_kedro.shards import NO_SHARD, Shard
 
 logger = logging.getLogger(__name__)
 _NAME = re.compile(r"shard-(\d{5,})-of-(\d{5,})\.parquet")

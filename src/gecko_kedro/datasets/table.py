@@ -10,9 +10,9 @@ import polars as pl
 from kedro.io.core import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
-from gecko_kedro.datasets._atomic import atomic_path
-from gecko_kedro.errors import InputError
-from gecko_kedro.shards import ROWS_AT_ONCE
+from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.files import atomic_path
+from gecko_kedro.base.shards import ROWS_AT_ONCE
 
 _Table = TypeVar("_Table", pl.DataFrame, pl.LazyFrame)
 

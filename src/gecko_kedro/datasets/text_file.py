@@ -5,7 +5,7 @@ from typing import Any
 
 from kedro.io.core import AbstractDataset
 
-from gecko_kedro.datasets._atomic import atomic_path
+from gecko_kedro.base.files import atomic_path
 
 
 class TextFileDataset(AbstractDataset[str, str]):

@@ -6,8 +6,8 @@ from typing import Any, NoReturn
 
 from kedro.io.core import AbstractDataset, DatasetError
 
+from gecko_kedro.base.digests import source_identity
 from gecko_kedro.corpus.readers import looks_like_path
-from gecko_kedro.datasets._identity import source_identity
 from gecko_kedro.training.examples import ExampleResult
 from gecko_kedro.training.sources import SourceSettings, read_source
 

@@ -9,11 +9,11 @@ import polars as pl
 from kedro.io.core import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
+from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.shards import NO_SHARD, Shard
 from gecko_kedro.datasets._vector_file import Shape, VectorFile
 from gecko_kedro.datasets.sharded import ShardedParquetDataset, remove_shard
-from gecko_kedro.errors import InputError
-from gecko_kedro.shards import NO_SHARD, Shard
-from gecko_kedro.vectors import VectorTable, VectorType, narrowed
+from gecko_kedro.retrieval.vector_table import VectorTable, VectorType, narrowed
 
 logger = logging.getLogger(__name__)
 _VECTOR = "vector"

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from gecko_kedro.errors import InputError
+from gecko_kedro.base.errors import InputError
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from gecko_kedro.precision import cpu_has_amx
+from gecko_kedro.base.precision import cpu_has_amx
 
 if TYPE_CHECKING:
     import torch

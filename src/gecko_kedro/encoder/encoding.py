@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.progress import Progress
 from gecko_kedro.encoder.attention import blocked_attention
 from gecko_kedro.encoder.grouping import token_budget_ranges
 from gecko_kedro.encoder.loading import longest_input
-from gecko_kedro.errors import InputError
-from gecko_kedro.progress import Progress
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.precision import fast_bf16
 from gecko_kedro.encoder.architecture import project_to, see_both_ways
 from gecko_kedro.encoder.record import read_stages, set_stages
-from gecko_kedro.errors import InputError
-from gecko_kedro.precision import fast_bf16
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

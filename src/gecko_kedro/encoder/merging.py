@@ -4,8 +4,8 @@ import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.encoder.record import add_stage
-from gecko_kedro.errors import InputError
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError
 
+from gecko_kedro.base.errors import write_error
 from gecko_kedro.encoder.card import model_card
 from gecko_kedro.encoder.loading import quiet_loading
 from gecko_kedro.encoder.record import RECORD_FILE, stages_of
-from gecko_kedro.errors import write_error
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

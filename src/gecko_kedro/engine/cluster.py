@@ -5,8 +5,8 @@ import os
 from importlib.util import find_spec
 from typing import Any
 
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.engine.settings import RaySettings
-from gecko_kedro.errors import InputError
 
 logger = logging.getLogger(__name__)
 _MB = 2**20

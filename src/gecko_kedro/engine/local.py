@@ -6,8 +6,8 @@ from typing import Any
 
 import polars as pl
 
+from gecko_kedro.base.shards import Shard, missing_pieces
 from gecko_kedro.engine.protocol import Role, TableWorker, Worker
-from gecko_kedro.shards import Shard, missing_pieces
 
 
 class _Lazy:

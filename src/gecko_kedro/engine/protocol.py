@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 import polars as pl
 
-from gecko_kedro.shards import Shard
+from gecko_kedro.base.shards import Shard
 
 Role = Literal["encoder", "search", "teacher"]
 TableWorker = Callable[[pl.DataFrame], pl.DataFrame]

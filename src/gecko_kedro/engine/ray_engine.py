@@ -13,10 +13,10 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 from ray.util.actor_pool import ActorPool
 
+from gecko_kedro.base.errors import InputError, error_again
+from gecko_kedro.base.shards import Shard, count_rows
 from gecko_kedro.engine.protocol import Role, TableWorker, Worker
 from gecko_kedro.engine.settings import PoolSettings, RaySettings
-from gecko_kedro.errors import InputError, error_again
-from gecko_kedro.shards import Shard, count_rows
 
 logger = logging.getLogger(__name__)
 _SECONDS_BETWEEN_LINES = 30.0

@@ -1,6 +1,6 @@
 """Accelerator hours on paper, for hardware that nothing was measured on."""
 
-from gecko_kedro.errors import InputError
+from gecko_kedro.base.errors import InputError
 
 FORWARD, TRAINING, CACHED_TRAINING = 2, 6, 8  # operations for each weight and token
 

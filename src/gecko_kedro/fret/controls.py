@@ -9,8 +9,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
 
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.corpus.splits import stable_hash
-from gecko_kedro.errors import InputError
 from gecko_kedro.fret.tasks import TaskName
 
 Length = Literal["keywords", "short", "sentence"]

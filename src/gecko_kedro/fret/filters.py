@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.corpus.duplicates import near_duplicates
 from gecko_kedro.corpus.quarantine import QuarantineRow, quarantine_row, quarantine_table, set_aside
 from gecko_kedro.corpus.words import count_words
-from gecko_kedro.errors import InputError
 from gecko_kedro.fret.schemas import QUARANTINE_SCHEMA, QUERY, require_columns
 
 _NOT_WORD = re.compile(r"[\W_]+")

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from gecko_kedro.errors import InputError
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.fret.ranking import Ranker
 from gecko_kedro.fret.schemas import JUDGEMENT, RANKING, require_columns
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from gecko_kedro.errors import InputError
+from gecko_kedro.base.errors import InputError
 
 # Of 6,725 real English queries (MLQuestions, Cranfield, questions from forums) none has a
 # probability of English below 0.012, though 5 in 100 are taken for another language.

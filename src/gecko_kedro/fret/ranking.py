@@ -6,8 +6,8 @@ from typing import Literal, NamedTuple
 
 import polars as pl
 
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.corpus.quarantine import QuarantineRow, quarantine_row, quarantine_table
-from gecko_kedro.errors import InputError
 from gecko_kedro.fret.prompts import Prompts
 from gecko_kedro.fret.reply import REFUSED
 from gecko_kedro.fret.schemas import JUDGEMENT, require_columns

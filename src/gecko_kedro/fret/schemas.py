@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
-from gecko_kedro.errors import InputError
 
 Types = dict[str, pl.DataType | type[pl.DataType]]
 

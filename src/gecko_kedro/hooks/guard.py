@@ -8,8 +8,8 @@ from kedro.framework.hooks import hook_impl
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
-from gecko_kedro.errors import InputError
-from gecko_kedro.fingerprints import Change, Fingerprints
+from gecko_kedro.base.errors import InputError
+from gecko_kedro.hooks.fingerprints import Change, Fingerprints
 from gecko_kedro.params import check_parameters
 from gecko_kedro.pipeline_registry import STAGES
 

@@ -14,9 +14,9 @@ import psutil
 from kedro.framework.hooks import hook_impl
 from kedro.pipeline.node import Node
 
-from gecko_kedro import events
-from gecko_kedro.datasets._atomic import atomic_path
-from gecko_kedro.memory import peak_memory_mb, reset_peak_memory
+from gecko_kedro.base import events
+from gecko_kedro.base.files import atomic_path
+from gecko_kedro.base.memory import peak_memory_mb, reset_peak_memory
 
 logger = logging.getLogger(__name__)
 LEDGER = "run_ledger"

@@ -14,8 +14,8 @@ from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.pipeline import Pipeline
 
-from gecko_kedro.datasets._atomic import atomic_path
-from gecko_kedro.errors import InputError, write_error
+from gecko_kedro.base.errors import InputError, write_error
+from gecko_kedro.base.files import atomic_path
 
 _LOCK = ".run.lock"
 _HOLDER = ".run.json"

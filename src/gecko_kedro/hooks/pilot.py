@@ -7,10 +7,10 @@ from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.pipeline import Pipeline
 
+from gecko_kedro.base.shards import count_rows
 from gecko_kedro.fret.pilot import estimate_table
 from gecko_kedro.hooks.ledger import LEDGER, read_ledger
 from gecko_kedro.params import Parameters, check_parameters
-from gecko_kedro.shards import count_rows
 
 logger = logging.getLogger(__name__)
 

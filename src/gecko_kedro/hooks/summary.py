@@ -8,7 +8,7 @@ import polars as pl
 from kedro.framework.hooks import hook_impl
 from kedro.pipeline.node import Node
 
-from gecko_kedro.memory import peak_memory_mb
+from gecko_kedro.base.memory import peak_memory_mb
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.pipeline.node import Node
 
-from gecko_kedro import events
+from gecko_kedro.base import events
 from gecko_kedro.hooks.ledger import LEDGER, read_ledger
 
 logger = logging.getLogger(__name__)

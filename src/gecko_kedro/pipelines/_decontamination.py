@@ -7,8 +7,8 @@ from typing import Any
 import polars as pl
 
 from gecko_kedro import corpus, evaluation
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.corpus.schemas import OVERLAP_SCHEMA
-from gecko_kedro.errors import InputError
 from gecko_kedro.params import DecontaminateParams, EncoderParams
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gecko_kedro.errors import InputError
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.retrieval.exclusions import Exclusions
 from gecko_kedro.retrieval.index import Index
 from gecko_kedro.retrieval.ranking import rank

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gecko_kedro.errors import InputError
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.retrieval import fallback
 from gecko_kedro.retrieval.exclusions import Exclusions, as_ids
 from gecko_kedro.retrieval.index_file import ROWS_AT_ONCE, Parts, read_index, write_index

@@ -6,7 +6,7 @@ import os
 from functools import cache
 from types import ModuleType
 
-from gecko_kedro.errors import InputError
+from gecko_kedro.base.errors import InputError
 
 logger = logging.getLogger(__name__)
 VARIABLE = "GECKO_SIMD"

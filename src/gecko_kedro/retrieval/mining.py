@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gecko_kedro.errors import InputError
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.retrieval.exclusions import Exclusions, as_ids
 from gecko_kedro.retrieval.index import Index
 from gecko_kedro.retrieval.result import ReportProgress

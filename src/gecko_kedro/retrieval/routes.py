@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from gecko_kedro.errors import InputError
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.retrieval.approximate import ApproximateIndex
 from gecko_kedro.retrieval.index import Index
 from gecko_kedro.retrieval.vectors import is_tensor

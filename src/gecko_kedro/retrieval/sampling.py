@@ -5,7 +5,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from gecko_kedro.errors import InputError
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.retrieval.exclusions import as_ids
 from gecko_kedro.retrieval.levels import extension, simd_level
 from gecko_kedro.retrieval.philox import draw_keys

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gecko_kedro.errors import InputError
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.retrieval.exclusions import Exclusions, as_ids
 from gecko_kedro.retrieval.fallback import LANES, SMALLEST_NORMAL, slack
 from gecko_kedro.retrieval.result import ReportProgress, SearchResult, cancellable, check_k

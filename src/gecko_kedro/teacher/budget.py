@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from gecko_kedro.errors import InputError
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.teacher.usage import KindUsage
 
 _EXECUTION: dict[str, Any] = {"execution_only": True}  # no part of a fingerprint

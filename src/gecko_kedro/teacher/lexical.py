@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
-from gecko_kedro.errors import InputError
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.teacher.collection import Collection
 from gecko_kedro.teacher.forms import FORMS, Material
 from gecko_kedro.teacher.phrases import adjacent, key_phrases, linked_phrases

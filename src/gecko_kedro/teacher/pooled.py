@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.engine import Workers
-from gecko_kedro.errors import InputError
 from gecko_kedro.teacher.protocol import (
     Generation,
     OnReplies,

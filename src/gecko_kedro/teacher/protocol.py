@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from gecko_kedro.errors import InputError
+from gecko_kedro.base.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from gecko_kedro.errors import InputError
+from gecko_kedro.base.errors import InputError
 
 _CONTENT = ("config.json", "*.safetensors", "pytorch_model*.bin")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gecko_kedro.errors import InputError
+from gecko_kedro.base.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor

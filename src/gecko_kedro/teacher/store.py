@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from gecko_kedro.errors import InputError, free_space
+from gecko_kedro.base.errors import InputError, free_space
 from gecko_kedro.teacher.usage import KindUsage, Usage
 
 _SCHEMA = (

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, TypeVar
 
-from gecko_kedro.errors import InputError
-from gecko_kedro.events import emit
-from gecko_kedro.progress import Progress
+from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.events import emit
+from gecko_kedro.base.progress import Progress
 from gecko_kedro.teacher.budget import Budget, Prices, refuse_over
 from gecko_kedro.teacher.protocol import (
     Generation,

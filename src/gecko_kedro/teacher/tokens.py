@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from gecko_kedro.errors import InputError
+from gecko_kedro.base.errors import InputError
 
 ChatTemplate = Literal["auto", "on", "off"]
 _MARK = "\N{OBJECT REPLACEMENT CHARACTER}prompt\N{OBJECT REPLACEMENT CHARACTER}"

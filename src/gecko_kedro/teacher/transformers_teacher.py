@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gecko_kedro.errors import InputError
-from gecko_kedro.precision import fast_bf16
+from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.precision import fast_bf16
 from gecko_kedro.teacher.causal_lm import CausalLM, Pass, Request
 from gecko_kedro.teacher.protocol import Generation, Prompt, Scored, ScoredLabels
 from gecko_kedro.teacher.revision import local_folder, model_revision, unloadable

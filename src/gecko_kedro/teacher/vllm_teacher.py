@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 
-from gecko_kedro.errors import InputError
-from gecko_kedro.precision import fast_bf16
+from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.precision import fast_bf16
 from gecko_kedro.teacher.protocol import Generation, Prompt, Scored, ScoredLabels
 from gecko_kedro.teacher.revision import local_folder, model_revision, unloadable
 from gecko_kedro.teacher.sampling import prompt_seed

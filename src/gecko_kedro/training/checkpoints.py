@@ -10,8 +10,8 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
+from gecko_kedro.base.errors import write_error
 from gecko_kedro.encoder.saving import flush_folder
-from gecko_kedro.errors import write_error
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from gecko_kedro.memory import memory_kept
+from gecko_kedro.base.memory import memory_kept
 from gecko_kedro.training.ranks import world_size
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.corpus.quarantine import (
     QuarantineRow,
     count_reasons,
@@ -12,7 +13,6 @@ from gecko_kedro.corpus.quarantine import (
     quarantine_table,
 )
 from gecko_kedro.encoder.formatting import GECKO, Templates, render_passage, render_query
-from gecko_kedro.errors import InputError
 
 NEGATIVE: pl.DataType = pl.Struct({"title": pl.String, "text": pl.String})  # the title is nullable
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from gecko_kedro.errors import InputError
+from gecko_kedro.base.errors import InputError
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -10,7 +10,7 @@ import polars as pl
 import torch
 from transformers import TrainerCallback
 
-from gecko_kedro import events
+from gecko_kedro.base import events
 from gecko_kedro.encoder.encoding import encode_texts
 from gecko_kedro.encoder.formatting import Templates
 from gecko_kedro.training.adapters import trained_weights

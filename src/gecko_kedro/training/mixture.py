@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from gecko_kedro.errors import InputError
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.training.examples import EXAMPLE_SCHEMA, plain_text
 
 Rows = npt.NDArray[np.int64]

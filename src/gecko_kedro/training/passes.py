@@ -7,6 +7,7 @@ import torch
 from sentence_transformers.base.losses import gradcache
 from torch import Tensor, nn
 
+from gecko_kedro.base.precision import cpu_has_fast_bf16
 from gecko_kedro.encoder.encoding import (
     pad_tokens,
     padded_length,
@@ -15,7 +16,6 @@ from gecko_kedro.encoder.encoding import (
 )
 from gecko_kedro.encoder.grouping import token_budget_ranges
 from gecko_kedro.encoder.loading import longest_input
-from gecko_kedro.precision import cpu_has_fast_bf16
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

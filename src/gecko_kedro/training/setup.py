@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from gecko_kedro.precision import fast_bf16
+from gecko_kedro.base.precision import fast_bf16
 from gecko_kedro.training.mixture import BatchPlan
 from gecko_kedro.training.ranks import world_size
 from gecko_kedro.training.settings import LossSettings, TrainSettings

@@ -7,10 +7,10 @@ from typing import Any, Literal
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.corpus.formats import check_mapping, read_hub, read_table
 from gecko_kedro.corpus.quarantine import count_reasons, quarantine_row, quarantine_table
 from gecko_kedro.corpus.readers import looks_like_path
-from gecko_kedro.errors import InputError
 from gecko_kedro.training.converters import (
     claims,
     classification,

@@ -16,11 +16,11 @@ from sentence_transformers.sentence_transformer.data_collator import SentenceTra
 from transformers import TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
-from gecko_kedro import events
+from gecko_kedro.base import events
+from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.memory import give_back_free_memory
+from gecko_kedro.base.progress import Progress
 from gecko_kedro.encoder.formatting import Templates
-from gecko_kedro.errors import InputError
-from gecko_kedro.memory import give_back_free_memory
-from gecko_kedro.progress import Progress
 from gecko_kedro.training.adapters import is_adapted, trained_weights
 from gecko_kedro.training.averaging import WeightAverage
 from gecko_kedro.training.checkpoints import (

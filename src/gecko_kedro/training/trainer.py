@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.encoder.formatting import GECKO, Templates, prompts_by_name
 from gecko_kedro.encoder.loading import limit_length, quiet_loading
 from gecko_kedro.encoder.record import add_stage
-from gecko_kedro.errors import InputError
 from gecko_kedro.training.adapters import adapted, check_adaptable
 from gecko_kedro.training.checkpoints import (
     checkpoint_step,

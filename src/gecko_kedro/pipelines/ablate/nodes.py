@@ -7,8 +7,8 @@ from typing import Any
 import polars as pl
 
 from gecko_kedro import evaluation
-from gecko_kedro.evaluation import ablation
-from gecko_kedro.evaluation.ablation_plot import ablation_differences
+from gecko_kedro.evaluation.comparing import ablation
+from gecko_kedro.evaluation.reporting.ablation_plot import ablation_differences
 from gecko_kedro.params import (
     AblateParams,
     DecontaminateParams,

@@ -8,7 +8,7 @@ import polars as pl
 from gecko_kedro import training
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
 from gecko_kedro.corpus.splits import stable_hash
-from gecko_kedro.evaluation.ablation import AblationRow
+from gecko_kedro.evaluation.comparing.ablation import AblationRow
 from gecko_kedro.params import (
     AblateParams,
     EncoderParams,

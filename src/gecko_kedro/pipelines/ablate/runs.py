@@ -13,11 +13,13 @@ from typing import Any, Literal
 
 import polars as pl
 
-from gecko_kedro import evaluation, events, training
+from gecko_kedro import evaluation, training
+from gecko_kedro.base import events
+from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.progress import Progress
 from gecko_kedro.datasets import TableDataset
 from gecko_kedro.encoder.formatting import TEMPLATES
-from gecko_kedro.errors import InputError
-from gecko_kedro.evaluation.ablation import (
+from gecko_kedro.evaluation.comparing.ablation import (
     RESULT_SCHEMA,
     AblationRow,
     main_scores,
@@ -32,7 +34,6 @@ from gecko_kedro.params import (
     RowParams,
 )
 from gecko_kedro.pipelines.ablate.rows import Mixtures, seeded
-from gecko_kedro.progress import Progress
 from gecko_kedro.training.trainer import remove_checkpoints
 
 logger = logging.getLogger(__name__)
@@ -141,7 +142,7 @@ class Bench:
     def _file(self, key: str) -> TableDataset:
         return TableDataset(
             filepath=str(self.store / f"{key}.parquet"),
-            schema="gecko_kedro.evaluation.ablation.RESULT_SCHEMA",
+            schema="gecko_kedro.evaluation.comparing.ablation.RESULT_SCHEMA",
         )
 
 

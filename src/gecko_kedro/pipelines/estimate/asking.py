@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 
 from gecko_kedro import corpus
+from gecko_kedro.base.memory import Measuring
 from gecko_kedro.estimation import CallMeasure, TeacherMeasure
 from gecko_kedro.fret.calls import ranker_calls
-from gecko_kedro.memory import Measuring
 from gecko_kedro.params import RelabelParams, SynthesizeParams
 from gecko_kedro.pipelines._teacher_work import score_candidates, write_queries
 from gecko_kedro.pipelines.estimate.calibration import parquet_bytes

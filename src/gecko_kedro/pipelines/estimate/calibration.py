@@ -9,18 +9,19 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from gecko_kedro import corpus, encoder, events, fret, training
+from gecko_kedro import corpus, encoder, fret, training
+from gecko_kedro.base import events
+from gecko_kedro.base.memory import Measuring, resident_memory
 from gecko_kedro.estimation import (
     CorpusMeasure,
     EncoderMeasure,
     SearchMeasure,
     TrainingMeasure,
 )
-from gecko_kedro.memory import Measuring, resident_memory
 from gecko_kedro.params import CorpusParams, Encoder, EncoderParams, MineParams
+from gecko_kedro.retrieval.vector_table import VectorTable, narrowed
 from gecko_kedro.training.settings import TrainSettings
 from gecko_kedro.training.setup import Loss
-from gecko_kedro.vectors import VectorTable, narrowed
 
 _SEARCHED, _SEARCHING = 16_384, 512  # vectors of the block and of the queries
 _STEPS = 4  # of a training; a checkpoint is written after the second

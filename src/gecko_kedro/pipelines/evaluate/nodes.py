@@ -7,8 +7,8 @@ from typing import Any
 import polars as pl
 
 from gecko_kedro import evaluation
-from gecko_kedro.evaluation.ablation import ablations_of
-from gecko_kedro.evaluation.ablation_plot import ablation_differences
+from gecko_kedro.evaluation.comparing.ablation import ablations_of
+from gecko_kedro.evaluation.reporting.ablation_plot import ablation_differences
 from gecko_kedro.params import EncoderParams, EvaluateParams
 from gecko_kedro.pipelines._decontamination import overlap_counts
 from gecko_kedro.pipelines.evaluate import content

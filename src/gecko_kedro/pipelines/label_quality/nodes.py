@@ -7,9 +7,9 @@ from typing import Any
 import polars as pl
 
 from gecko_kedro import encoder, fret, retrieval
-from gecko_kedro.errors import InputError
-from gecko_kedro.evaluation import label_quality as quality
-from gecko_kedro.evaluation.tasks import CheckedData
+from gecko_kedro.base.errors import InputError
+from gecko_kedro.evaluation.comparing import label_quality as quality
+from gecko_kedro.evaluation.tasks.retrieval import CheckedData
 from gecko_kedro.fret.calls import ranker_calls
 from gecko_kedro.params import EncoderParams, LabelQualityParams, MineParams, RelabelParams
 from gecko_kedro.pipelines._teacher_work import score_candidates

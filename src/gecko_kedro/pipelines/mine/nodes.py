@@ -9,15 +9,15 @@ from typing import Any
 import polars as pl
 
 from gecko_kedro import encoder, fret, retrieval, training
+from gecko_kedro.base.progress import Progress
+from gecko_kedro.base.shards import NO_SHARD, Shard, count_missing, missing_pieces
 from gecko_kedro.engine import EngineSettings, build_engine
 from gecko_kedro.fret.schemas import POPULARITY
 from gecko_kedro.params import Encoder, EncoderParams, MineParams
 from gecko_kedro.pipelines.mine.searching import Search, pick_route, seed_rows
 from gecko_kedro.pipelines.mine.workers import Embedder
-from gecko_kedro.progress import Progress
 from gecko_kedro.retrieval.popularity import PopularitySettings
-from gecko_kedro.shards import NO_SHARD, Shard, count_missing, missing_pieces
-from gecko_kedro.vectors import VectorTable
+from gecko_kedro.retrieval.vector_table import VectorTable
 
 logger = logging.getLogger(__name__)
 

@@ -10,11 +10,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from gecko_kedro import fret, retrieval
-from gecko_kedro.datasets._atomic import atomic_path
+from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.files import atomic_path
 from gecko_kedro.engine import Engine
-from gecko_kedro.errors import InputError
 from gecko_kedro.params import MineParams
-from gecko_kedro.vectors import VectorTable
+from gecko_kedro.retrieval.vector_table import VectorTable
 
 logger = logging.getLogger(__name__)
 _GRAPH = "passages.usearch"

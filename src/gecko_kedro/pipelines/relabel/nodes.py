@@ -8,12 +8,12 @@ from typing import Any
 import polars as pl
 
 from gecko_kedro import fret
+from gecko_kedro.base.progress import Progress
+from gecko_kedro.base.shards import NO_SHARD, Shard, count_missing, missing_pieces
 from gecko_kedro.engine import EngineSettings, build_engine
 from gecko_kedro.fret.calls import ranker_calls
 from gecko_kedro.params import CorpusParams, RelabelParams
 from gecko_kedro.pipelines._teacher_work import score_candidates
-from gecko_kedro.progress import Progress
-from gecko_kedro.shards import NO_SHARD, Shard, count_missing, missing_pieces
 from gecko_kedro.teacher import TeacherSettings, build_teacher, teacher_name
 
 logger = logging.getLogger(__name__)

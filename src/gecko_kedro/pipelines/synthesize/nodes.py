@@ -8,9 +8,11 @@ from typing import Any
 import polars as pl
 
 from gecko_kedro import corpus, evaluation, fret
+from gecko_kedro.base.events import emit
+from gecko_kedro.base.progress import Progress
+from gecko_kedro.base.shards import NO_SHARD, Shard, count_missing, missing_pieces
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
 from gecko_kedro.engine import EngineSettings, build_engine
-from gecko_kedro.events import emit
 from gecko_kedro.fret.pilot import pilot_size
 from gecko_kedro.params import (
     CorpusParams,
@@ -25,8 +27,6 @@ from gecko_kedro.pipelines._decontamination import (
     overlap_counts,
 )
 from gecko_kedro.pipelines._teacher_work import write_queries
-from gecko_kedro.progress import Progress
-from gecko_kedro.shards import NO_SHARD, Shard, count_missing, missing_pieces
 from gecko_kedro.teacher import TeacherSettings, build_teacher
 
 logger = logging.getLogger(__name__)

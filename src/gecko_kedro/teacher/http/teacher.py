@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 
-from gecko_kedro.errors import InputError
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.teacher.http import scoring
 from gecko_kedro.teacher.http.calls import Calls
 from gecko_kedro.teacher.http.client import Client

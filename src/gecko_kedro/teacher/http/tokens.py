@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Literal, Protocol
 
-from gecko_kedro.errors import InputError
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.teacher.http.client import Client
 from gecko_kedro.teacher.http.failure import Failure, unusable
 from gecko_kedro.teacher.http.wire import Detokenized, parse

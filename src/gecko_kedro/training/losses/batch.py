@@ -8,7 +8,7 @@ import torch
 from sentence_transformers.base.losses.gradcache import CachedLossMixin, RandContext
 from torch import Tensor, nn
 
-from gecko_kedro.memory import give_back_free_memory
+from gecko_kedro.base.memory import give_back_free_memory
 from gecko_kedro.training.losses.embedded import Rows
 from gecko_kedro.training.losses.gathered import gather_batch, whole_batch_gradient
 from gecko_kedro.training.losses.matryoshka import Objective

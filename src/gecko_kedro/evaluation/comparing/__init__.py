@@ -1,0 +1,1 @@
+"""Differences between scores: intervals, verdicts, ablations, forgetting, published scores."""

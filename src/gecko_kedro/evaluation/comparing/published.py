@@ -1,0 +1,101 @@
+"""Our scores beside published ones: does this pipeline measure what others measured?"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from gecko_kedro.base.errors import InputError
+
+PARITY_SCHEMA = pl.Schema(
+    {
+        "task": pl.String(),
+        "type": pl.String(),
+        "metric": pl.String(),
+        "ours": pl.Float64(),  # in percent, as all scores here; null: not scored
+        "published": pl.List(pl.Float64),  # one for each published run that has the task
+        "difference": pl.Float64(),  # to the nearest published score
+        "tolerance": pl.Float64(),
+        "verdict": pl.String(),  # within, outside, no published score, not scored
+    }
+)
+
+
+def parity_table(
+    scores: pl.DataFrame,
+    failures: pl.DataFrame,
+    published: Mapping[str, Mapping[str, float]],
+    *,
+    runs: Sequence[str],
+    tolerance_by_type: Mapping[str, float],
+    tolerance_by_task: Mapping[str, float],
+) -> pl.DataFrame:
+    """PARITY_SCHEMA: each task's main score beside those of ``runs``, names in ``published``.
+
+    A score is *within* when it is no further than the tolerance from the nearest of them. Failed
+    tasks have a row too.
+    """
+    if unknown := sorted(set(runs) - set(published)):
+        raise InputError(
+            "published scores", expected=f"names out of {sorted(published)}", got=unknown,
+            fix="Correct parity.published.",
+        )  # fmt: skip
+    rows: list[dict[str, Any]] = []
+    for row in scores.filter("main").iter_rows(named=True):
+        known = [published[run][row["task"]] for run in runs if row["task"] in published[run]]
+        ours = 100 * row["score"]
+        tolerance = tolerance_by_task.get(row["task"], tolerance_by_type.get(row["type"]))
+        nearest = min(known, key=lambda score: abs(score - ours)) if known else None
+        difference = None if nearest is None else ours - nearest
+        rows.append(
+            {
+                "task": row["task"], "type": row["type"], "metric": row["metric"], "ours": ours,
+                "published": known, "difference": difference, "tolerance": tolerance,
+                "verdict": _verdict(difference, tolerance),
+            }
+        )  # fmt: skip
+    rows += [
+        {"task": row["task"], "verdict": "not scored"}
+        for row in failures.unique("task", maintain_order=True).iter_rows(named=True)
+    ]
+    return pl.DataFrame(rows, schema=PARITY_SCHEMA)
+
+
+def parity_text(table: pl.DataFrame, model: str) -> str:
+    """The table for a terminal."""
+    head = (
+        f"{'task':<34} {'ours':>7}  {'published':<15} {'difference':>10}  {'allowed':>7}  verdict"
+    )
+    lines = [f"{model}: our scores beside published ones, in percent", head, "-" * len(head)]
+    for row in table.iter_rows(named=True):
+        beside = " ".join(f"{score:.2f}" for score in row["published"] or ())
+        lines.append(
+            f"{row['task']:<34} {_number(row['ours'], '.2f'):>7}  {beside:<15} "
+            f"{_number(row['difference'], '+.2f'):>10}  {_number(row['tolerance'], '.2f'):>7}  "
+            f"{row['verdict']}"
+        )
+    return "\n".join(lines)
+
+
+def require_parity(table: pl.DataFrame) -> None:
+    """Raise ``InputError`` where a score is outside, or a task could not be scored."""
+    bad = table.filter(pl.col("verdict").is_in(["outside", "not scored"]))
+    if bad.is_empty() and not table.is_empty():
+        return
+    shown = [f"{row['task']}: {row['verdict']}" for row in bad.iter_rows(named=True)]
+    raise InputError(
+        "parity", expected="every score within its tolerance of a published one",
+        got=shown or "no task was scored",
+        fix="Check that the local copies equal MTEB's, model, prompts, dtype and versions.",
+    )  # fmt: skip
+
+
+def _verdict(difference: float | None, tolerance: float | None) -> str:
+    if difference is None or tolerance is None:
+        return "no published score"
+    # Published scores are rounded to two decimals here, so that half of the last one is allowed.
+    return "within" if abs(difference) <= tolerance + 0.005 else "outside"
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)

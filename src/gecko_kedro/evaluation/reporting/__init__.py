@@ -1,0 +1,1 @@
+"""What a person reads: report, model card, figures and the table on the terminal."""

@@ -1,0 +1,1 @@
+"""Scores of encoders and baselines on tasks, through mteb."""

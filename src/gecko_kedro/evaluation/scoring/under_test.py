@@ -1,0 +1,66 @@
+"""A model under test: where it is, how its inputs are written, and what identifies its vectors."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from gecko_kedro.base.precision import fast_bf16
+from gecko_kedro.encoder.formatting import GECKO, TEMPLATES
+from gecko_kedro.encoder.loading import Dtype, resolve_reference
+
+Precision = Literal["float32", "int8", "binary"]
+_WHAT_MAKES_A_VECTOR = ("*.safetensors", "*.bin", "*.json", "*.txt", "*.model")
+_NOT_PART_OF_IT = frozenset({"gecko.json"})  # the training record: other words, same vectors
+
+
+@dataclass(frozen=True)
+class EncoderUnderTest:
+    """A model and how its inputs are written; one result for each of ``dims``.
+
+    ``templates``: ``"gecko"`` for models trained with the templates, ``"concatenated"`` for those
+    of an ablation, ``"own"`` for the prompts that a model brings (mteb's rules: by task, type and
+    side), ``"none"`` for none. ``precisions``: how
+    the vectors are kept, each a result of its own.
+    """
+
+    name: str
+    reference: str
+    templates: Literal["gecko", "concatenated", "own", "none"]
+    dims: tuple[int, ...]
+    max_seq_length: int | None
+    batch_size: int
+    device: str = "auto"
+    dtype: Dtype = "auto"
+    precisions: tuple[Precision, ...] = ("float32",)
+
+    def revision(self) -> str:
+        """Twelve hex digits over all that decides a vector: weights, configuration, templates.
+
+        Two models never share one, so that mteb's cache cannot mistake one for the other. A hub id
+        counts by its name: mteb's cache does not notice when the hub changes it.
+        """
+        written = TEMPLATES.get(self.templates, GECKO).model_dump()
+        how = [self.templates, written, self.max_seq_length, self.resolved_dtype()]
+        sha = hashlib.sha256(json.dumps(how).encode())
+        source = Path(resolve_reference(self.reference))
+        if not source.is_dir():
+            sha.update(self.reference.encode())
+            return sha.hexdigest()[:12]
+        files = {path for pattern in _WHAT_MAKES_A_VECTOR for path in source.rglob(pattern)}
+        for path in sorted(files):
+            if path.name not in _NOT_PART_OF_IT:
+                sha.update(str(path.relative_to(source)).encode())
+                with path.open("rb") as file:
+                    sha.update(hashlib.file_digest(file, "sha256").digest())
+        return sha.hexdigest()[:12]
+
+    def resolved_dtype(self) -> str:
+        """The number format of the weights: what ``auto`` comes to on this device."""
+        if self.dtype != "auto":
+            return self.dtype
+        from sentence_transformers.util import get_device_name
+
+        place = get_device_name() if self.device == "auto" else self.device
+        return "bfloat16" if fast_bf16(place) else "float32"

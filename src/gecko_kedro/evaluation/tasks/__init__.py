@@ -1,0 +1,1 @@
+"""Tasks: reading, checking and keeping what a model is scored on."""

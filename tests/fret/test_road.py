@@ -1,0 +1,146 @@
+"""The whole of FRet with the lexical stand-in: from passages to examples, and on real data."""
+
+import math
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+
+from gecko_kedro import fret
+from gecko_kedro.fret.schemas import CANDIDATE, QUERY
+from gecko_kedro.teacher import LexicalSettings, StoredTeacher, TeacherSettings, build_teacher
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+PROMPTS = fret.Prompts.model_validate(
+    yaml.safe_load((CONF / "prompts" / "gecko.yml").read_text("utf-8"))
+)
+RANKERS: list[fret.Ranker] = ["query_likelihood", "relevance"]
+PARAMETERS = yaml.safe_load((CONF / "base" / "parameters/teacher.yml").read_text("utf-8"))
+LEXICAL = LexicalSettings(
+    mu=200, title_weight=2, lead_words=25, lead_weight=3, coverage_share=0.4,
+    phrase_share=0.3, lead_share=0.3,
+    form_shares={"question": 3, "keywords": 2, "description": 2, "claim": 1},
+)  # fmt: skip
+SETTINGS = TeacherSettings.model_validate(PARAMETERS["teacher"]).model_copy(
+    update={"batch_size": 3, "lexical": LEXICAL}
+)
+SHARES = fret.Shares(
+    task={"question answering": 1, "keyword search": 1}, length={}, difficulty={"hard": 1}
+)
+TEXTS = [
+    "The power method finds the dominant eigenvalue of a matrix by repeated multiplication.",
+    "Yeast feeds on sugar and gives off carbon dioxide, which makes the dough of bread swell.",
+    "Oil lamps have burned on the highest hill of the island since the sixteenth century.",
+    "Die Brücke wurde im Frühjahr für Autos gesperrt; Fahrräder dürfen sie weiter benutzen.",
+    "شمعة الإشعال تشعل خليط الوقود والهواء داخل أسطوانة المحرك في اللحظة المناسبة",
+    "Graphene 🙂 conducts heat along its plane several times better than copper does.",
+]
+PASSAGES = pl.DataFrame(
+    {
+        "passage_id": [f"p{n}" for n in range(len(TEXTS))],
+        "title": ["linalg.power_method", None, "", None, None, "Graphene"],
+        "text": TEXTS,
+    }
+)
+
+
+def road(teacher: StoredTeacher, passages: pl.DataFrame, *, n: int = 20) -> fret.ChoiceResult:
+    """Every passage is a candidate of every query, in a fixed order, the seed last; N > corpus."""
+    made = fret.synthesize_queries(
+        passages, teacher=teacher, prompts=PROMPTS, queries_per_passage=2, temperature=0.7,
+        top_p=0.95, seed=7, shares=SHARES, max_passage_tokens=None, language="passage",
+    )  # fmt: skip
+    kept = fret.filter_queries(
+        made.queries, passages, rejected=made.quarantine, max_words=30, max_reject_rate=0.5
+    )
+    rows = []
+    for query_id, seed_id in kept.queries.select("query_id", "passage_id").iter_rows():
+        others = [p for p in passages["passage_id"] if p != seed_id]
+        for rank, passage_id in enumerate([*others[: n - 1], seed_id], start=1):
+            rows.append((query_id, passage_id, rank, 1 - rank / 100, None, passage_id == seed_id))
+    candidates = pl.DataFrame(rows, schema=CANDIDATE, orient="row")
+    judgements = fret.score_candidates(
+        kept.queries, candidates, passages, teacher=teacher, prompts=PROMPTS, rankers=RANKERS,
+        max_query_tokens=64, max_passage_tokens=512, queries_at_once=3,
+    ).judgements  # fmt: skip
+    rankings = fret.fuse_rankings(
+        candidates, judgements, k=0, rankers=RANKERS, relevance_score="top_grade"
+    )
+    return fret.choose_examples(
+        rankings, kept.queries, passages, negative="last", positive="relabelled",
+        percent_of_positive=None, seed=7,
+    )  # fmt: skip
+
+
+def test_every_script_goes_the_whole_way_and_finds_its_own_passage(tmp_path: Path) -> None:
+    result = road(build_teacher(SETTINGS, texts=TEXTS, store=tmp_path), PASSAGES)
+    assert set(result.fret["seed_id"]) == set(PASSAGES["passage_id"])
+    # The retriever had every seed last; the teacher puts it first.
+    assert result.fret["positive_is_seed"].all()
+    assert (result.fret["negative_id"] != result.fret["positive_id"]).all()
+    assert (result.fret["candidate_ids"].list.len() == len(TEXTS)).all()
+
+
+def test_a_second_run_asks_the_teacher_nothing_and_gives_the_same_table(tmp_path: Path) -> None:
+    first = road(build_teacher(SETTINGS, texts=TEXTS, store=tmp_path), PASSAGES)
+    again = build_teacher(SETTINGS, texts=TEXTS, store=tmp_path)
+    assert road(again, PASSAGES).fret.equals(first.fret)
+    assert again.usage.generate.calls == 0
+    assert again.usage.query_log_likelihood.calls == 0
+    assert again.usage.label_log_likelihood.calls == 0
+    assert again.usage.query_log_likelihood.hits > 0
+
+
+def test_one_passage_only_ends_in_quarantine(tmp_path: Path) -> None:
+    only = PASSAGES.head(1)
+    result = road(build_teacher(SETTINGS, texts=only["text"], store=tmp_path), only)
+    assert result.fret.is_empty()
+    assert set(result.quarantine["reason"]) == {"no_negative"}
+
+
+@pytest.mark.shared_data
+def test_the_stand_in_ranks_judged_passages_of_cranfield_above_others(
+    tmp_path: Path, shared_data: Callable[[str], Path]
+) -> None:
+    folder = shared_data("eval_cranfield")
+    corpus = pl.read_parquet(folder / "corpus.parquet").rename({"id": "passage_id"})
+    qrels = pl.read_parquet(folder / "qrels_test.parquet").filter(pl.col("score") > 0)
+    texts = dict(pl.read_parquet(folder / "queries_test.parquet").iter_rows())
+    rng, all_ids = random.Random(3), corpus["passage_id"].to_list()
+    rows, queries, relevant = [], [], {}
+    for query_id in sorted(texts)[:60]:
+        good = qrels.filter(query_id=query_id)["doc_id"].to_list()[:5]
+        mixed = list(dict.fromkeys([*good, *rng.sample(all_ids, 15)]))
+        rng.shuffle(mixed)  # so that the retriever's order, which settles ties, says nothing
+        relevant[query_id] = set(good)
+        rows += [(query_id, p, rank, 0.0, None, False) for rank, p in enumerate(mixed, start=1)]
+        queries.append((query_id, "t", "search result", texts[query_id], None, "log"))
+    candidates = pl.DataFrame(rows, schema=CANDIDATE, orient="row")
+    teacher = build_teacher(SETTINGS, texts=corpus["text"], store=tmp_path)
+    judgements = fret.score_candidates(
+        pl.DataFrame(queries, schema=QUERY, orient="row"), candidates, corpus,
+        teacher=teacher, prompts=PROMPTS, rankers=RANKERS, max_query_tokens=64,
+        max_passage_tokens=512, queries_at_once=20,
+    ).judgements  # fmt: skip
+    rankings = fret.fuse_rankings(
+        candidates, judgements, k=0, rankers=RANKERS, relevance_score="top_grade"
+    )
+    assert mean_ndcg(candidates.sort("retriever_rank"), relevant) < 0.5
+    assert mean_ndcg(rankings, relevant) > 0.8
+
+
+def mean_ndcg(rows: pl.DataFrame, relevant: dict[str, set[str]]) -> float:
+    """nDCG@10 of the rows in their order, mean over queries."""
+    order = rows.group_by("query_id", maintain_order=True).agg("passage_id")
+    values = []
+    for query_id, passage_ids in order.iter_rows():
+        gains = [1 / math.log2(place + 2) for place in range(10)]
+        found = sum(
+            gain for gain, p in zip(gains, passage_ids, strict=False) if p in relevant[query_id]
+        )
+        if relevant[query_id]:
+            values.append(found / sum(gains[: len(relevant[query_id])]))
+    return sum(values) / len(values)

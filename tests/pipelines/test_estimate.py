@@ -1,0 +1,174 @@
+"""The estimate measures the run's own functions and leaves nothing but stored replies behind."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import yaml
+
+from gecko_kedro import corpus, fret
+from gecko_kedro.corpus.schemas import DOCUMENT_SCHEMA
+from gecko_kedro.estimation import Measures
+from gecko_kedro.fret.schemas import QUERY, empty_table
+from gecko_kedro.params import CorpusParams, EncoderParams, Parameters, check_parameters
+from gecko_kedro.pipeline_registry import register_pipelines
+from gecko_kedro.pipelines.estimate.asking import measure_teacher
+from gecko_kedro.pipelines.estimate.calibration import (
+    measure_corpus,
+    measure_encoder,
+    measure_search,
+    measure_training,
+)
+from gecko_kedro.pipelines.estimate.plan import plan_run, training_examples
+from gecko_kedro.teacher import build_teacher
+from tests.support.tiny_encoder import tiny_encoder
+from tests.test_params import CONF, load
+
+PROMPTS = yaml.safe_load((CONF / "prompts" / "gecko.yml").read_text("utf-8"))
+TOPICS = ("bread", "tea", "salt", "honey", "plums", "rice", "soup", "beans")
+
+
+@pytest.fixture
+def parameters(tmp_path: Path) -> dict[str, Any]:
+    """Those of the test environment, with a tiny encoder."""
+    values = load("test")
+    tiny_encoder().save(str(tmp_path / "tiny"))
+    values["encoder"] |= {"reference": str(tmp_path / "tiny"), "max_seq_length": 32}
+    values["mine"]["max_seq_length"] = 32
+    for stage in ("mine", "pretrain", "finetune"):
+        values[stage]["train"]["loss"]["matryoshka_dims"] = []
+    return values
+
+
+@pytest.fixture
+def known(parameters: dict[str, Any]) -> Parameters:
+    return check_parameters(parameters)
+
+
+def documents() -> pl.DataFrame:
+    rows = [
+        {
+            "doc_id": f"d{n}{topic}",
+            "title": topic.title(),
+            "text": f"How {topic} number {n} is kept in the {TOPICS[n]} house. Dry, dark and cool, "
+            f"never beside the {topic} stove in summer, and turned every {n + 2} weeks.",
+            "group": topic,
+        }
+        for n in range(4)
+        for topic in TOPICS
+    ]
+    table = pl.DataFrame(rows)
+    others = {name: kind for name, kind in DOCUMENT_SCHEMA.items() if name not in table.columns}
+    return table.with_columns(
+        pl.lit(None, dtype=kind).alias(name) for name, kind in others.items()
+    ).select(list(DOCUMENT_SCHEMA))
+
+
+def measured_corpus(params: CorpusParams) -> tuple[Any, pl.DataFrame]:
+    loose = params.model_copy(update={"near_duplicate_threshold": None})
+    return measure_corpus(documents(), sample=1000, params=loose)
+
+
+def ask(passages: pl.DataFrame, known: Parameters, store: Path, **changes: Any) -> Any:
+    given = {"queries": 3, "n_candidates": 4} | changes
+    return measure_teacher(
+        passages, empty_table(QUERY), prompts=PROMPTS, store=store, settings=known.teacher,
+        synthesize=known.synthesize, relabel=known.relabel, **given,
+    )  # fmt: skip
+
+
+def test_the_stages_of_an_estimate_are_nodes_of_the_road(
+    known: Parameters, parameters: dict[str, Any], tmp_path: Path
+) -> None:
+    corpus_measure, passages = measured_corpus(known.corpus)
+    encoding = measure_encoder(passages, texts=8, params=known.encoder, mine=known.mine, seed=1)
+    teaching, queries = ask(passages, known, tmp_path)
+    examples = training_examples(passages, queries, kinds=known.corpus.pair_kinds, rows=3)
+    training = {
+        "mine": measure_training(
+            examples["mine"],
+            settings=known.mine.train,
+            loss="in_batch",
+            encoder_params=known.encoder,
+        ),
+        "finetune": measure_training(
+            examples["finetune"],
+            settings=known.finetune.train,
+            loss="gecko",
+            encoder_params=known.encoder,
+        ),
+    }
+    training["pretrain"] = training["mine"]
+    searching = measure_search(dimension=encoding.dimension, params=known.mine, seed=1)
+    measures = Measures(corpus_measure, encoding, searching, teaching, training)
+    estimate = plan_run(measures, logged=0, parameters=parameters)
+    nodes = {node.name for node in register_pipelines()["__default__"].nodes}
+    assert set(estimate.content["stages"]) <= nodes
+    assert all(stage["seconds"] > 0 for stage in estimate.content["stages"].values())
+    assert all(stage["memory"] > 0 for stage in estimate.content["stages"].values())
+    assert estimate.content["all"]["usage"]["calls"] > 0
+    assert len(estimate.text.splitlines()) == 2 + len(nodes & set(estimate.content["stages"])) + 1
+
+
+def test_replies_are_those_that_the_run_asks_for_first_and_are_not_paid_twice(
+    known: Parameters, tmp_path: Path
+) -> None:
+    _, passages = measured_corpus(known.corpus)
+    measure, written = ask(passages, known, tmp_path)
+    assert set(measure.calls) == {
+        "generate", "query_log_likelihood", "label_log_likelihood"
+    }  # fmt: skip
+    teacher = build_teacher(known.teacher, texts=passages["text"], store=tmp_path)
+    params = known.synthesize
+    seeds = corpus.cap(passages, limit=20, seed=params.seed)
+    fret.synthesize_queries(
+        seeds, teacher=teacher, prompts=fret.Prompts.model_validate(PROMPTS),
+        queries_per_passage=params.queries_per_passage, shares=params.shares,
+        max_passage_tokens=params.max_passage_tokens, language=params.language,
+        temperature=params.temperature, top_p=params.top_p, seed=params.seed,
+    )  # fmt: skip
+    assert teacher.usage.generate.hits == 3
+    assert teacher.usage.generate.calls == 17
+    assert written["passage_id"].is_in(seeds["passage_id"].implode()).all()
+
+
+def test_a_second_estimate_pays_nothing_and_keeps_the_rate_of_the_first(
+    known: Parameters, tmp_path: Path
+) -> None:
+    _, passages = measured_corpus(known.corpus)
+    first, _ = ask(passages, known, tmp_path)
+    second, _ = ask(passages, known, tmp_path)
+    assert second.calls.keys() == first.calls.keys()
+    for kind, call in second.calls.items():
+        assert call.prompt_tokens == first.calls[kind].prompt_tokens
+        assert call.seconds == pytest.approx(first.calls[kind].seconds)
+
+
+def test_a_query_log_in_place_of_synthesis_is_judged_and_nothing_is_written(
+    known: Parameters, tmp_path: Path
+) -> None:
+    _, passages = measured_corpus(known.corpus)
+    log = pl.DataFrame({"query_id": ["1", "2"], "query": ["dry salt", "cool tea"]})
+    measure, judged = measure_teacher(
+        passages, fret.as_queries(log, task_name="search result"), queries=8, n_candidates=4,
+        prompts=PROMPTS, store=tmp_path, settings=known.teacher, synthesize=known.synthesize,
+        relabel=known.relabel,
+    )  # fmt: skip
+    assert "generate" not in measure.calls
+    assert judged["query_id"].to_list() == ["1", "2"]
+
+
+def test_training_is_measured_without_a_trace(known: Parameters, tmp_path: Path) -> None:
+    _, passages = measured_corpus(known.corpus)
+    _, queries = ask(passages, known, tmp_path / "store")
+    examples = training_examples(passages, queries, kinds=known.corpus.pair_kinds, rows=3)
+    assert examples["finetune"]["negatives"].list.len().to_list() == [1] * 3
+    before = sorted(tmp_path.rglob("*"))
+    encoder_params: EncoderParams = known.encoder
+    measure = measure_training(
+        examples["finetune"], settings=known.finetune.train, loss="gecko",
+        encoder_params=encoder_params,
+    )  # fmt: skip
+    assert measure.row_seconds > 0
+    assert sorted(tmp_path.rglob("*")) == before

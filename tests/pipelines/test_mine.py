@@ -1,0 +1,386 @@
+"""The seed retriever: what it is trained on, with which loss, and what is embedded."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import yaml
+
+from gecko_kedro import training
+from gecko_kedro.base.errors import InputError
+from gecko_kedro.encoder import encode_texts, save_encoder
+from gecko_kedro.encoder.formatting import prompts_by_name
+from gecko_kedro.fret import candidates_with_seeds
+from gecko_kedro.fret.schemas import QUERY, table
+from gecko_kedro.params import EncoderParams, MineParams
+from gecko_kedro.pipelines.mine import nodes
+from gecko_kedro.retrieval import Index
+from gecko_kedro.retrieval.vector_table import VectorTable
+from tests.support.clusters import engine_settings
+from tests.support.tiny_encoder import tiny_encoder
+
+BASE = Path(__file__).resolve().parents[2] / "conf" / "base"
+PASSAGES = pl.DataFrame(
+    {"passage_id": ["a", "b"], "title": ["T", None], "text": ["yeast makes gas", "oil lamps"]}
+)
+QUERIES = table(
+    [
+        {"query_id": "a?0", "task": "Find it", "task_name": "fact checking",
+         "query": "gas of yeast", "passage_id": "a", "origin": "synthetic"},
+        {"query_id": "log:1", "task": "t", "task_name": "search result", "query": "lamps",
+         "passage_id": None, "origin": "log"},
+    ],
+    QUERY,
+)  # fmt: skip
+
+
+@pytest.fixture
+def encoder_params(tmp_path: Path) -> EncoderParams:
+    tiny_encoder().save(str(tmp_path / "tiny"))
+    raw = yaml.safe_load((BASE / "parameters/encoder.yml").read_text("utf-8"))["encoder"]
+    return EncoderParams.model_validate(
+        raw
+        | {
+            "reference": str(tmp_path / "tiny"),
+            "device": "cpu",
+            "dtype": "float32",
+            "max_seq_length": 32,
+        }
+    )
+
+
+def mine_params(**changes: object) -> MineParams:
+    raw = yaml.safe_load((BASE / "parameters/mine.yml").read_text("utf-8"))["mine"]
+    return MineParams.model_validate(raw | {"max_seq_length": 32} | changes)
+
+
+def test_it_is_trained_on_queries_and_their_seeds_with_in_batch_negatives(
+    encoder_params: EncoderParams, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def watch(base: object, examples: pl.DataFrame, **options: Any) -> training.TrainResult:
+        asked.update(options, examples=examples)
+        return training.TrainResult(base, training.HISTORY_SCHEMA.to_frame(), {})  # type: ignore[arg-type]
+
+    monkeypatch.setattr(training, "train_encoder", watch)
+    examples, quarantine = nodes.select_seed_examples(QUERIES, PASSAGES.lazy())
+    nodes.train_seed_retriever(examples, tmp_path, encoder_params, mine_params())
+    assert asked["loss"] == "in_batch"
+    row = asked["examples"].row(0, named=True)
+    assert asked["examples"].height == 1
+    assert quarantine.is_empty()
+    assert (row["task_name"], row["query"]) == ("fact checking", "gas of yeast")
+    assert (row["positive_title"], row["positive"]) == ("T", "yeast makes gas")
+    assert not row["negatives"]
+
+
+def test_a_given_retriever_is_the_initial_embedder(
+    encoder_params: EncoderParams, tmp_path: Path
+) -> None:
+    examples, _ = nodes.select_seed_examples(QUERIES, PASSAGES.lazy())
+    model, history = nodes.train_seed_retriever(
+        examples, tmp_path, encoder_params, mine_params(seed_retriever="given")
+    )
+    assert history.is_empty()
+    text = ["task: fact checking | query: gas of yeast"]
+    assert np.array_equal(
+        encode_texts(model, text, batch_size=1),
+        encode_texts(encoder_params.load(), text, batch_size=1),
+    )
+
+
+def trained(encoder_params: EncoderParams, tmp_path: Path) -> str:
+    """The folder of an encoder that brings Gecko's templates, as every training leaves them."""
+    folder = tmp_path / "trained"
+    prompts = prompts_by_name(["fact checking"], "search result")
+    save_encoder(encoder_params.load(), folder, prompts=prompts)
+    return str(folder)
+
+
+def test_a_retriever_that_nobody_trained_reads_the_bare_texts(
+    encoder_params: EncoderParams, tmp_path: Path
+) -> None:
+    PASSAGES.write_parquet(tmp_path / "passages.parquet")
+    (queries,) = nodes.embed_queries(
+        encoder_params.reference, QUERIES, frozenset(), encoder_params, engine_settings(),
+        mine_params(),
+    )  # fmt: skip
+    (passages,) = nodes.embed_passages(
+        encoder_params.reference, pl.scan_parquet(tmp_path / "passages.parquet"), frozenset(),
+        encoder_params, engine_settings(), mine_params(),
+    )  # fmt: skip
+    model = encoder_params.load(max_seq_length=mine_params().max_seq_length)
+    for shard, texts in (
+        (queries, ["gas of yeast", "lamps"]),
+        (passages, ["T yeast makes gas", "oil lamps"]),
+    ):
+        expected = encode_texts(model, texts, batch_size=encoder_params.batch_size)
+        np.testing.assert_allclose(shard.table["vector"].to_numpy(), expected, atol=1e-6)
+
+
+def test_task_and_query_are_embedded_together(
+    encoder_params: EncoderParams, tmp_path: Path
+) -> None:
+    (shard,) = nodes.embed_queries(
+        trained(encoder_params, tmp_path),
+        QUERIES,
+        frozenset(),
+        encoder_params,
+        engine_settings(),
+        mine_params(),
+    )
+    model = encoder_params.load(max_seq_length=mine_params().max_seq_length)
+    expected = encode_texts(
+        model,
+        ["task: fact checking | query: gas of yeast", "task: search result | query: lamps"],
+        batch_size=encoder_params.batch_size,
+    )
+    np.testing.assert_allclose(shard.table["vector"].to_numpy(), expected, atol=1e-6)
+
+
+def test_passages_are_read_from_the_disk_and_embedded_with_their_titles(
+    encoder_params: EncoderParams, tmp_path: Path
+) -> None:
+    passages = pl.concat([PASSAGES] * 5).with_columns(passage_id=pl.int_range(10).cast(pl.String))
+    passages.write_parquet(tmp_path / "passages.parquet", row_group_size=3)
+    shards = list(
+        nodes.embed_passages(
+            trained(encoder_params, tmp_path),
+            pl.scan_parquet(tmp_path / "passages.parquet"),
+            frozenset({1}),
+            encoder_params,
+            engine_settings(),
+            mine_params(embed_shard_size=4),
+        )
+    )
+    assert [(shard.index, shard.total) for shard in shards] == [(0, 3), (2, 3)]
+    made = pl.concat([shard.table for shard in shards])
+    assert made["passage_id"].to_list() == ["0", "1", "2", "3", "8", "9"]
+    model = encoder_params.load(max_seq_length=mine_params().max_seq_length)
+    expected = encode_texts(
+        model, ["title: T | text: yeast makes gas", "title: none | text: oil lamps"], batch_size=2
+    )
+    np.testing.assert_allclose(made["vector"].to_numpy(), np.tile(expected, (3, 1)), atol=1e-6)
+
+
+def vector_table(name: str, ids: list[str], vectors: object) -> VectorTable:
+    return VectorTable(pl.Series(name, ids), np.asarray(vectors, dtype=np.float32), "float32")
+
+
+def search(
+    queries: pl.DataFrame,
+    passages: pl.DataFrame,
+    tables: tuple[VectorTable, VectorTable],
+    folder: Path,
+    *,
+    size: int = 1,
+    exact_max_pairs: float = 1e6,
+    **changes: object,
+) -> tuple[pl.DataFrame, dict[str, float]]:
+    """The nodes from the vectors to the candidates."""
+    params = mine_params(**changes)
+    route = nodes.choose_route(*tables, folder, exact_max_pairs, params)
+    shards = nodes.search_candidates(
+        queries,
+        passages.lazy(),
+        *tables,
+        nodes.measure_popularity(*tables, params.popularity.model_dump()),
+        route,
+        folder,
+        frozenset(),
+        size,
+        params.popularity.pool,
+        engine_settings(),
+        params,
+    )
+    found = pl.concat([shard.table for shard in shards])
+    lazy, metrics = nodes.collect_candidates(found.lazy(), route, params)
+    return lazy.collect(), metrics
+
+
+def random_mine(n: int, q: int) -> tuple[pl.DataFrame, pl.DataFrame, VectorTable, VectorTable]:
+    """Queries, the one half with seeds, passages, and the vectors of both."""
+    random = np.random.default_rng(5)
+    vectors = random.normal(size=(n + q, 16)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    ids = [f"p{row}" for row in range(n)]
+    rows = [
+        {"query_id": f"q{row}", "task": "t", "task_name": "n", "query": "w",
+         "passage_id": f"p{random.integers(n)}" if row % 2 else None, "origin": "synthetic"}
+        for row in range(q)
+    ]  # fmt: skip
+    queries = table(rows, QUERY)
+    passages = pl.DataFrame({"passage_id": ids, "title": [None] * n, "text": ["w"] * n})
+    own = vector_table("query_id", queries["query_id"].to_list(), vectors[n:])
+    return queries, passages, own, vector_table("passage_id", ids, vectors[:n])
+
+
+@pytest.mark.parametrize("size", [1, 7, 100])
+def test_candidates_in_shards_are_those_of_one_search_to_the_bit(tmp_path: Path, size: int) -> None:
+    queries, passages, *tables = random_mine(60, 23)
+    found, metrics = search(queries, passages, tuple(tables), tmp_path, size=size, n_candidates=5)
+    own, vectors = (side.matrix for side in tables)
+    index = Index(vectors)
+    whole = index.search(own, 5)
+    seeds = [int(seed[1:]) if seed else 0 for seed in queries["passage_id"]]
+    scores = index.score_pairs(own, np.array(seeds)[:, None])[:, 0]
+    expected = candidates_with_seeds(
+        queries, passage_ids=tables[1].ids, ids=whole.ids, scores=whole.scores,
+        seed_scores=np.where(queries["passage_id"].is_null().to_numpy(), np.nan, scores),
+    )  # fmt: skip
+    assert found.equals(expected)
+    assert metrics["queries"] == 23
+    assert metrics["seeds"] == queries["passage_id"].count()
+    assert (metrics["recall"], metrics["pairs"]) == (1.0, 60 * 23)
+
+
+def test_with_popularity_the_rank_is_by_the_querys_likelihood_under_the_passage(
+    tmp_path: Path,
+) -> None:
+    queries, passages, *tables = random_mine(60, 23)
+    settings = {"temperature": 0.05, "max_queries": 1000, "pool": 60}
+    found, _ = search(
+        queries, passages, tuple(tables), tmp_path, size=7, n_candidates=5, popularity=settings
+    )
+    own, vectors = (side.matrix.astype(np.float64) for side in tables)
+    scores = own @ vectors.T
+    less = scores - 0.05 * np.log(np.exp(scores / 0.05).mean(axis=0))
+    ranked = np.argsort(-less, axis=1)
+    for row, query in enumerate(queries.iter_rows(named=True)):
+        candidates = found.filter(pl.col("query_id") == query["query_id"])
+        columns = [int(name[1:]) for name in candidates["passage_id"]]
+        assert candidates["retriever_rank"].to_list() == [1, 2, 3, 4, 5]
+        assert columns[:4] == ranked[row, :4].tolist()
+        seed = query["passage_id"]  # in the last one's place where it was not found
+        assert seed is None or seed in candidates["passage_id"]
+        np.testing.assert_allclose(candidates["retriever_score"], scores[row, columns], atol=1e-6)
+        np.testing.assert_allclose(
+            candidates["retriever_likelihood"], less[row, columns], atol=1e-5
+        )
+    plain, _ = search(queries, passages, tuple(tables), tmp_path, size=7, n_candidates=5)
+    assert plain["retriever_likelihood"].is_null().all()
+    assert not plain["passage_id"].equals(found["passage_id"])
+
+
+def test_popularity_may_be_taken_over_some_of_the_queries(tmp_path: Path) -> None:
+    *_, own, vectors = random_mine(8, 23)
+    settings = {"temperature": 0.05, "max_queries": 4, "pool": 8}
+    found = nodes.measure_popularity(own, vectors, settings)
+    scores = vectors.matrix @ own.matrix[[0, 5, 11, 17]].T
+    expected = 0.05 * np.log(np.exp(scores.astype(np.float64) / 0.05).mean(axis=1))
+    np.testing.assert_allclose(found["popularity"], expected, atol=2e-6)
+    assert found["passage_id"].equals(vectors.ids)
+
+
+def test_popularity_of_other_passages_is_refused(tmp_path: Path) -> None:
+    queries, passages, *tables = random_mine(8, 5)
+    params = mine_params(popularity={"temperature": 0.05, "max_queries": 9, "pool": 8})
+    route = nodes.choose_route(*tables, tmp_path, 1e6, params)
+    popularity = nodes.measure_popularity(*tables, params.popularity.model_dump())
+    with pytest.raises(InputError, match=r"mine\.measure_popularity"):
+        next(
+            nodes.search_candidates(
+                queries,
+                passages.lazy(),
+                *tables,
+                popularity.reverse(),
+                route,
+                tmp_path,
+                frozenset(),
+                4,
+                8,
+                engine_settings(),
+                params,
+            )
+        )
+
+
+def test_a_finished_shard_is_not_searched_again(tmp_path: Path) -> None:
+    queries, passages, *tables = random_mine(20, 9)
+    route = nodes.choose_route(*tables, tmp_path, 1e6, mine_params())
+    shards = nodes.search_candidates(
+        queries,
+        passages.lazy(),
+        *tables,
+        nodes.measure_popularity(*tables, mine_params().popularity.model_dump()),
+        route,
+        tmp_path,
+        frozenset({0, 2}),
+        4,
+        8,
+        engine_settings(),
+        mine_params(),
+    )
+    (shard,) = shards
+    assert (shard.index, shard.total) == (1, 3)
+    assert shard.table["query_id"].unique(maintain_order=True).to_list() == [
+        "q4", "q5", "q6", "q7"
+    ]  # fmt: skip
+
+
+def test_beyond_the_threshold_a_graph_is_searched_and_its_recall_told(tmp_path: Path) -> None:
+    queries, passages, *tables = random_mine(300, 40)
+    options = {"n_candidates": 5, "min_recall": 0.9, "recall_queries": 30}
+    exact, _ = search(queries, passages, tuple(tables), tmp_path, **options)
+    assert not list(tmp_path.iterdir())
+    found, metrics = search(
+        queries, passages, tuple(tables), tmp_path, size=16, exact_max_pairs=11_999, **options
+    )
+    assert list(tmp_path.iterdir())
+    assert 0.9 <= metrics["recall"] <= 1.0
+    both = found.join(exact, on=["query_id", "passage_id"], how="inner")
+    assert both.height >= 0.9 * exact.height
+    assert both["retriever_score"].equals(both["retriever_score_right"])
+    assert found["is_seed"].sum() == exact["is_seed"].sum()
+
+
+def test_a_recall_below_the_wanted_one_stops_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, _, *tables = random_mine(300, 40)
+    half = tables[1].matrix.copy()
+    half[150:] *= 0  # a graph that was built of other vectors finds only some
+
+    class Poor(nodes.retrieval.ApproximateIndex):
+        def __init__(self, exact: Index) -> None:
+            super().__init__(Index(half))
+
+    monkeypatch.setattr("gecko_kedro.retrieval.ApproximateIndex", Poor)
+    with pytest.raises(InputError, match=r"mine.exact_max_pairs=1.2e\+04") as refusal:
+        nodes.choose_route(*tables, tmp_path, 0.0, mine_params(n_candidates=5))
+    assert 0.0 < float(str(refusal.value.got)) < 0.95
+
+
+def test_vectors_of_other_queries_are_refused(tmp_path: Path) -> None:
+    queries, passages, *tables = random_mine(20, 9)
+    with pytest.raises(InputError, match="embed_queries"):
+        search(queries.reverse(), passages, tuple(tables), tmp_path)
+
+
+def test_candidates_of_words_join_those_of_the_embedder_with_their_own_scores(
+    tmp_path: Path,
+) -> None:
+    passages = pl.DataFrame(
+        {
+            "passage_id": ["a", "b", "c", "d"],
+            "title": [None, None, None, "Lamps"],
+            "text": ["yeast makes gas", "bread", "flour", "they burn oil"],
+        }
+    )
+    tables = (
+        vector_table("query_id", QUERIES["query_id"].to_list(), [[0.0, 1.0], [1.0, 0.0]]),
+        vector_table("passage_id", list("abcd"), [[1.0, 0.0], [0.9, 0.1], [0.8, 0.2], [0.0, 1.0]]),
+    )
+    alone, _ = search(QUERIES, passages, tables, tmp_path, n_candidates=2)
+    joined, _ = search(
+        QUERIES, passages.reverse(), tables, tmp_path, n_candidates=2, lexical_candidates=True
+    )
+    of_log = pl.col("query_id") == "log:1"
+    assert alone.filter(of_log)["passage_id"].to_list() == ["a", "b"]
+    assert joined.filter(of_log)["passage_id"].to_list() == ["a", "d"]
+    assert joined.filter(of_log)["retriever_rank"].to_list() == [1, 2]
+    assert joined.filter(of_log)["retriever_score"].to_list() == [1.0, 0.0]
+    assert joined.filter(~of_log)["is_seed"].sum() == 1

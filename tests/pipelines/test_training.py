@@ -1,0 +1,106 @@
+"""The nodes that train: what the parameters say of the encoder reaches the trainer."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from kedro.config import OmegaConfigLoader
+
+from gecko_kedro.encoder.record import stages_of
+from gecko_kedro.encoder.saving import save_encoder
+from gecko_kedro.params import Parameters, check_parameters
+from gecko_kedro.pipelines.finetune.nodes import finetune_encoder
+from gecko_kedro.pipelines.mine.nodes import train_seed_retriever
+from gecko_kedro.pipelines.pretrain.nodes import pretrain_encoder
+from tests.support.small_training import examples
+from tests.support.tiny_encoder import tiny_encoder
+
+pytestmark = pytest.mark.timeout(300)
+CONF = Path(__file__).parents[2] / "conf"
+
+
+@pytest.fixture
+def parameters(tmp_path: Path) -> Parameters:
+    """Those of the test profile, with a tiny encoder and adapters."""
+    save_encoder(tiny_encoder(), tmp_path / "base")
+    values = dict(
+        OmegaConfigLoader(
+            str(CONF), env="test", base_env="base", merge_strategy={"parameters": "soft"}
+        )["parameters"]
+    )
+    lora = {"rank": 2, "alpha": 4, "dropout": 0.0, "target_modules": "all-linear"}
+    changes = {"reference": str(tmp_path / "base"), "device": "cpu", "lora": lora}
+    for stage in ("mine", "pretrain", "finetune"):
+        values[stage]["train"]["loss"]["matryoshka_dims"] = []
+    return check_parameters(values | {"encoder": {**values["encoder"], **changes}})
+
+
+STAGES = ["seed_retriever", "pretrain", "finetune"]
+
+
+def trained(stage: str, parameters: Parameters, folder: Path) -> Any:
+    """The model after that stage, from the base."""
+    rows, encoder = examples(40), parameters.encoder
+    if stage == "seed_retriever":
+        model, *_ = train_seed_retriever(rows, folder / "c", encoder, parameters.mine)
+    elif stage == "pretrain":
+        model, *_ = pretrain_encoder(rows, folder / "c", encoder, parameters.pretrain)
+    else:
+        base = encoder.reference
+        model, *_ = finetune_encoder(base, rows, folder / "c", encoder, parameters.finetune)
+    return model
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_trains_the_adapters_that_the_parameters_ask_for(
+    stage: str, parameters: Parameters, tmp_path: Path
+) -> None:
+    model = trained(stage, parameters, tmp_path)
+    assert stages_of(model)[-1]["name"] == stage
+    assert stages_of(model)[-1]["settings"]["lora"]["rank"] == 2
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_keeps_the_prompts_of_the_initial_embedder_where_it_is_told_to(
+    stage: str, parameters: Parameters, tmp_path: Path
+) -> None:
+    base = tiny_encoder()
+    base.prompts = {"query": "ask: ", "document": "tell: "}
+    save_encoder(base, tmp_path / "base")
+    prompts = trained(stage, parameters, tmp_path / "gecko").prompts
+    assert prompts["query"].startswith("task: ")
+    assert prompts["document"] == "title: none | text: "
+
+    own = parameters.encoder.model_copy(update={"templates": "own"})
+    kept = trained(stage, parameters.model_copy(update={"encoder": own}), tmp_path / "own").prompts
+    assert (kept["query"], kept["document"]) == ("ask: ", "tell: ")
+    assert set(kept.values()) == {"ask: ", "tell: "}  # that of every task is the base's, too
+
+
+def test_several_runs_give_the_mean_of_their_weights(
+    parameters: Parameters, tmp_path: Path
+) -> None:
+    plain = parameters.encoder.model_copy(update={"lora": None})
+
+    def weights(name: str, *, seed: int, runs: int) -> tuple[dict[str, Any], dict[str, float]]:
+        finetune = parameters.finetune
+        train = finetune.train.model_copy(update={"seed": seed})
+        model, _, metrics = finetune_encoder(
+            plain.reference, examples(40), tmp_path / name, plain,
+            finetune.model_copy(update={"train": train, "runs": runs}),
+        )  # fmt: skip
+        return model.state_dict(), metrics
+
+    both, metrics = weights("both", seed=3, runs=2)
+    first, _ = weights("first", seed=3, runs=1)
+    second, one = weights("second", seed=4, runs=1)
+    assert metrics["averaged_runs"] == 2
+    assert "averaged_runs" not in one
+    moved = False
+    for name, values in both.items():
+        if values.is_floating_point():
+            mean = (first[name].double() + second[name].double()) / 2
+            torch.testing.assert_close(values, mean.to(values.dtype), rtol=0, atol=1e-7)
+            moved |= not torch.equal(first[name], second[name])
+    assert moved
