@@ -1,8 +1,11 @@
 """A config loader whose catalog can read parameters: ``source: ${params:corpus.source}``."""
 
 import warnings
+from glob import escape
+from pathlib import Path
 from typing import Any
 
+from fsspec.implementations.local import LocalFileSystem
 from kedro.config import OmegaConfigLoader
 from omegaconf import OmegaConf
 
@@ -10,6 +13,21 @@ from gecko_kedro.base.errors import InputError
 
 # Kedro 1.7 calls a name that omegaconf 2.4 has deprecated: four lines a run, nobody's to act on.
 warnings.filterwarnings("ignore", message=r"register_new_resolver\(\)", category=UserWarning)
+
+
+class _Folder(LocalFileSystem):  # type: ignore[misc]
+    """Local files whose ``glob`` takes ``folder`` literally.
+
+    Kedro makes the folder of the configuration part of a pattern, so that brackets in the path of a
+    project would match nothing.
+    """
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(skip_instance_cache=True)
+        self._folder = folder
+
+    def glob(self, path: str, **kwargs: Any) -> Any:
+        return super().glob(path.replace(self._folder, escape(self._folder), 1), **kwargs)
 
 
 class ParameterAwareConfigLoader(OmegaConfigLoader):
@@ -24,6 +42,11 @@ class ParameterAwareConfigLoader(OmegaConfigLoader):
         resolvers = dict(kwargs.pop("custom_resolvers", None) or {})
         resolvers["params"] = self._parameter
         super().__init__(conf_source, *args, custom_resolvers=resolvers, **kwargs)
+
+    @staticmethod
+    def _initialise_filesystem_and_protocol(conf_source: str) -> tuple[Any, str]:
+        files, protocol = OmegaConfigLoader._initialise_filesystem_and_protocol(conf_source)
+        return (_Folder(Path(conf_source).as_posix()) if protocol == "file" else files), protocol
 
     def _parameter(self, path: str) -> Any:
         parameters = OmegaConf.create(self["parameters"])

@@ -141,7 +141,7 @@ class TrackingHooks:
             self._safely(lambda run: run.end_part(status))
 
     def _safely(self, action: Callable[[MlflowRun], None]) -> None:
-        """``action`` on the run, if there is one; its first error ends the tracking, not the run."""
+        """``action`` on the run, if there is one; its first error ends only the tracking."""
         if self._run is None:
             return
         try:

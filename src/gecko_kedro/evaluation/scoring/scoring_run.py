@@ -207,7 +207,7 @@ def _scored(model: Any, data: Task, row: dict[str, Any], *, cache_root: Path) ->
     ]  # fmt: skip
     return ScoreTable(
         pl.DataFrame(scores, schema=SCORES_SCHEMA),
-        pl.read_parquet(single_scores),
+        pl.read_parquet(single_scores, glob=False),
         pl.DataFrame(schema=FAILURES_SCHEMA),
     )
 
