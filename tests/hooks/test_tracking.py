@@ -164,14 +164,17 @@ def test_a_store_that_mlflow_refuses_is_one_warning_or_works(
     assert len(warnings_of(caplog)) <= 1
 
 
-def test_a_read_only_or_damaged_store_is_one_warning(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("place", ["mlflow.db", "nowhere/mlflow.db"])
+def test_a_damaged_store_or_a_folder_that_takes_none_is_one_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, place: str
 ) -> None:
     (tmp_path / "mlflow.db").write_bytes(b"this is no database at all" * 100)
-    project = Project(tmp_path)
+    project = Project(tmp_path, tracking_uri=f"sqlite:///{tmp_path / place}")
     project.start()
     project.hooks.after_pipeline_run()
-    assert len(warnings_of(caplog)) == 1
+    (warning,) = warnings_of(caplog)
+    assert place in warning
+    assert "MLFLOW_TRACKING_URI" in warning
 
 
 def test_a_run_that_is_active_in_the_notebook_stays_untouched(

@@ -3,8 +3,10 @@
 import os
 import posixpath
 import re
+import sqlite3
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,8 @@ class MlflowRun:
             os.environ.setdefault(variable, value)
         from mlflow import MlflowClient
 
+        if uri.startswith("sqlite:///"):
+            refuse_unusable(Path(uri.removeprefix("sqlite:///")))
         self.uri = uri
         self._client = MlflowClient(uri)
         self._experiment = experiment_id(self._client, experiment, artifacts=artifacts)
@@ -128,6 +132,24 @@ class MlflowRun:
     def _create(self, name: str, tags: Mapping[str, str]) -> str:
         run = self._client.create_run(self._experiment, run_name=name, tags=dict(tags))
         return str(run.info.run_id)
+
+
+def refuse_unusable(database: Path) -> None:
+    """InputError where SQLite cannot write to ``database``, which need not exist.
+
+    MLflow itself would try for two minutes.
+    """
+    try:
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.rollback()
+    except sqlite3.Error as error:
+        raise InputError(
+            f"MLflow's database {database}",
+            expected="one that can be written to",
+            got=str(error),
+            fix="Name a store elsewhere in MLFLOW_TRACKING_URI.",
+        ) from error
 
 
 def experiment_id(client: Any, name: str, *, artifacts: Path) -> str:
