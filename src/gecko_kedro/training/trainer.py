@@ -12,7 +12,7 @@ import polars as pl
 
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.encoder.formatting import GECKO, Templates, prompts_by_name
-from gecko_kedro.encoder.loading import limit_length, quiet_loading
+from gecko_kedro.encoder.loading import length_of, limit_length, quiet_loading, set_length
 from gecko_kedro.encoder.record import add_stage
 from gecko_kedro.training.adapters import adapted, check_adaptable
 from gecko_kedro.training.checkpoints import (
@@ -110,7 +110,7 @@ def train_encoder(
 
     together = [] if world_size() == 1 else [world_size()]
     folder = checkpoints / name / _digest_of_run(model, [*shaping, adapters, *together])
-    own_length = model.max_seq_length
+    own_length = length_of(model)
     limit_length(model, settings.max_seq_length, reference=name)
     started = time.perf_counter()
     with (
@@ -129,7 +129,7 @@ def train_encoder(
         )
     seconds = time.perf_counter() - started
     truncated = _report_truncated(model, examples, settings, name, templates)
-    model.max_seq_length = own_length  # it can read longer texts than it was trained on
+    set_length(model, own_length)  # it can read longer texts than it was trained on
     history = _history(run.trainer.state.log_history, run.trainer.plan)
     steps = run.trainer.state.global_step
     rows_run = sum(map(len, run.trainer.plan.batches[run.resumed : steps]))
