@@ -9,7 +9,8 @@ import polars as pl
 from gecko_kedro import corpus, evaluation
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.corpus.schemas import OVERLAP_SCHEMA
-from gecko_kedro.params import DecontaminateParams, EncoderParams
+from gecko_kedro.corpus.settings import DecontaminateSettings
+from gecko_kedro.params import EncoderParams
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ def against_evaluation(
     unseen: evaluation.ReadTasks,
     *,
     encoder_params: EncoderParams,
-    params: DecontaminateParams,
+    params: DecontaminateSettings,
     where: str,
     queries: Sequence[str] = (),
     passages: Sequence[str] = (),
@@ -87,7 +88,7 @@ def decontaminate_examples(
     unseen: evaluation.ReadTasks,
     *,
     encoder_params: EncoderParams,
-    params: DecontaminateParams,
+    params: DecontaminateSettings,
     where: str,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The same for rows of the unified format: query, positive and negatives are looked at."""

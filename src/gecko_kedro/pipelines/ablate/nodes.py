@@ -7,11 +7,11 @@ from typing import Any
 import polars as pl
 
 from gecko_kedro import evaluation
+from gecko_kedro.corpus.settings import DecontaminateSettings
 from gecko_kedro.evaluation.comparing import ablation
 from gecko_kedro.evaluation.reporting.ablation_plot import ablation_differences
 from gecko_kedro.params import (
     AblateParams,
-    DecontaminateParams,
     EncoderParams,
     EvaluateParams,
     FinetuneParams,
@@ -52,8 +52,8 @@ def run_ablations(
     cache: Path,
     store: Path,
     encoder_params: EncoderParams,
-    decontaminate_params: DecontaminateParams,
-    relabel_params: RelabelParams,
+    decontaminate_params: DecontaminateSettings,
+    relabel_params: dict[str, Any],
     finetune_params: FinetuneParams,
     evaluate_params: EvaluateParams,
     params: AblateParams,
@@ -78,9 +78,10 @@ def run_ablations(
 
     mixtures = Mixtures(material, finetune_params, encoder_params, clean)
     left_out = without_material(rows, material, finetune_params)
+    relabel = RelabelParams.model_validate(relabel_params)
     planned = plan_runs(
         {name: row for name, row in rows.items() if name not in left_out},
-        mixtures, bench, relabel=relabel_params, finetune=finetune_params, params=params,
+        mixtures, bench, relabel=relabel, finetune=finetune_params, params=params,
     )  # fmt: skip
     results = run_planned(planned, mixtures, bench)
     notes = unequal_queries(rows, material) | left_out

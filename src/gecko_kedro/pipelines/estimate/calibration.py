@@ -4,6 +4,7 @@ import io
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,28 +36,17 @@ def measure_corpus(
 
     The training passages of the sample come with the measure.
     """
-    drawn = corpus.cap(documents, limit=sample, seed=params.seed, id_column="doc_id")
+    drawn = corpus.cap(documents, limit=sample, seed=params.passages.seed, id_column="doc_id")
     with Measuring() as measured:
-        made = corpus.make_passages(
-            drawn,
-            min_words=params.min_words,
-            max_words=params.max_words,
-            overlap_words=params.overlap_words,
-            near_duplicate_threshold=params.near_duplicate_threshold,
-            seed=params.seed,
-        )
-    passages, _ = corpus.split_heldout(
-        made.passages,
-        groups=params.heldout.groups,
-        fraction=params.heldout.fraction,
-        seed=params.seed,
-    )
+        made = corpus.make_passages(drawn, params.passages)
+    uncapped = params.heldout.model_copy(update={"max_passages": None})
+    passages, _ = corpus.split_heldout(made.passages, uncapped)
     measure = CorpusMeasure(
         documents=documents.height,
         sampled_documents=drawn.height,
         passages=made.passages.height,
         training_passages=passages.height,
-        natural_pairs=corpus.collect_pairs(passages, kinds=params.pair_kinds).pairs.height,
+        natural_pairs=corpus.collect_pairs(passages, kinds=params.pairs.kinds).pairs.height,
         seconds=measured.seconds,
         passage_bytes=parquet_bytes(passages) / passages.height,
         passage_memory=passages.estimated_size() / passages.height,
@@ -78,7 +68,7 @@ def measure_encoder(
     short = [encoder.render_query("search result", _lead(text)) for text in drawn["text"]]
     with Measuring() as measured:
         started = time.perf_counter()
-        model = params.load(max_seq_length=mine.max_seq_length)
+        model = params.load(max_seq_length=mine.embed.max_seq_length)
         encoder.encode_texts(model, rendered[:1], batch_size=1)  # what only a first call costs
         loading = time.perf_counter() - started
         seconds = [
@@ -125,16 +115,18 @@ def measure_search(*, dimension: int, params: MineParams, seed: int) -> SearchMe
     vectors = generator.standard_normal((_SEARCHED, dimension), dtype=np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     queries = vectors[:_SEARCHING]
-    stored = narrowed(vectors, params.vectors_dtype)
+    dtype, searched = params.embed.vectors_dtype, params.search
+    stored = narrowed(vectors, dtype)
     ids = pl.Series("passage_id", [f"passage {row}" for row in range(_SEARCHED)])
     with tempfile.NamedTemporaryFile() as file:
         stored.tofile(file)
         file.flush()
         mapped = np.memmap(file.name, dtype=stored.dtype, mode="r", shape=stored.shape)
-        index = VectorTable(ids, mapped, params.vectors_dtype).index()
-        index.search(queries[:64], params.n_candidates, threads=params.threads)  # a first touch
+        index = VectorTable(ids, mapped, dtype).index()
+        search = partial(index.search, k=searched.n_candidates, threads=searched.threads)
+        search(queries[:64])  # a first touch
         with Measuring() as searching:
-            found = index.search(queries, params.n_candidates, threads=params.threads)
+            found = search(queries)
     asked = pl.DataFrame({"query_id": ids[:_SEARCHING], "passage_id": ids[:_SEARCHING]})
     with Measuring() as listing:
         fret.candidates_with_seeds(

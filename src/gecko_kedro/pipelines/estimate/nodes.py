@@ -1,8 +1,7 @@
 """Nodes of estimate: what the configured run will cost, measured in small. Nothing is trained."""
 
 import logging
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -15,10 +14,10 @@ from gecko_kedro.params import (
     FinetuneParams,
     MineParams,
     PretrainParams,
-    QueriesParams,
     RelabelParams,
     SynthesizeParams,
 )
+from gecko_kedro.pipelines._teacher import PreparedTeacher
 from gecko_kedro.pipelines.estimate.asking import measure_teacher
 from gecko_kedro.pipelines.estimate.calibration import (
     measure_corpus,
@@ -27,7 +26,6 @@ from gecko_kedro.pipelines.estimate.calibration import (
     measure_training,
 )
 from gecko_kedro.pipelines.estimate.plan import plan_run, training_examples
-from gecko_kedro.teacher import TeacherSettings
 from gecko_kedro.training.settings import TrainSettings
 from gecko_kedro.training.setup import Loss
 
@@ -35,11 +33,13 @@ logger = logging.getLogger(__name__)
 
 
 def sample_documents(
-    documents: corpus.ReadResult, corpus_params: CorpusParams, params: EstimateParams
+    documents: corpus.ReadResult, corpus_params: dict[str, Any], params: EstimateParams
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Passages of a sample of the corpus, and how many the whole will have."""
     measure, passages = measure_corpus(
-        documents.documents, sample=params.documents, params=corpus_params
+        documents.documents,
+        sample=params.documents,
+        params=CorpusParams.model_validate(corpus_params),
     )
     logger.info(
         "sample_documents: %d of %d documents have %d passages to train on",
@@ -51,18 +51,19 @@ def sample_documents(
 def calibrate_mining(
     estimate_sample: pl.DataFrame,
     encoder_params: EncoderParams,
-    mine_params: MineParams,
+    mine_params: dict[str, Any],
     params: EstimateParams,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Encode some passages and search a block of vectors."""
+    mining = MineParams.model_validate(mine_params)
     encoding = measure_encoder(
         estimate_sample,
         texts=params.texts,
         params=encoder_params,
-        mine=mine_params,
+        mine=mining,
         seed=params.seed,
     )
-    searching = measure_search(dimension=encoding.dimension, params=mine_params, seed=params.seed)
+    searching = measure_search(dimension=encoding.dimension, params=mining, seed=params.seed)
     logger.info(
         "calibrate_mining: %.3g passages a second, %.3g million pairs a second",
         1 / encoding.passage_seconds, 1e-6 / searching.pair_seconds,
@@ -73,29 +74,23 @@ def calibrate_mining(
 def calibrate_teacher(
     estimate_sample: pl.DataFrame,
     query_log: corpus.QueryLogResult,
-    prompts: dict[str, Any],
-    store: Path,
-    teacher_settings: TeacherSettings,
-    queries_params: QueriesParams,
-    synthesize_params: SynthesizeParams,
-    mine_params: MineParams,
-    relabel_params: RelabelParams,
+    prepared: PreparedTeacher,
+    joining: fret.JoinSettings,
+    synthesize_params: dict[str, Any],
+    n_candidates: int,
+    relabel_params: dict[str, Any],
     params: EstimateParams,
 ) -> tuple[dict[str, Any], pl.DataFrame]:
     """Let the teacher write and judge a little; its replies are kept for the run."""
-    logged = fret.join_query_log(
-        empty_table(QUERY), query_log.queries, use="replace", task_name=queries_params.task_name
-    )
+    logged = fret.join_query_log(empty_table(QUERY), query_log.queries, joining)
     measure, queries = measure_teacher(
         estimate_sample,
-        logged if queries_params.use == "replace" else logged.clear(),
+        logged if joining.use == "replace" else logged.clear(),
         queries=params.queries,
-        n_candidates=mine_params.n_candidates,
-        prompts=prompts,
-        store=store,
-        settings=teacher_settings,
-        synthesize=synthesize_params,
-        relabel=relabel_params,
+        n_candidates=n_candidates,
+        prepared=prepared,
+        synthesize=SynthesizeParams.model_validate(synthesize_params),
+        relabel=RelabelParams.model_validate(relabel_params),
     )
     for kind, call in measure.calls.items():
         logger.info("calibrate_teacher: %s: %.3g s, %.0f + %.0f tokens a call",
@@ -106,23 +101,24 @@ def calibrate_teacher(
 def calibrate_training(
     estimate_sample: pl.DataFrame,
     queries: pl.DataFrame,
-    corpus_params: CorpusParams,
+    pairing: corpus.PairSettings,
     encoder_params: EncoderParams,
-    mine_params: MineParams,
+    seed_retriever: Literal["trained", "given"],
+    seed_training: TrainSettings,
     pretrain_params: PretrainParams,
     finetune_params: FinetuneParams,
     params: EstimateParams,
 ) -> dict[str, Any]:
     """Four steps of each training stage, thrown away."""
     examples = training_examples(
-        estimate_sample, queries, kinds=corpus_params.pair_kinds, rows=params.training_rows
+        estimate_sample, queries, kinds=pairing.kinds, rows=params.training_rows
     )
     stages: dict[str, tuple[TrainSettings, Loss]] = {
-        "mine": (mine_params.train, "in_batch"),
+        "mine": (seed_training, "in_batch"),
         "pretrain": (pretrain_params.train, "in_batch"),
         "finetune": (finetune_params.train, "gecko"),
     }
-    if mine_params.seed_retriever == "given":
+    if seed_retriever == "given":
         del stages["mine"]
     return {
         name: measure_training(

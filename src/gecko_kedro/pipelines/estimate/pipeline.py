@@ -3,6 +3,7 @@
 from kedro.pipeline import Pipeline
 
 from gecko_kedro.pipelines._namespace import stage, step
+from gecko_kedro.pipelines._teacher import teacher_step
 from gecko_kedro.pipelines.estimate import nodes
 
 
@@ -21,17 +22,16 @@ def create_pipeline() -> Pipeline:
                 inputs=["estimate_sample", "params:encoder", "params:mine", "params:estimate"],
                 outputs=["encoder_measure", "search_measure"],
             ),
+            teacher_step("estimate_teacher"),
             step(
                 nodes.calibrate_teacher,
                 inputs=[
                     "estimate_sample",
                     "query_log",
-                    "prompts",
-                    "response_store",
-                    "params:teacher",
-                    "params:queries",
+                    "estimate_teacher",
+                    "params:queries.join",
                     "params:synthesize",
-                    "params:mine",
+                    "params:mine.search.n_candidates",
                     "params:relabel",
                     "params:estimate",
                 ],
@@ -42,9 +42,10 @@ def create_pipeline() -> Pipeline:
                 inputs=[
                     "estimate_sample",
                     "estimate_queries",
-                    "params:corpus",
+                    "params:corpus.pairs",
                     "params:encoder",
-                    "params:mine",
+                    "params:mine.seed_retriever",
+                    "params:mine.train",
                     "params:pretrain",
                     "params:finetune",
                     "params:estimate",

@@ -8,7 +8,8 @@ import polars as pl
 
 from gecko_kedro import encoder, evaluation, training
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
-from gecko_kedro.params import DecontaminateParams, Encoder, EncoderParams, FinetuneParams
+from gecko_kedro.corpus.settings import DecontaminateSettings
+from gecko_kedro.params import Encoder, EncoderParams, FinetuneParams
 from gecko_kedro.pipelines._decontamination import decontaminate_examples
 
 logger = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ def decontaminate_finetune_examples(
     own_data: evaluation.CheckedData | None,
     unseen: evaluation.ReadTasks,
     encoder_params: EncoderParams,
-    params: DecontaminateParams,
+    params: DecontaminateSettings,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Take out what overlaps with anything that evaluate or guard will score, sources included."""
     return decontaminate_examples(

@@ -7,7 +7,8 @@ from typing import Any
 import polars as pl
 
 from gecko_kedro import corpus, evaluation, training
-from gecko_kedro.params import DecontaminateParams, Encoder, EncoderParams, PretrainParams
+from gecko_kedro.corpus.settings import DecontaminateSettings
+from gecko_kedro.params import Encoder, EncoderParams, PretrainParams
 from gecko_kedro.pipelines._decontamination import decontaminate_examples
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ def decontaminate_pretrain_examples(
     own_data: evaluation.CheckedData | None,
     unseen: evaluation.ReadTasks,
     encoder_params: EncoderParams,
-    params: DecontaminateParams,
+    params: DecontaminateSettings,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Take out what overlaps with anything that evaluate or guard will score, sources included."""
     return decontaminate_examples(
