@@ -155,10 +155,12 @@ def resolved(name: str, seed: int = 1) -> Any:
 
 
 def test_the_recipe_makes_the_fret_of_relabel(material: Material) -> None:
-    rankings = relabel_nodes.fuse_rankings(material.candidates, material.judgement_shards, RELABEL)
+    rankings = relabel_nodes.fuse_rankings(
+        material.candidates, material.judgement_shards, RELABEL.rankers, RELABEL.fuse
+    )
     refused = QUARANTINE_SCHEMA.to_frame()
     expected, _ = relabel_nodes.choose_examples(
-        rankings, material.queries, material.passages, refused, RELABEL
+        rankings, material.queries, material.passages, refused, RELABEL.choose
     )
     assert row_fret(material, resolved("recipe").relabel).equals(expected)
     assert expected.height == material.queries.height
