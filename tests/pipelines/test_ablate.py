@@ -356,7 +356,7 @@ def test_each_row_is_a_part_of_the_run_with_its_scores(place: Place) -> None:
     @contextmanager
     def part(name: str, parameters: Mapping[str, Any]) -> Iterator[None]:
         current.append(name)
-        seen.append(("part", name, parameters["relabel"]["negative"]))
+        seen.append(("part", name, parameters["relabel"]["choose"]["negative"]))
         yield
         current.pop()
 
