@@ -18,7 +18,7 @@ def create_pipeline() -> Pipeline:
             ),
             step(
                 nodes.find_candidates,
-                inputs=["judged_queries", "judged_passages", "params:encoder", "params:mine"],
+                inputs=["judged_queries", "judged_passages", "params:encoder.load", "params:mine"],
                 outputs="judged_candidates",
             ),
             step(

@@ -11,13 +11,15 @@ import polars as pl
 from gecko_kedro import encoder, fret, retrieval, training
 from gecko_kedro.base.progress import Progress
 from gecko_kedro.base.shards import NO_SHARD, Shard, count_missing, missing_pieces
+from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.engine import EngineSettings, build_engine
 from gecko_kedro.fret.schemas import POPULARITY
-from gecko_kedro.params import Encoder, EncoderParams, MineParams
+from gecko_kedro.params import Encoder, MineParams
 from gecko_kedro.pipelines.mine.searching import Search, pick_route, seed_rows
 from gecko_kedro.pipelines.mine.workers import Embedder
 from gecko_kedro.retrieval.popularity import PopularitySettings
 from gecko_kedro.retrieval.vector_table import VectorTable
+from gecko_kedro.training.settings import EncoderTraining
 
 logger = logging.getLogger(__name__)
 
@@ -36,13 +38,14 @@ def select_seed_examples(
 def train_seed_retriever(
     seed_examples: pl.DataFrame,
     checkpoints: Path,
-    encoder_params: EncoderParams,
+    load: LoadSettings,
+    encoder_training: EncoderTraining,
     params: MineParams,
 ) -> tuple[Encoder, pl.DataFrame]:
     """Train the retriever that mines: in-batch negatives, (query, seed passage) (footnote 1)."""
-    base = encoder_params.load(for_training=True)
+    base = load.load(for_training=True)
     if params.seed_retriever == "given":
-        logger.info("train_seed_retriever: %s is used as it is", encoder_params.reference)
+        logger.info("train_seed_retriever: %s is used as it is", load.reference)
         return base, training.HISTORY_SCHEMA.to_frame()
     result = training.train_encoder(
         base,
@@ -51,8 +54,7 @@ def train_seed_retriever(
         loss="in_batch",
         name="seed_retriever",
         checkpoints=checkpoints,
-        templates=encoder_params.trained_templates(base),
-        lora=encoder_params.lora,
+        **encoder_training.options(base),
     )
     return result.model, result.history
 
@@ -61,14 +63,14 @@ def embed_passages(
     seed_retriever: str,
     passages: pl.LazyFrame,
     finished: frozenset[int],
-    encoder_params: EncoderParams,
+    load: LoadSettings,
     engine_settings: EngineSettings,
     params: MineParams,
 ) -> Iterator[Shard]:
     """Vectors of all passages, shard by shard; the passages are read as they are needed."""
     rows = passages.select("passage_id", "title", "text")
     embedder = partial(
-        Embedder, seed_retriever, encoder_params, params.max_seq_length, encoder.render_passage
+        Embedder, seed_retriever, load, params.max_seq_length, encoder.render_passage
     )
     yield from _embed("embed_passages", rows, embedder, finished, engine_settings, params)
 
@@ -77,15 +79,13 @@ def embed_queries(
     seed_retriever: str,
     queries: pl.DataFrame,
     finished: frozenset[int],
-    encoder_params: EncoderParams,
+    load: LoadSettings,
     engine_settings: EngineSettings,
     params: MineParams,
 ) -> Iterator[Shard]:
     """Vectors of task and query together, shard by shard (introduction and figure 2)."""
     rows = queries.select("query_id", "task_name", "query")
-    embedder = partial(
-        Embedder, seed_retriever, encoder_params, params.max_seq_length, encoder.render_query
-    )
+    embedder = partial(Embedder, seed_retriever, load, params.max_seq_length, encoder.render_query)
     yield from _embed("embed_queries", rows, embedder, finished, engine_settings, params)
 
 

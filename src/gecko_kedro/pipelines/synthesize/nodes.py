@@ -12,12 +12,12 @@ from gecko_kedro.base.events import emit
 from gecko_kedro.base.progress import Progress
 from gecko_kedro.base.shards import NO_SHARD, Shard, count_missing, missing_pieces
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
+from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.engine import EngineSettings, build_engine
 from gecko_kedro.fret.pilot import pilot_size
 from gecko_kedro.params import (
     CorpusParams,
     DecontaminateParams,
-    EncoderParams,
     QueriesParams,
     SynthesizeParams,
 )
@@ -84,7 +84,7 @@ def decontaminate_passages(
     heldout_passages: pl.DataFrame,
     own_data: evaluation.CheckedData | None,
     unseen: evaluation.ReadTasks,
-    encoder_params: EncoderParams,
+    load: LoadSettings,
     params: DecontaminateParams,
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
     """Take out what overlaps with a query or positive of what evaluate or guard will score."""
@@ -93,7 +93,7 @@ def decontaminate_passages(
         heldout_texts(heldout_passages, passages=["text", "summary"]),
         own_data,
         unseen,
-        encoder_params=encoder_params,
+        load=load,
         params=params,
         where="passages",
         passages=["text", "summary"],
@@ -182,7 +182,7 @@ def filter_queries(
     own_data: evaluation.CheckedData | None,
     unseen: evaluation.ReadTasks,
     queries_params: QueriesParams,
-    encoder_params: EncoderParams,
+    load: LoadSettings,
     decontaminate_params: DecontaminateParams,
     params: SynthesizeParams,
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
@@ -201,7 +201,7 @@ def filter_queries(
         heldout_texts(heldout_pairs, queries=["query"]),
         own_data,
         unseen,
-        encoder_params=encoder_params,
+        load=load,
         params=decontaminate_params,
         where="queries",
         queries=["query"],
