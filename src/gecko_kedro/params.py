@@ -1,8 +1,8 @@
-"""The parameters: one frozen model for each pipeline and one for each thing that several share.
+"""The parameters of conf/, composed of the settings of the rooms: a block for each pipeline.
 
-Values live in conf/base/parameters/*.yml, which say unit and the paper's value; here are types and
-bounds. Nothing has a default in Python, so what YAML says is what runs. A field that only changes
-how fast a result is made is marked ``EXECUTION``: it is no part of a fingerprint.
+Each node takes a block of its own, such as ``params:mine.search``. The values of
+conf/base/parameters are the defaults here too. A field that only changes how fast a result is made
+is marked ``EXECUTION``: it is no part of a fingerprint.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,20 +10,22 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from gecko_kedro.base.errors import InputError
-from gecko_kedro.corpus.overlap import OverlapSettings
+from gecko_kedro.base.settings import Count, Settings
+from gecko_kedro.corpus.settings import (
+    DecontaminateSettings,
+    HeldoutSettings,
+    PairSettings,
+    PassageSettings,
+    PythonDocsSettings,
+)
 from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.engine.settings import EngineSettings
 from gecko_kedro.estimation.settings import EstimateSettings
 from gecko_kedro.evaluation.comparing.ablation_rows import AblationRow, AblationRows
+from gecko_kedro.evaluation.comparing.label_quality import JudgedSettings, LabelQualitySettings
 from gecko_kedro.evaluation.comparing.settings import (
     AblationSettings,
     CompareSettings,
@@ -34,11 +36,25 @@ from gecko_kedro.evaluation.comparing.settings import (
 )
 from gecko_kedro.evaluation.scoring.settings import ScoreSettings
 from gecko_kedro.evaluation.tasks.settings import SelectSettings, TaskSettings
-from gecko_kedro.fret.controls import Shares
-from gecko_kedro.fret.fusion import Fusion
+from gecko_kedro.fret.settings import (
+    RANKERS,
+    AuditSettings,
+    ChooseSettings,
+    FilterSettings,
+    FuseSettings,
+    JoinSettings,
+    JudgeSettings,
+    Ranker,
+    SampleSettings,
+    WriteSettings,
+)
 from gecko_kedro.overrides import with_overrides
-from gecko_kedro.retrieval.popularity import PopularitySettings
-from gecko_kedro.retrieval.vector_table import VectorType
+from gecko_kedro.retrieval.settings import (
+    EmbedSettings,
+    PopularitySettings,
+    RouteSettings,
+    SearchSettings,
+)
 from gecko_kedro.teacher.settings import TeacherSettings
 from gecko_kedro.training.settings import (
     EncoderTraining,
@@ -51,252 +67,67 @@ from gecko_kedro.training.settings import (
 )
 from gecko_kedro.training.sources import SourceSettings
 
-EXECUTION: dict[str, Any] = {"execution_only": True}
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Count = Annotated[int, Field(ge=1)]
-Limit = Annotated[int, Field(ge=1)] | None
-PairKind = Literal["summary_body", "title_body", "name_body", "lead_body"]
-Ranker = Literal["query_likelihood", "relevance", "retriever"]
-
-
 # A SentenceTransformer. Kedro reads the annotations of nodes, so a name known only to the type
 # checker would switch validation off, and importing the real one costs seconds.
 Encoder = Any
 
-
-class Params(BaseModel):
-    """Frozen, and a name that is not known is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class PythonDocsParams(Params):
-    """The embedded corpus: docstrings of the installed packages."""
-
-    include: list[str] | None
-    exclude: list[str]
-    stdlib: bool
-    workers: Count = Field(json_schema_extra=EXECUTION)
-
-
-class HeldoutParams(Params):
-    """What training never sees, so that evaluation can."""
-
-    groups: list[str]
-    fraction: Share
-    pair_kinds: list[PairKind]
-
-
-class CorpusParams(Params):
-    """Where passages come from and how they are cut."""
-
-    source: str
-    columns: dict[str, str | None]
-    split: str
-    python_docs: PythonDocsParams
-    min_words: Annotated[int, Field(ge=0)]
-    max_words: Count
-    overlap_words: Annotated[int, Field(ge=0)]
-    near_duplicate_threshold: Share | None
-    max_passages: Limit
-    pair_kinds: list[PairKind]
-    heldout: HeldoutParams
-    seed: Seed
-
-    @model_validator(mode="after")
-    def _overlap_fits(self) -> "CorpusParams":
-        if self.overlap_words >= self.max_words:
-            raise ValueError("overlap_words must be smaller than max_words")
-        return self
-
-
-class DecontaminateParams(Params):
-    """What training must not see of the evaluation."""
-
-    remove: bool | Literal["queries"]
-    overlap: OverlapSettings
-
-
-class QueriesParams(Params):
-    """An existing query log without labels."""
-
-    source: str | None
-    columns: dict[str, str | None]
-    max_queries: Limit
-    use: Literal["join", "replace"]
-    task_name: str
-
-
-class EncoderParams(Params):
-    """The initial embedder and base model."""
-
-    load: LoadSettings = LoadSettings()
-    train: EncoderTraining = EncoderTraining()
-
-
-class SynthesizeParams(Params):
-    """How many queries, and which ones are thrown away."""
-
-    n_seeds: Count
-    pilot: Annotated[float, Field(gt=0.0, le=1.0)] | None
-    queries_per_passage: Count
-    temperature: Annotated[float, Field(ge=0.0, le=2.0)]
-    top_p: Annotated[float, Field(gt=0.0, le=1.0)]
-    shares: Shares
-    max_passage_tokens: Limit
-    max_query_words: Count
-    language: str | None
-    near_duplicate_threshold: Share | None
-    max_reject_rate: Share
-    shard_size: Count
-    seed: Seed
-
-
-class MineParams(Params):
-    """The seed retriever and the candidates."""
-
-    seed_retriever: Literal["trained", "given"]
-    train: SeedRetrieverTraining = SeedRetrieverTraining()
-    n_candidates: Annotated[int, Field(ge=2)]
-    lexical_candidates: bool
-    route_constant: Annotated[float, Field(ge=0.0)]
-    max_seq_length: Count
-    embed_shard_size: Count
-    vectors_dtype: VectorType
-    # These are inputs of their nodes by themselves: only the search is made anew for them.
-    popularity: PopularitySettings = Field(json_schema_extra=EXECUTION)
-    search_shard_size: Count = Field(json_schema_extra=EXECUTION)
-    exact_max_pairs: Annotated[float, Field(ge=0.0)] = Field(json_schema_extra=EXECUTION)
-    min_recall: Share = Field(json_schema_extra=EXECUTION)
-    recall_queries: Count = Field(json_schema_extra=EXECUTION)
-    threads: Limit = Field(json_schema_extra=EXECUTION)
-
-
-class RelabelParams(Params):
-    """Rankers, fusion and the choice of positive and negative."""
-
-    rankers: Annotated[list[Ranker], Field(min_length=1)]
-    relevance_score: Literal["top_grade", "expected_grade"]
-    max_query_tokens: Limit
-    max_passage_tokens: Limit
-    queries_at_once: Count = Field(json_schema_extra=EXECUTION)
-    fusion: Fusion
-    fusion_k: Annotated[float, Field(ge=0.0)]
-    ranker_weights: dict[Ranker, Annotated[float, Field(gt=0.0)]]
-    positive: Literal["relabelled", "seed"]
-    negative: Literal["last", "sampled", "none"]
-    percent_of_positive: Annotated[float, Field(gt=0.0, le=1.0)] | None
-    audit_rows: Count
-    shard_size: Count
-    seed: Seed
-
-
-class MixtureParams(Params):
-    """Training sets from outside, besides the project's own."""
-
-    sources: list[SourceSettings]
-
-    @model_validator(mode="after")
-    def _names_are_unique(self) -> "MixtureParams":
-        names = ["fret", "natural_pairs", *(source.name for source in self.sources)]
-        if len(set(names)) < len(names):
-            raise ValueError(f"each set needs a name of its own, got {names}")
-        return self
-
-
-class PretrainParams(MixtureParams):
-    """Pre-finetuning on natural pairs."""
-
-    select: SelectPairsSettings = SelectPairsSettings()
-    train: PretrainTraining = PretrainTraining()
-
-
-class FinetuneParams(MixtureParams):
-    """Fine-tuning on the mixture."""
-
-    candidate_passages: str | None
-    runs: Count
-    mine: MinedNegativesSettings = MinedNegativesSettings()
-    mix: MixSettings = MixSettings()
-    train: FinetuneTraining = FinetuneTraining()
-
-    @model_validator(mode="after")
-    def _distillation_has_its_texts(self) -> "FinetuneParams":
-        if self.train.loss.distillation and self.candidate_passages is None:
-            raise ValueError("loss.distillation needs candidate_passages, the passages' table")
-        return self
-
-
-class EvaluateParams(Params):
-    """Tasks, and how they are selected, scored, compared and shown."""
-
-    data: str | None
-    split: str
-    task_name: str
-    tasks: list[TaskSettings]
-    tasks_root: str | None
-    prompts: dict[str, dict[str, str | bool]]
-    select: SelectSettings = SelectSettings()
-    score: ScoreSettings = ScoreSettings()
-    compare: CompareSettings = CompareSettings()
-    show: ShowSettings = ShowSettings()
-
-    @model_validator(mode="after")
-    def _names_are_free(self) -> "EvaluateParams":
-        """Told here, and not by the evaluation after hours of training."""
-        taken = {"heldout"} | ({Path(self.data).name} if self.data else set())
-        if twice := taken & {task.name for task in self.tasks}:
-            raise ValueError(f"tasks: {sorted(twice)} names the held-out task or that of data")
-        return self
-
-
-class LabelQualityParams(Params):
-    """Judged queries to measure the teacher's rankings on."""
-
-    data: str | None
-    split: str
-    task_name: str
-    max_queries: Limit
-    max_passages: Count
-    fold: Literal[0, 1] | None
-    resamples: Count
-    seed: Seed
-
-
-class GuardParams(Params):
-    """What must not be forgotten, and the points between base and tuned."""
-
-    tasks: list[TaskSettings]
-    sweep: SweepSettings = SweepSettings()
-    choose: WeightSettings = WeightSettings()
-
-    @model_validator(mode="after")
-    def _base_is_there(self) -> "GuardParams":
-        if not {0.0, self.choose.weight or 0.0} <= set(self.sweep.weights):
-            raise ValueError("sweep.weights must contain 0, the base, and choose.weight if given")
-        return self
-
-
-class AblateParams(AblationRows):
-    """Which rows, with which seeds, at what size, measured on what."""
-
-    run: AblationSettings = AblationSettings()
-    compare: CompareSettings = CompareSettings()
-
-
-class ParityParams(Params):
-    """A model with published scores, and how far ours may be from them."""
-
-    load: LoadSettings = LoadSettings(dtype="float32")
-    dimension: Count
-    compare: ParitySettings = ParitySettings()
-    data: str | None
-    tasks: list[TaskSettings]
-
-
-# Old name -> new name.
-_RENAMED_TRAINING = {
+# What a parameter was called before it got the name of the node that reads it.
+RENAMED: dict[str, str] = {
+    "corpus.min_words": "corpus.passages.min_words",
+    "corpus.max_words": "corpus.passages.max_words",
+    "corpus.overlap_words": "corpus.passages.overlap_words",
+    "corpus.near_duplicate_threshold": "corpus.passages.near_duplicate_threshold",
+    "corpus.max_passages": "corpus.heldout.max_passages",
+    "corpus.seed": "corpus.passages.seed and corpus.heldout.seed",
+    "corpus.pair_kinds": "corpus.pairs.kinds",
+    "corpus.heldout.pair_kinds": "corpus.pairs.heldout_kinds",
+    "queries.max_queries": "queries.join.max_queries",
+    "queries.use": "queries.join.use",
+    "queries.task_name": "queries.join.task_name",
+    "synthesize.n_seeds": "synthesize.sample.n_seeds",
+    "synthesize.pilot": "a pipeline: kedro run --pipelines estimate",
+    "synthesize.queries_per_passage": "synthesize.write.queries_per_passage",
+    "synthesize.temperature": "synthesize.write.temperature",
+    "synthesize.top_p": "synthesize.write.top_p",
+    "synthesize.shares": "synthesize.write.shares",
+    "synthesize.max_passage_tokens": "synthesize.write.max_passage_tokens",
+    "synthesize.language": "synthesize.write.language",
+    "synthesize.shard_size": "synthesize.write.shard_size",
+    "synthesize.max_query_words": "synthesize.filter.max_words",
+    "synthesize.near_duplicate_threshold": "synthesize.filter.near_duplicate_threshold",
+    "synthesize.max_reject_rate": "synthesize.write.max_reject_rate, of the teacher's replies, and "
+    "synthesize.filter.max_reject_rate, of all queries",
+    "synthesize.seed": "synthesize.sample.seed, synthesize.write.seed and synthesize.filter.seed",
+    "mine.n_candidates": "mine.search.n_candidates",
+    "mine.lexical_candidates": "mine.search.lexical_candidates",
+    "mine.route_constant": "mine.search.route_constant",
+    "mine.popularity.pool": "mine.search.popularity_pool",
+    "mine.search_shard_size": "mine.search.shard_size",
+    "mine.threads": "mine.search.threads",
+    "mine.max_seq_length": "mine.embed.max_seq_length",
+    "mine.vectors_dtype": "mine.embed.vectors_dtype",
+    "mine.embed_shard_size": "mine.embed.shard_size",
+    "mine.exact_max_pairs": "mine.route.exact_max_pairs",
+    "mine.min_recall": "mine.route.min_recall",
+    "mine.recall_queries": "mine.route.recall_queries",
+    "relabel.relevance_score": "relabel.fuse.relevance_score",
+    "relabel.fusion": "relabel.fuse.method",
+    "relabel.fusion_k": "relabel.fuse.k",
+    "relabel.ranker_weights": "relabel.fuse.weights",
+    "relabel.max_query_tokens": "relabel.judge.max_query_tokens",
+    "relabel.max_passage_tokens": "relabel.judge.max_passage_tokens",
+    "relabel.queries_at_once": "relabel.judge.queries_at_once",
+    "relabel.shard_size": "relabel.judge.shard_size",
+    "relabel.positive": "relabel.choose.positive",
+    "relabel.negative": "relabel.choose.negative",
+    "relabel.percent_of_positive": "relabel.choose.percent_of_positive",
+    "relabel.audit_rows": "relabel.audit.rows",
+    "relabel.seed": "relabel.choose.seed and relabel.audit.seed",
+    "label_quality.max_queries": "label_quality.select.max_queries",
+    "label_quality.max_passages": "label_quality.select.max_passages",
+    "label_quality.fold": "label_quality.compare.fold",
+    "label_quality.resamples": "label_quality.compare.resamples",
+    "label_quality.seed": "label_quality.select.seed and label_quality.compare.seed",
     **{
         f"encoder.{name}": f"encoder.load.{name}"
         for name in (
@@ -331,29 +162,191 @@ _RENAMED_TRAINING = {
 }  # fmt: skip
 
 
-class Parameters(Params):
+class CorpusParams(Settings):
+    """Where passages come from, and how they are cut, split and paired."""
+
+    source: str = "python-docs"
+    columns: dict[str, str | None] = {
+        "doc_id": None,
+        "title": None,
+        "text": "text",
+        "group": None,
+        "summary": None,
+    }
+    split: str = "train"
+    python_docs: PythonDocsSettings = PythonDocsSettings()
+    passages: PassageSettings = PassageSettings()
+    heldout: HeldoutSettings = HeldoutSettings()
+    pairs: PairSettings = PairSettings()
+
+
+class QueriesParams(Settings):
+    """An existing query log without labels."""
+
+    source: str | None = None
+    columns: dict[str, str | None] = {"query_id": None, "query": "query"}
+    join: JoinSettings = JoinSettings()
+
+
+class SynthesizeParams(Settings):
+    """How many queries are written, how, and which are thrown away."""
+
+    sample: SampleSettings = SampleSettings()
+    write: WriteSettings = WriteSettings()
+    filter: FilterSettings = FilterSettings()
+
+
+class MineParams(Settings):
+    """The seed retriever, the vectors and the candidates."""
+
+    seed_retriever: Literal["trained", "given"] = "trained"
+    train: SeedRetrieverTraining = SeedRetrieverTraining()
+    embed: EmbedSettings = EmbedSettings()
+    route: RouteSettings = RouteSettings()
+    popularity: PopularitySettings = PopularitySettings()
+    search: SearchSettings = SearchSettings()
+
+
+class RelabelParams(Settings):
+    """Rankers, fusion and the choice of positive and negative."""
+
+    rankers: Annotated[list[Ranker], Field(min_length=1)] = list(RANKERS)
+    judge: JudgeSettings = JudgeSettings()
+    fuse: FuseSettings = FuseSettings()
+    choose: ChooseSettings = ChooseSettings()
+    audit: AuditSettings = AuditSettings()
+
+
+class LabelQualityParams(Settings):
+    """Judged queries to measure the teacher's rankings on."""
+
+    data: str | None = None
+    split: str = "test"
+    task_name: str = "question answering"
+    select: JudgedSettings = JudgedSettings()
+    compare: LabelQualitySettings = LabelQualitySettings()
+
+
+class EncoderParams(Settings):
+    """The initial embedder and base model."""
+
+    load: LoadSettings = LoadSettings()
+    train: EncoderTraining = EncoderTraining()
+
+
+class MixtureParams(Settings):
+    """Training sets from outside, besides the project's own."""
+
+    sources: list[SourceSettings] = []
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> "MixtureParams":
+        names = ["fret", "natural_pairs", *(source.name for source in self.sources)]
+        if len(set(names)) < len(names):
+            raise ValueError(f"each set needs a name of its own, got {names}")
+        return self
+
+
+class PretrainParams(MixtureParams):
+    """Pre-finetuning on natural pairs."""
+
+    select: SelectPairsSettings = SelectPairsSettings()
+    train: PretrainTraining = PretrainTraining()
+
+
+class FinetuneParams(MixtureParams):
+    """Fine-tuning on the mixture."""
+
+    candidate_passages: str | None = None
+    runs: Count = 1
+    mine: MinedNegativesSettings = MinedNegativesSettings()
+    mix: MixSettings = MixSettings()
+    train: FinetuneTraining = FinetuneTraining()
+
+    @model_validator(mode="after")
+    def _distillation_has_its_texts(self) -> "FinetuneParams":
+        if self.train.loss.distillation and self.candidate_passages is None:
+            raise ValueError("loss.distillation needs candidate_passages, the passages' table")
+        return self
+
+
+class EvaluateParams(Settings):
+    """Tasks, and how they are selected, scored, compared and shown."""
+
+    data: str | None = None
+    split: str = "test"
+    task_name: str = "question answering"
+    tasks: list[TaskSettings] = []
+    tasks_root: str | None = None
+    prompts: dict[str, dict[str, str | bool]] = {}
+    select: SelectSettings = SelectSettings()
+    score: ScoreSettings = ScoreSettings()
+    compare: CompareSettings = CompareSettings()
+    show: ShowSettings = ShowSettings()
+
+    @model_validator(mode="after")
+    def _names_are_free(self) -> "EvaluateParams":
+        """Told here, and not by the evaluation after hours of training."""
+        taken = {"heldout"} | ({Path(self.data).name} if self.data else set())
+        if twice := taken & {task.name for task in self.tasks}:
+            raise ValueError(f"tasks: {sorted(twice)} names the held-out task or that of data")
+        return self
+
+
+class GuardParams(Settings):
+    """What must not be forgotten, and the points between base and tuned."""
+
+    tasks: list[TaskSettings]
+    sweep: SweepSettings = SweepSettings()
+    choose: WeightSettings = WeightSettings()
+
+    @model_validator(mode="after")
+    def _base_is_there(self) -> "GuardParams":
+        if not {0.0, self.choose.weight or 0.0} <= set(self.sweep.weights):
+            raise ValueError("sweep.weights must contain 0, the base, and choose.weight if given")
+        return self
+
+
+class AblateParams(AblationRows):
+    """Which rows, with which seeds, at what size, measured on what."""
+
+    run: AblationSettings = AblationSettings()
+    compare: CompareSettings = CompareSettings()
+
+
+class ParityParams(Settings):
+    """A model with published scores, and how far ours may be from them."""
+
+    load: LoadSettings = LoadSettings(dtype="float32")
+    dimension: Count = 384
+    compare: ParitySettings = ParitySettings()
+    data: str | None = None
+    tasks: list[TaskSettings]
+
+
+class Parameters(Settings):
     """All of them, as the files of one environment give them."""
 
-    corpus: CorpusParams
-    decontaminate: DecontaminateParams
-    queries: QueriesParams
-    teacher: TeacherSettings
-    encoder: EncoderParams
-    synthesize: SynthesizeParams
-    mine: MineParams
-    relabel: RelabelParams
-    pretrain: PretrainParams
-    finetune: FinetuneParams
-    evaluate: EvaluateParams
-    label_quality: LabelQualityParams
+    corpus: CorpusParams = CorpusParams()
+    decontaminate: DecontaminateSettings = DecontaminateSettings()
+    queries: QueriesParams = QueriesParams()
+    teacher: TeacherSettings = TeacherSettings()
+    engine: EngineSettings = EngineSettings()
+    encoder: EncoderParams = EncoderParams()
+    synthesize: SynthesizeParams = SynthesizeParams()
+    mine: MineParams = MineParams()
+    relabel: RelabelParams = RelabelParams()
+    pretrain: PretrainParams = PretrainParams()
+    finetune: FinetuneParams = FinetuneParams()
+    evaluate: EvaluateParams = EvaluateParams()
+    label_quality: LabelQualityParams = LabelQualityParams()
     guard: GuardParams
     ablate: AblateParams
     parity: ParityParams
-    estimate: EstimateSettings
-    engine: EngineSettings
+    estimate: EstimateSettings = EstimateSettings()
 
 
-class RowParams(Params):
+class RowParams(Settings):
     """What a row of an ablation may change, and runs again."""
 
     relabel: RelabelParams
@@ -365,6 +358,10 @@ def row_parameters(
 ) -> RowParams:
     """The parameters of one row; InputError for an override that does not exist or hold."""
     where = f"ablate.definitions.{name}.overrides"
+    for old in RENAMED.keys() & row.overrides:
+        raise InputError(
+            where, expected="names of today's parameters", got=old, fix=_new_name(old)
+        )  # fmt: skip
     given = {"relabel": relabel.model_dump(), "finetune": finetune.model_dump()}
     changed = with_overrides(given, row.overrides, where=where)
     try:
@@ -398,6 +395,8 @@ def _wrong_values(where: str, error: ValidationError) -> InputError:
 def _explain(mistake: Mapping[str, Any]) -> tuple[str, str]:
     path = [str(part) for part in mistake["loc"]]
     name = ".".join(path)
+    if name in RENAMED:
+        return f"{name} is no parameter any more", _new_name(name)
     if mistake["type"] == "extra_forbidden":
         known = _fields_at(path[:-1])
         near = get_close_matches(path[-1], known, n=1, cutoff=0.5)
@@ -405,10 +404,14 @@ def _explain(mistake: Mapping[str, Any]) -> tuple[str, str]:
         hint = f"Did you mean {prefix}{near[0]}?" if near else f"Known here: {', '.join(known)}."
         return f"{name} is no parameter", hint
     if mistake["type"] == "missing":
-        return f"{name} is missing", f"Set {name} (conf/base/parameters/{path[0]}.yml has it)."
+        return f"{name} is missing", f"Set {name}."
     # A key that was put in the wrong place must not be shown.
     value = "(hidden)" if path[:2] == ["teacher", "http"] else repr(mistake["input"])
     return f"{name} = {value}: {mistake['msg']}", f"Correct {name}."
+
+
+def _new_name(old: str) -> str:
+    return f"{old} is now {RENAMED[old]}."
 
 
 def _fields_at(path: Sequence[str]) -> list[str]:

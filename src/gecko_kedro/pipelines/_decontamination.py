@@ -9,8 +9,8 @@ import polars as pl
 from gecko_kedro import corpus, evaluation
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.corpus.schemas import OVERLAP_SCHEMA
+from gecko_kedro.corpus.settings import DecontaminateSettings
 from gecko_kedro.encoder.settings import LoadSettings
-from gecko_kedro.params import DecontaminateParams
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def against_evaluation(
     unseen: evaluation.ReadTasks,
     *,
     load: LoadSettings,
-    params: DecontaminateParams,
+    params: DecontaminateSettings,
     where: str,
     queries: Sequence[str] = (),
     passages: Sequence[str] = (),
@@ -88,7 +88,7 @@ def decontaminate_examples(
     unseen: evaluation.ReadTasks,
     *,
     load: LoadSettings,
-    params: DecontaminateParams,
+    params: DecontaminateSettings,
     where: str,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The same for rows of the unified format: query, positive and negatives are looked at."""

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
@@ -55,6 +55,11 @@ class ScoreTable:
     failures: pl.DataFrame
     records: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=RECORDS_SCHEMA))
     encoded: int = 0
+
+    @classmethod
+    def of(cls, tables: Mapping[str, pl.DataFrame]) -> "ScoreTable":
+        """Again from the four tables by name."""
+        return cls(tables["scores"], tables["per_query"], tables["failures"], tables["records"])
 
     def tables(self) -> dict[str, pl.DataFrame]:
         """Its four tables by name, for a catalog to keep."""

@@ -7,12 +7,13 @@ from typing import Any
 import polars as pl
 
 from gecko_kedro import evaluation
+from gecko_kedro.corpus.settings import DecontaminateSettings
 from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.evaluation.comparing import ablation
 from gecko_kedro.evaluation.comparing.ablation_rows import AblationRow, AblationRows
 from gecko_kedro.evaluation.comparing.settings import AblationSettings, CompareSettings
 from gecko_kedro.evaluation.reporting.ablation_plot import ablation_differences
-from gecko_kedro.params import DecontaminateParams, FinetuneParams, RelabelParams
+from gecko_kedro.params import FinetuneParams, RelabelParams
 from gecko_kedro.pipelines._decontamination import decontaminate_examples
 from gecko_kedro.pipelines.ablate.rows import (
     Material,
@@ -61,7 +62,7 @@ def run_ablations(
     load: LoadSettings,
     encoder_training: EncoderTraining,
     dimensions: list[int],
-    decontaminate_params: DecontaminateParams,
+    decontaminate_params: DecontaminateSettings,
     relabel_params: dict[str, Any],
     finetune_params: dict[str, Any],
     settings: AblationSettings,

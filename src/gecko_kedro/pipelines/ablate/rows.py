@@ -100,9 +100,11 @@ class Mixtures:
 def row_fret(material: Material, params: RelabelParams) -> pl.DataFrame:
     """FRet (FRET) from the stored judgements, as relabel makes it under ``params``."""
     asked = material.candidates.join(material.queries, on="query_id", how="semi")
-    rankings = fuse_rankings(asked, material.judgement_shards, params)
+    rankings = fuse_rankings(asked, material.judgement_shards, params.rankers, params.fuse)
     refused = QUARANTINE_SCHEMA.to_frame()  # what has no ranking is set aside in any case
-    fret_table, _ = choose_examples(rankings, material.queries, material.passages, refused, params)
+    fret_table, _ = choose_examples(
+        rankings, material.queries, material.passages, refused, params.choose
+    )
     return fret_table
 
 
@@ -120,12 +122,14 @@ def seeded(
     FRet itself depends on a seed only where negatives are sampled.
     """
     known = row_parameters(name, row, relabel, finetune)
-    drawn = {"seed": seed} if known.relabel.negative == "sampled" else {}
+    choose = known.relabel.choose
+    if choose.negative == "sampled":
+        choose = choose.model_copy(update={"seed": seed})
     steps = {} if settings.max_steps is None else {"max_steps": settings.max_steps}
     train = known.finetune.train.model_copy(update={"seed": seed} | steps)
     mix = known.finetune.mix.model_copy(update={"seed": seed})
     return RowParams(
-        relabel=known.relabel.model_copy(update=drawn),
+        relabel=known.relabel.model_copy(update={"choose": choose}),
         finetune=known.finetune.model_copy(update={"train": train, "mix": mix}),
     )
 
@@ -153,7 +157,7 @@ def unequal_queries(rows: Mapping[str, AblationRow], material: Material) -> dict
 
 
 def _is_about_seeds(row: AblationRow) -> bool:
-    return bool(row.overrides.get("relabel.positive") == "seed")
+    return bool(row.overrides.get("relabel.choose.positive") == "seed")
 
 
 def _sample(table: pl.DataFrame, key: str, count: int) -> pl.DataFrame:

@@ -210,7 +210,9 @@ def _shown_parameters(runs: Sequence[Planned]) -> dict[str, Any]:
         "seeds": [run.seed for run in runs],
         **first.row.model_dump(exclude={"overrides"}),
         "changes": first.row.overrides or "none",
-        "relabel": first.known.relabel.model_dump(mode="json", exclude={"seed"}),
+        "relabel": first.known.relabel.model_dump(
+            mode="json", exclude={"choose": {"seed"}, "audit": True}
+        ),
         "finetune": first.known.finetune.model_dump(mode="json", exclude={"sources"}),
     }
 

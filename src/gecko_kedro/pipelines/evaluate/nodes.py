@@ -82,7 +82,7 @@ def compare_encoders(
 ) -> tuple[Tables, dict[str, float]]:
     """Paired differences with intervals: to the base, what fine-tuning adds, by group."""
     comparison = evaluation.compare(
-        evaluation.ScoreTable(**scores),
+        evaluation.ScoreTable.of(scores),
         tables["queries"].select("task", pl.col("id").alias("query_id"), "group"),
         base=BASE,
         tuned=GECKO,
@@ -105,7 +105,7 @@ def show_results(
     """nDCG@10 by dimension, the differences by query group, and the queries that moved most."""
     comparison = content.comparison(compared)
     moved = evaluation.moved_queries(
-        evaluation.ScoreTable(**scores),
+        evaluation.ScoreTable.of(scores),
         evaluation.from_tables(**tables),
         comparison,
         count=settings.moved_queries,

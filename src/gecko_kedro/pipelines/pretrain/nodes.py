@@ -7,8 +7,9 @@ from typing import Any
 import polars as pl
 
 from gecko_kedro import corpus, evaluation, training
+from gecko_kedro.corpus.settings import DecontaminateSettings
 from gecko_kedro.encoder.settings import LoadSettings
-from gecko_kedro.params import DecontaminateParams, Encoder
+from gecko_kedro.params import Encoder
 from gecko_kedro.pipelines._decontamination import decontaminate_examples
 from gecko_kedro.training.settings import EncoderTraining, PretrainTraining, SelectPairsSettings
 
@@ -39,7 +40,7 @@ def decontaminate_pretrain_examples(
     own_data: evaluation.CheckedData | None,
     unseen: evaluation.ReadTasks,
     load: LoadSettings,
-    params: DecontaminateParams,
+    params: DecontaminateSettings,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Take out what overlaps with anything that evaluate or guard will score, sources included."""
     return decontaminate_examples(
