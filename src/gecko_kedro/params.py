@@ -8,12 +8,12 @@ is marked ``EXECUTION``: it is no part of a fingerprint.
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from gecko_kedro.base.errors import InputError
-from gecko_kedro.base.settings import EXECUTION, Count, Limit, Seed, Settings, Share
+from gecko_kedro.base.settings import Count, Settings
 from gecko_kedro.corpus.settings import (
     DecontaminateSettings,
     HeldoutSettings,
@@ -21,10 +21,21 @@ from gecko_kedro.corpus.settings import (
     PassageSettings,
     PythonDocsSettings,
 )
+from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.engine.settings import EngineSettings
-from gecko_kedro.evaluation.comparing.ablation import AblationRow
+from gecko_kedro.estimation.settings import EstimateSettings
+from gecko_kedro.evaluation.comparing.ablation_rows import AblationRow, AblationRows
 from gecko_kedro.evaluation.comparing.label_quality import JudgedSettings, LabelQualitySettings
-from gecko_kedro.evaluation.tasks.settings import TaskSettings
+from gecko_kedro.evaluation.comparing.settings import (
+    AblationSettings,
+    CompareSettings,
+    ParitySettings,
+    ShowSettings,
+    SweepSettings,
+    WeightSettings,
+)
+from gecko_kedro.evaluation.scoring.settings import ScoreSettings
+from gecko_kedro.evaluation.tasks.settings import SelectSettings, TaskSettings
 from gecko_kedro.fret.settings import (
     RANKERS,
     AuditSettings,
@@ -45,14 +56,16 @@ from gecko_kedro.retrieval.settings import (
     SearchSettings,
 )
 from gecko_kedro.teacher.settings import TeacherSettings
-from gecko_kedro.training.settings import LoraSettings, TrainSettings
+from gecko_kedro.training.settings import (
+    EncoderTraining,
+    FinetuneTraining,
+    MinedNegativesSettings,
+    MixSettings,
+    PretrainTraining,
+    SeedRetrieverTraining,
+    SelectPairsSettings,
+)
 from gecko_kedro.training.sources import SourceSettings
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
-
-    from gecko_kedro.encoder.encoding import Vectors
-    from gecko_kedro.encoder.formatting import Templates
 
 # A SentenceTransformer. Kedro reads the annotations of nodes, so a name known only to the type
 # checker would switch validation off, and importing the real one costs seconds.
@@ -115,7 +128,38 @@ RENAMED: dict[str, str] = {
     "label_quality.fold": "label_quality.compare.fold",
     "label_quality.resamples": "label_quality.compare.resamples",
     "label_quality.seed": "label_quality.select.seed and label_quality.compare.seed",
-}
+    **{
+        f"encoder.{name}": f"encoder.load.{name}"
+        for name in (
+            "reference", "device", "dtype", "batch_size", "max_seq_length", "trust_remote_code",
+            "attention", "bidirectional", "width",
+        )
+    },
+    "encoder.templates": "encoder.train.templates",
+    "encoder.lora": "encoder.train.lora",
+    "pretrain.max_pairs": "pretrain.select.max_pairs",
+    "finetune.rates": "finetune.mix.rates",
+    "finetune.mined_negatives": "finetune.mine",
+    "evaluate.max_passages": "evaluate.select.max_passages",
+    "evaluate.max_queries": "evaluate.select.max_queries",
+    "evaluate.dimensions": "evaluate.score.dimensions",
+    "evaluate.precisions": "evaluate.score.precisions",
+    "evaluate.hybrid_constant": "evaluate.score.hybrid_constant",
+    "evaluate.resamples": "evaluate.compare.resamples",
+    "evaluate.seed": "evaluate.select.seed and evaluate.compare.seed",
+    "evaluate.moved_queries": "evaluate.show.moved_queries",
+    "guard.weights": "guard.sweep.weights",
+    "guard.choose_fraction": "guard.sweep.choose_fraction",
+    "guard.seed": "guard.sweep.seed",
+    "guard.weight": "guard.choose.weight",
+    **{f"ablate.{name}": f"ablate.run.{name}" for name in AblationSettings.model_fields},
+    "parity.model": "parity.load.reference",
+    **{
+        f"parity.{name}": f"parity.load.{name}"
+        for name in ("max_seq_length", "dtype", "device", "batch_size")
+    },
+    **{f"parity.{name}": f"parity.compare.{name}" for name in ParitySettings.model_fields},
+}  # fmt: skip
 
 
 class CorpusParams(Settings):
@@ -156,7 +200,7 @@ class MineParams(Settings):
     """The seed retriever, the vectors and the candidates."""
 
     seed_retriever: Literal["trained", "given"] = "trained"
-    train: TrainSettings
+    train: SeedRetrieverTraining = SeedRetrieverTraining()
     embed: EmbedSettings = EmbedSettings()
     route: RouteSettings = RouteSettings()
     popularity: PopularitySettings = PopularitySettings()
@@ -186,58 +230,14 @@ class LabelQualityParams(Settings):
 class EncoderParams(Settings):
     """The initial embedder and base model."""
 
-    reference: str
-    device: str = Field(json_schema_extra=EXECUTION)
-    dtype: Literal["auto", "float32", "bfloat16"]
-    batch_size: Count = Field(json_schema_extra=EXECUTION)
-    max_seq_length: Count
-    trust_remote_code: bool
-    attention: str | None = Field(json_schema_extra=EXECUTION)
-    bidirectional: bool
-    width: Limit
-    templates: Literal["gecko", "own"]
-    lora: LoraSettings | None
-
-    def load(
-        self,
-        reference: str | None = None,
-        *,
-        for_training: bool = False,
-        max_seq_length: int | None = None,
-    ) -> "SentenceTransformer":
-        """The encoder ``reference``, by default the base model, as these parameters say."""
-        from gecko_kedro.encoder.loading import load_encoder
-
-        return load_encoder(
-            reference or self.reference,
-            device=self.device,
-            dtype=self.dtype,
-            max_seq_length=max_seq_length or self.max_seq_length,
-            for_training=for_training,
-            trust_remote_code=self.trust_remote_code,
-            attention=self.attention,
-            bidirectional=self.bidirectional,
-            width=self.width,
-        )
-
-    def trained_templates(self, model: "SentenceTransformer") -> "Templates":
-        """What ``model``, the base or one trained from it, is trained with."""
-        from gecko_kedro.encoder.formatting import GECKO, own_templates
-
-        return GECKO if self.templates == "gecko" else own_templates(model.prompts)
-
-    def embed(self, texts: Sequence[str]) -> "Vectors":
-        """``(n, d)`` L2-normalised vectors of bare texts by the base model."""
-        from gecko_kedro.encoder.encoding import encode_texts
-
-        return encode_texts(self.load(), texts, batch_size=self.batch_size)
+    load: LoadSettings = LoadSettings()
+    train: EncoderTraining = EncoderTraining()
 
 
 class MixtureParams(Settings):
     """Training sets from outside, besides the project's own."""
 
-    sources: list[SourceSettings]
-    train: TrainSettings
+    sources: list[SourceSettings] = []
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> "MixtureParams":
@@ -246,32 +246,22 @@ class MixtureParams(Settings):
             raise ValueError(f"each set needs a name of its own, got {names}")
         return self
 
-    def source_rates(self) -> dict[str, float]:
-        """How often a row of each source is seen an epoch."""
-        return {source.name: source.rate for source in self.sources}
-
 
 class PretrainParams(MixtureParams):
     """Pre-finetuning on natural pairs."""
 
-    max_pairs: Limit
-
-
-class MinedNegativesParams(Settings):
-    """Hard negatives for sources that declare ``mine_negatives``."""
-
-    candidates: Annotated[int, Field(ge=2)]
-    percent_of_positive: Annotated[float, Field(gt=0.0, le=1.0)]
-    n_negatives: Count
+    select: SelectPairsSettings = SelectPairsSettings()
+    train: PretrainTraining = PretrainTraining()
 
 
 class FinetuneParams(MixtureParams):
     """Fine-tuning on the mixture."""
 
-    rates: dict[str, Annotated[float, Field(ge=0.0)]]
-    candidate_passages: str | None
-    runs: Count
-    mined_negatives: MinedNegativesParams
+    candidate_passages: str | None = None
+    runs: Count = 1
+    mine: MinedNegativesSettings = MinedNegativesSettings()
+    mix: MixSettings = MixSettings()
+    train: FinetuneTraining = FinetuneTraining()
 
     @model_validator(mode="after")
     def _distillation_has_its_texts(self) -> "FinetuneParams":
@@ -281,22 +271,18 @@ class FinetuneParams(MixtureParams):
 
 
 class EvaluateParams(Settings):
-    """Tasks, dimensions and intervals."""
+    """Tasks, and how they are selected, scored, compared and shown."""
 
-    data: str | None
-    split: str
-    task_name: str
-    tasks: list[TaskSettings]
-    tasks_root: str | None
-    prompts: dict[str, dict[str, str | bool]]
-    dimensions: list[Count]
-    precisions: list[Literal["float32", "int8", "binary"]]
-    hybrid_constant: Annotated[float, Field(ge=0.0)] | None
-    max_passages: Count
-    max_queries: Count
-    resamples: Count
-    moved_queries: Count
-    seed: Seed
+    data: str | None = None
+    split: str = "test"
+    task_name: str = "question answering"
+    tasks: list[TaskSettings] = []
+    tasks_root: str | None = None
+    prompts: dict[str, dict[str, str | bool]] = {}
+    select: SelectSettings = SelectSettings()
+    score: ScoreSettings = ScoreSettings()
+    compare: CompareSettings = CompareSettings()
+    show: ShowSettings = ShowSettings()
 
     @model_validator(mode="after")
     def _names_are_free(self) -> "EvaluateParams":
@@ -311,89 +297,31 @@ class GuardParams(Settings):
     """What must not be forgotten, and the points between base and tuned."""
 
     tasks: list[TaskSettings]
-    weights: Annotated[list[Share], Field(min_length=2)]
-    weight: Share | None
-    choose_fraction: Share
-    seed: Seed
+    sweep: SweepSettings = SweepSettings()
+    choose: WeightSettings = WeightSettings()
 
     @model_validator(mode="after")
     def _base_is_there(self) -> "GuardParams":
-        wanted = {0.0} if self.weight is None else {0.0, self.weight}
-        if not wanted <= set(self.weights):
-            raise ValueError("weights must contain 0, the base, and weight where it is given")
+        if not {0.0, self.choose.weight or 0.0} <= set(self.sweep.weights):
+            raise ValueError("sweep.weights must contain 0, the base, and choose.weight if given")
         return self
 
 
-class AblateParams(Settings):
+class AblateParams(AblationRows):
     """Which rows, with which seeds, at what size, measured on what."""
 
-    rows: Annotated[list[str], Field(min_length=1)]
-    seeds: Annotated[list[Seed], Field(min_length=1)]
-    max_rows: Limit
-    max_steps: Limit
-    tasks: list[str] | None
-    definitions: dict[str, AblationRow]
-
-    @field_validator("rows", mode="before")
-    @classmethod
-    def _one_text(cls, rows: object) -> object:
-        """``--params`` takes no list of several: ``ablate.rows=recipe+seed_none``."""
-        return rows.split("+") if isinstance(rows, str) else rows
-
-    def chosen(self) -> dict[str, AblationRow]:
-        """The chosen rows, each behind the one it is set against; ``all`` means all."""
-        found: dict[str, AblationRow] = {}
-        for name in self.definitions if self.rows == ["all"] else self.rows:
-            row = self._row(name, "ablate.rows")
-            if row.reference is not None:
-                where = f"ablate.definitions.{name}.reference"
-                found[row.reference] = self._row(row.reference, where)
-                if found[row.reference].reference is not None:
-                    raise InputError(
-                        where,
-                        expected="a row that has no reference itself",
-                        got=row.reference,
-                        fix="Set the row against that one's own reference.",
-                    )
-            found[name] = row
-        return found
-
-    def _row(self, name: str, where: str) -> AblationRow:
-        if name not in self.definitions:
-            raise InputError(
-                where,
-                expected="names in ablate.definitions",
-                got=name,
-                fix=f"Known: {', '.join(self.definitions)}; or all.",
-            )
-        return self.definitions[name]
+    run: AblationSettings = AblationSettings()
+    compare: CompareSettings = CompareSettings()
 
 
 class ParityParams(Settings):
     """A model with published scores, and how far ours may be from them."""
 
-    model: str
-    published: list[str]
-    dimension: Count
-    max_seq_length: Count
-    dtype: Literal["auto", "float32", "bfloat16"]
-    device: str = Field(json_schema_extra=EXECUTION)
-    batch_size: Count = Field(json_schema_extra=EXECUTION)
-    data: str | None
-    tolerance_by_type: dict[str, Annotated[float, Field(ge=0.0)]]
-    tolerance_by_task: dict[str, Annotated[float, Field(ge=0.0)]]
+    load: LoadSettings = LoadSettings(dtype="float32")
+    dimension: Count = 384
+    compare: ParitySettings = ParitySettings()
+    data: str | None = None
     tasks: list[TaskSettings]
-
-
-class EstimateParams(Settings):
-    """How much is tried before a run is estimated, and a size to estimate on paper."""
-
-    documents: Count
-    texts: Count
-    queries: Count
-    training_rows: Annotated[int, Field(ge=2)]
-    passages: Limit
-    seed: Seed
 
 
 class Parameters(Settings):
@@ -404,18 +332,18 @@ class Parameters(Settings):
     queries: QueriesParams = QueriesParams()
     teacher: TeacherSettings = TeacherSettings()
     engine: EngineSettings = EngineSettings()
-    encoder: EncoderParams
+    encoder: EncoderParams = EncoderParams()
     synthesize: SynthesizeParams = SynthesizeParams()
-    mine: MineParams
+    mine: MineParams = MineParams()
     relabel: RelabelParams = RelabelParams()
-    pretrain: PretrainParams
-    finetune: FinetuneParams
-    evaluate: EvaluateParams
+    pretrain: PretrainParams = PretrainParams()
+    finetune: FinetuneParams = FinetuneParams()
+    evaluate: EvaluateParams = EvaluateParams()
     label_quality: LabelQualityParams = LabelQualityParams()
     guard: GuardParams
     ablate: AblateParams
     parity: ParityParams
-    estimate: EstimateParams
+    estimate: EstimateSettings = EstimateSettings()
 
 
 class RowParams(Settings):

@@ -97,7 +97,7 @@ CLEAN = example("what is a keel", "The keel is the lowest part of a hull.", "A h
 
 def check(rows: list[dict[str, Any]], pairs: pl.DataFrame, own, declared, params: Parameters):
     return decontaminate_finetune_examples(
-        pl.DataFrame(rows, schema=EXAMPLE_SCHEMA), pairs, own, declared, params.encoder,
+        pl.DataFrame(rows, schema=EXAMPLE_SCHEMA), pairs, own, declared, params.encoder.load,
         params.decontaminate,
     )  # fmt: skip
 
@@ -205,12 +205,13 @@ def test_natural_pairs_and_sources_are_checked_before_pre_finetuning(
         name="faq", data=str(file), converter="pairs", task="question answering",
         columns={"query": "question", "positive": "answer"},
     )  # fmt: skip
-    settings = params.pretrain.model_copy(update={"sources": [source]})
     pairs = heldout_pairs("what is a mast", QUERY_TEXT)
-    examples, _ = select_pretrain_examples(pairs, {"faq": read_source(source, seed=1)}, settings)
+    examples, _ = select_pretrain_examples(
+        pairs, {"faq": read_source(source, seed=1)}, [source], params.pretrain.select
+    )
     assert examples.height == 4
     kept, overlaps = decontaminate_pretrain_examples(
-        examples, heldout_pairs(), own_data, declared, params.encoder, params.decontaminate
+        examples, heldout_pairs(), own_data, declared, params.encoder.load, params.decontaminate
     )
     assert set(kept["query"]) == {"Is it free?", "what is a mast"}
     assert set(overlaps["text_id"]) == {"query q1", "passage p1"}
@@ -238,7 +239,7 @@ def test_queries_of_the_teacher_and_of_the_log_are_checked(
         JoinSettings(use=use),  # type: ignore[arg-type]
     )
     overlaps = find_query_overlaps(
-        asked, pairs, own_data, declared, params.encoder, params.decontaminate
+        asked, pairs, own_data, declared, params.encoder.load, params.decontaminate
     )
     queries, quarantine = filter_queries(
         asked, overlaps, NOTHING, query_log, passages, pairs, FilterSettings(max_reject_rate=1.0)
@@ -259,7 +260,7 @@ def test_all_stages_end_in_one_table_and_its_counts(own_data, declared, params) 
         schema=PASSAGE_SCHEMA,
     )  # fmt: skip
     _, of_passages, metrics = decontaminate_passages(
-        passages, passages.clear(), own_data, declared, params.encoder, params.decontaminate
+        passages, passages.clear(), own_data, declared, params.encoder.load, params.decontaminate
     )
     assert metrics == {"overlapping": 1, "removed": 1, "passages.text_equal_text": 1}
     _, of_examples = check(

@@ -5,7 +5,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -13,16 +12,18 @@ import polars as pl
 from gecko_kedro import corpus, encoder, fret, training
 from gecko_kedro.base import events
 from gecko_kedro.base.memory import Measuring, resident_memory
+from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.estimation import (
     CorpusMeasure,
     EncoderMeasure,
     SearchMeasure,
     TrainingMeasure,
 )
-from gecko_kedro.params import CorpusParams, Encoder, EncoderParams, MineParams
+from gecko_kedro.params import CorpusParams, Encoder
+from gecko_kedro.retrieval.settings import SearchSettings, VectorType
 from gecko_kedro.retrieval.vector_table import VectorTable, narrowed
-from gecko_kedro.training.settings import TrainSettings
-from gecko_kedro.training.setup import Loss
+from gecko_kedro.training.job import Loss
+from gecko_kedro.training.settings import EncoderTraining, TrainSettings
 
 _SEARCHED, _SEARCHING = 16_384, 512  # vectors of the block and of the queries
 _STEPS = 4  # of a training; a checkpoint is written after the second
@@ -56,7 +57,7 @@ def measure_corpus(
 
 
 def measure_encoder(
-    passages: pl.DataFrame, *, texts: int, params: EncoderParams, mine: MineParams, seed: int
+    passages: pl.DataFrame, *, texts: int, load: LoadSettings, max_seq_length: int, seed: int
 ) -> EncoderMeasure:
     """Load the initial embedder and encode ``texts`` passages, and as many short texts."""
     import sentence_transformers  # noqa: F401  # takes seconds, but once in a run
@@ -68,11 +69,11 @@ def measure_encoder(
     short = [encoder.render_query("search result", _lead(text)) for text in drawn["text"]]
     with Measuring() as measured:
         started = time.perf_counter()
-        model = params.load(max_seq_length=mine.embed.max_seq_length)
+        model = load.load(max_seq_length=max_seq_length)
         encoder.encode_texts(model, rendered[:1], batch_size=1)  # what only a first call costs
         loading = time.perf_counter() - started
         seconds = [
-            _seconds_of_encoding(model, batch, params.batch_size) for batch in (rendered, short)
+            _seconds_of_encoding(model, batch, load.batch_size) for batch in (rendered, short)
         ]
     return EncoderMeasure(
         dimension=model.get_embedding_dimension(),
@@ -106,7 +107,9 @@ def _mean_tokens(model: Encoder, texts: Sequence[str]) -> float:
     return float(np.mean(lengths))
 
 
-def measure_search(*, dimension: int, params: MineParams, seed: int) -> SearchMeasure:
+def measure_search(
+    *, dimension: int, dtype: VectorType, settings: SearchSettings, seed: int
+) -> SearchMeasure:
     """Search a block of random unit vectors, mapped from a file as the run's are.
 
     And make the candidate table of its queries.
@@ -115,7 +118,6 @@ def measure_search(*, dimension: int, params: MineParams, seed: int) -> SearchMe
     vectors = generator.standard_normal((_SEARCHED, dimension), dtype=np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     queries = vectors[:_SEARCHING]
-    dtype, searched = params.embed.vectors_dtype, params.search
     stored = narrowed(vectors, dtype)
     ids = pl.Series("passage_id", [f"passage {row}" for row in range(_SEARCHED)])
     with tempfile.NamedTemporaryFile() as file:
@@ -123,7 +125,7 @@ def measure_search(*, dimension: int, params: MineParams, seed: int) -> SearchMe
         file.flush()
         mapped = np.memmap(file.name, dtype=stored.dtype, mode="r", shape=stored.shape)
         index = VectorTable(ids, mapped, dtype).index()
-        search = partial(index.search, k=searched.n_candidates, threads=searched.threads)
+        search = partial(index.search, k=settings.n_candidates, threads=settings.threads)
         search(queries[:64])  # a first touch
         with Measuring() as searching:
             found = search(queries)
@@ -145,10 +147,11 @@ def measure_search(*, dimension: int, params: MineParams, seed: int) -> SearchMe
 
 def measure_training(
     examples: pl.DataFrame,
+    load: LoadSettings,
+    encoder_training: EncoderTraining,
     *,
     settings: TrainSettings,
     loss: Loss,
-    encoder_params: EncoderParams,
 ) -> TrainingMeasure:
     """Four steps, each on all ``examples``, in a temporary folder; a checkpoint after the second.
 
@@ -158,26 +161,22 @@ def measure_training(
     short = settings.model_copy(
         update={
             "epochs": _STEPS, "max_steps": _STEPS, "batch_size": examples.height,
-            "checkpoint_steps": 2,
-            "heldout_rows": 0, "average_share": 0.0,
+            "checkpoint_steps": 2, "heldout_rows": 0,
         }
     )  # fmt: skip
     times: list[float] = []
     with (
-        tempfile.TemporaryDirectory() as folder,
         events.listening(lambda name, *_: times.append(time.perf_counter())),
         Measuring() as measured,
     ):
-        model = encoder_params.load(for_training=True)
+        model = load.load(for_training=True)
         training.train_encoder(
             model,
             examples,
             settings=short,
             loss=loss,
             name="calibration",
-            checkpoints=Path(folder),
-            templates=encoder_params.trained_templates(model),
-            lora=encoder_params.lora,
+            **encoder_training.options(model),
         )
     weights = sum(weight.numel() for weight in model.parameters())
     step = min(times[1] - times[0], times[3] - times[2])

@@ -83,12 +83,14 @@ def _size(measures: Measures, known: Parameters, logged: int) -> RunSize:
 
 
 def _training_plans(known: Parameters, size: RunSize) -> dict[str, TrainingPlan]:
-    pairs = size.pairs if known.pretrain.max_pairs is None else known.pretrain.max_pairs
-    rates = known.finetune.rates
+    pairs = (
+        size.pairs if known.pretrain.select.max_pairs is None else known.pretrain.select.max_pairs
+    )
+    rates = known.finetune.mix.rates
     mixed = rates["fret"] * size.queries + rates["natural_pairs"] * size.pairs
     plans = {
         "mine": _plan(size.queries, known.mine.train),
-        "pretrain": _plan(min(pairs, size.pairs), known.pretrain.train),
+        "pretrain": _plan(pairs, known.pretrain.train),
         "finetune": _plan(round(mixed), known.finetune.train, runs=known.finetune.runs),
     }
     if known.mine.seed_retriever == "given":

@@ -7,10 +7,10 @@ import polars as pl
 
 from gecko_kedro import encoder, fret, retrieval
 from gecko_kedro.base.errors import InputError
+from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.evaluation.comparing import label_quality as quality
 from gecko_kedro.evaluation.tasks.retrieval import CheckedData
 from gecko_kedro.fret.calls import ranker_calls
-from gecko_kedro.params import EncoderParams
 from gecko_kedro.pipelines._teacher import PreparedTeacher
 from gecko_kedro.teacher import TeacherSettings, teacher_name
 
@@ -40,7 +40,7 @@ def select_judged(
 def find_candidates(
     judged_queries: pl.DataFrame,
     judged_passages: pl.DataFrame,
-    encoder_params: EncoderParams,
+    load: LoadSettings,
     max_seq_length: int,
     n_candidates: int,
 ) -> pl.DataFrame:
@@ -48,7 +48,7 @@ def find_candidates(
 
     It reads its own prompts, not Gecko's templates, which nobody has trained it on.
     """
-    model = encoder_params.load(max_seq_length=max_seq_length)
+    model = load.load(max_seq_length=max_seq_length)
     own = encoder.own_templates(model.prompts)
     sides = (
         (encoder.render_query, judged_queries.select("task_name", "query")),
@@ -56,7 +56,7 @@ def find_candidates(
     )
     texts = ([render(*row, templates=own) for row in rows.rows()] for render, rows in sides)
     queries, passages = (
-        encoder.encode_texts(model, side, batch_size=encoder_params.batch_size) for side in texts
+        encoder.encode_texts(model, side, batch_size=load.batch_size) for side in texts
     )
     found = retrieval.Index(passages).search(queries, n_candidates)
     return fret.candidates_with_seeds(

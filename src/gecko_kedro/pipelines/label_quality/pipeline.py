@@ -22,7 +22,7 @@ def create_pipeline() -> Pipeline:
                 inputs=[
                     "judged_queries",
                     "judged_passages",
-                    "params:encoder",
+                    "params:encoder.load",
                     "params:mine.embed.max_seq_length",
                     "params:mine.search.n_candidates",
                 ],

@@ -11,14 +11,15 @@ import polars as pl
 from gecko_kedro import encoder, fret, retrieval, training
 from gecko_kedro.base.progress import Progress
 from gecko_kedro.base.shards import NO_SHARD, Shard, count_missing, missing_pieces
+from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.engine import EngineSettings, build_engine
 from gecko_kedro.fret.schemas import POPULARITY
-from gecko_kedro.params import Encoder, EncoderParams
+from gecko_kedro.params import Encoder
 from gecko_kedro.pipelines.mine.routing import pick_route
 from gecko_kedro.pipelines.mine.searching import PreparedSearch, seed_rows
 from gecko_kedro.pipelines.mine.workers import Embedder
 from gecko_kedro.retrieval.vector_table import VectorTable
-from gecko_kedro.training.settings import TrainSettings
+from gecko_kedro.training.settings import EncoderTraining, SeedRetrieverTraining
 
 logger = logging.getLogger(__name__)
 
@@ -37,14 +38,15 @@ def select_seed_examples(
 def train_seed_retriever(
     seed_examples: pl.DataFrame,
     checkpoints: Path,
-    encoder_params: EncoderParams,
+    load: LoadSettings,
+    encoder_training: EncoderTraining,
     kind: Literal["trained", "given"],
-    settings: TrainSettings,
+    settings: SeedRetrieverTraining,
 ) -> tuple[Encoder, pl.DataFrame]:
     """Train the retriever that mines: in-batch negatives, (query, seed passage) (footnote 1)."""
-    base = encoder_params.load(for_training=True)
+    base = load.load(for_training=True)
     if kind == "given":
-        logger.info("train_seed_retriever: %s is used as it is", encoder_params.reference)
+        logger.info("train_seed_retriever: %s is used as it is", load.reference)
         return base, training.HISTORY_SCHEMA.to_frame()
     result = training.train_encoder(
         base,
@@ -53,8 +55,7 @@ def train_seed_retriever(
         loss="in_batch",
         name="seed_retriever",
         checkpoints=checkpoints,
-        templates=encoder_params.trained_templates(base),
-        lora=encoder_params.lora,
+        **encoder_training.options(base),
     )
     return result.model, result.history
 
@@ -63,14 +64,14 @@ def embed_passages(
     seed_retriever: str,
     passages: pl.LazyFrame,
     finished: frozenset[int],
-    encoder_params: EncoderParams,
+    load: LoadSettings,
     engine_settings: EngineSettings,
     settings: retrieval.EmbedSettings,
 ) -> Iterator[Shard]:
     """Vectors of all passages, shard by shard; the passages are read as they are needed."""
     rows = passages.select("passage_id", "title", "text")
     embedder = partial(
-        Embedder, seed_retriever, encoder_params, settings.max_seq_length, encoder.render_passage
+        Embedder, seed_retriever, load, settings.max_seq_length, encoder.render_passage
     )
     yield from _embed("embed_passages", rows, embedder, finished, engine_settings, settings)
 
@@ -79,14 +80,14 @@ def embed_queries(
     seed_retriever: str,
     queries: pl.DataFrame,
     finished: frozenset[int],
-    encoder_params: EncoderParams,
+    load: LoadSettings,
     engine_settings: EngineSettings,
     settings: retrieval.EmbedSettings,
 ) -> Iterator[Shard]:
     """Vectors of task and query together, shard by shard (introduction and figure 2)."""
     rows = queries.select("query_id", "task_name", "query")
     embedder = partial(
-        Embedder, seed_retriever, encoder_params, settings.max_seq_length, encoder.render_query
+        Embedder, seed_retriever, load, settings.max_seq_length, encoder.render_query
     )
     yield from _embed("embed_queries", rows, embedder, finished, engine_settings, settings)
 

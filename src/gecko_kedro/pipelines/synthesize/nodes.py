@@ -11,7 +11,7 @@ from gecko_kedro.base.events import emit
 from gecko_kedro.base.progress import Progress
 from gecko_kedro.base.shards import NO_SHARD, Shard, count_missing, missing_pieces
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
-from gecko_kedro.params import EncoderParams
+from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.pipelines._decontamination import (
     against_evaluation,
     heldout_texts,
@@ -53,7 +53,7 @@ def decontaminate_passages(
     heldout_passages: pl.DataFrame,
     own_data: evaluation.CheckedData | None,
     unseen: evaluation.ReadTasks,
-    encoder_params: EncoderParams,
+    load: LoadSettings,
     settings: corpus.DecontaminateSettings,
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
     """Take out what overlaps with a query or positive of what evaluate or guard will score."""
@@ -62,7 +62,7 @@ def decontaminate_passages(
         heldout_texts(heldout_passages, passages=["text", "summary"]),
         own_data,
         unseen,
-        encoder_params=encoder_params,
+        load=load,
         params=settings,
         where="passages",
         passages=["text", "summary"],
@@ -152,7 +152,7 @@ def find_query_overlaps(
     heldout_pairs: pl.DataFrame,
     own_data: evaluation.CheckedData | None,
     unseen: evaluation.ReadTasks,
-    encoder_params: EncoderParams,
+    load: LoadSettings,
     settings: corpus.DecontaminateSettings,
 ) -> pl.DataFrame:
     """The queries that overlap with one that evaluate or guard will score."""
@@ -161,7 +161,7 @@ def find_query_overlaps(
         heldout_texts(heldout_pairs, queries=["query"]),
         own_data,
         unseen,
-        encoder_params=encoder_params,
+        load=load,
         params=settings,
         where="queries",
         queries=["query"],
