@@ -1,15 +1,18 @@
 """Parameters: what is wrong is said before any work, with the nearest right name."""
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from kedro.config import OmegaConfigLoader
+from pydantic import BaseModel
 
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.config import ParameterAwareConfigLoader
-from gecko_kedro.params import Parameters, check_parameters
+from gecko_kedro.params import RENAMED, Parameters, check_parameters
+from tests.support.conf import base_parameters
 
 CONF = Path(__file__).parents[1] / "conf"
 
@@ -72,8 +75,53 @@ def test_a_task_with_the_name_of_another_is_told_before_training(
 
 
 def test_an_unknown_name_is_answered_with_the_nearest_one(parameters: dict[str, Any]) -> None:
-    parameters["mine"]["n_candidate"] = 20
-    assert "Did you mean mine.n_candidates?" in complaint(parameters)
+    parameters["mine"]["search"]["n_candidate"] = 20
+    assert "Did you mean mine.search.n_candidates?" in complaint(parameters)
+
+
+def test_a_name_without_its_block_is_found_in_it(parameters: dict[str, Any]) -> None:
+    parameters["relabel"]["wieghts"] = {}
+    assert "Did you mean relabel.fuse.weights?" in complaint(parameters)
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_an_old_name_is_answered_with_the_new_one(
+    parameters: dict[str, Any], old: str, new: str
+) -> None:
+    *blocks, name = old.split(".")
+    block = parameters
+    for part in blocks:
+        block = block[part]
+    block[name] = 1
+    assert f"{old} is now {new}" in complaint(parameters)
+
+
+def test_an_old_name_in_an_override_is_answered_with_the_new_one(
+    parameters: dict[str, Any],
+) -> None:
+    definitions = parameters["ablate"]["definitions"]
+    definitions["seed_none"]["overrides"] = {"relabel.positive": "seed"}
+    assert "relabel.positive is now relabel.choose.positive" in complaint(parameters)
+
+
+def names_of(block: Any, prefix: str = "") -> set[str]:
+    if not isinstance(block, BaseModel):
+        return {prefix}
+    return {prefix}.union(*(names_of(inner, f"{prefix}.{name}") for name, inner in block))
+
+
+def test_every_new_name_is_one_that_exists(parameters: dict[str, Any]) -> None:
+    known = {name.removeprefix(".") for name in names_of(check_parameters(parameters))}
+    for new in RENAMED.values():
+        assert set(re.findall(r"\w+(?:\.\w+)+", new)) <= known
+
+
+@pytest.mark.parametrize(
+    "block", [name for name, field in Parameters.model_fields.items() if not field.is_required()]
+)
+def test_the_defaults_are_those_of_conf_base(block: str) -> None:
+    field = Parameters.model_fields[block]
+    assert field.default == field.annotation.model_validate(base_parameters(block))  # type: ignore[union-attr]
 
 
 def test_an_unknown_pipeline_is_answered_with_the_nearest_one(parameters: dict[str, Any]) -> None:
@@ -87,21 +135,16 @@ def test_a_name_deep_down_is_found_too(parameters: dict[str, Any]) -> None:
 
 
 def test_a_value_out_of_bounds_is_shown(parameters: dict[str, Any]) -> None:
-    parameters["synthesize"]["temperature"] = -1
-    assert "synthesize.temperature = -1" in complaint(parameters)
-
-
-def test_a_missing_value_says_which_file_has_it(parameters: dict[str, Any]) -> None:
-    del parameters["relabel"]["fusion_k"]
-    assert "conf/base/parameters/relabel.yml" in complaint(parameters)
+    parameters["synthesize"]["write"]["temperature"] = -1
+    assert "synthesize.write.temperature = -1" in complaint(parameters)
 
 
 def test_all_mistakes_are_told_at_once(parameters: dict[str, Any]) -> None:
-    parameters["relabel"]["fusion_k"] = "none"
-    parameters["mine"]["n_candidates"] = 0
+    parameters["relabel"]["fuse"]["k"] = "none"
+    parameters["mine"]["search"]["n_candidates"] = 0
     text = complaint(parameters)
-    assert "relabel.fusion_k" in text
-    assert "mine.n_candidates" in text
+    assert "relabel.fuse.k" in text
+    assert "mine.search.n_candidates" in text
 
 
 @pytest.mark.parametrize(
@@ -156,7 +199,7 @@ def test_an_override_of_an_ablation_that_does_not_exist_is_refused(
     parameters: dict[str, Any],
 ) -> None:
     definitions = parameters["ablate"]["definitions"]
-    definitions["seed_none"]["overrides"] = {"relabel.positiv": "seed"}
+    definitions["seed_none"]["overrides"] = {"relabel.choose.positiv": "seed"}
     text = complaint(parameters)
     assert "ablate.definitions.seed_none.overrides" in text
     assert "Did you mean positive?" in text
@@ -164,8 +207,8 @@ def test_an_override_of_an_ablation_that_does_not_exist_is_refused(
 
 def test_an_override_out_of_bounds_is_refused(parameters: dict[str, Any]) -> None:
     definitions = parameters["ablate"]["definitions"]
-    definitions["seed_none"]["overrides"] = {"relabel.positive": "best"}
-    assert "relabel.positive = 'best'" in complaint(parameters)
+    definitions["seed_none"]["overrides"] = {"relabel.choose.positive": "best"}
+    assert "relabel.choose.positive = 'best'" in complaint(parameters)
 
 
 def test_a_reference_that_has_one_itself_is_refused(parameters: dict[str, Any]) -> None:
@@ -200,5 +243,5 @@ def test_table_3_stands_in_the_ablations_as_the_paper_has_it(parameters: dict[st
         assert definitions[name].paper == pytest.approx(expected)
         positive, negative = name.split("_")
         assert definitions[name].overrides == {
-            "relabel.positive": positive, "relabel.negative": negative,
+            "relabel.choose.positive": positive, "relabel.choose.negative": negative,
         }  # fmt: skip

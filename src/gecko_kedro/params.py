@@ -398,11 +398,11 @@ def _explain(mistake: Mapping[str, Any]) -> tuple[str, str]:
     if name in RENAMED:
         return f"{name} is no parameter any more", _new_name(name)
     if mistake["type"] == "extra_forbidden":
-        known = _fields_at(path[:-1])
+        known = _names_at(path[:-1])
         near = get_close_matches(path[-1], known, n=1, cutoff=0.5)
-        prefix = "".join(f"{part}." for part in path[:-1])
-        hint = f"Did you mean {prefix}{near[0]}?" if near else f"Known here: {', '.join(known)}."
-        return f"{name} is no parameter", hint
+        here = (known[near[0]],) if near else dict.fromkeys(n.split(".")[0] for n in known.values())
+        names = ", ".join(".".join([*path[:-1], one]) for one in here)
+        return f"{name} is no parameter", f"Did you mean {names}?" if near else f"Known: {names}."
     if mistake["type"] == "missing":
         return f"{name} is missing", f"Set {name}."
     # A key that was put in the wrong place must not be shown.
@@ -414,11 +414,17 @@ def _new_name(old: str) -> str:
     return f"{old} is now {RENAMED[old]}."
 
 
-def _fields_at(path: Sequence[str]) -> list[str]:
-    model: type[BaseModel] = Parameters
+def _names_at(path: Sequence[str]) -> dict[str, str]:
+    """The last part of each name below ``path`` -> all of it from there on; the nearest first."""
+    model: Any = Parameters
     for part in path:
-        annotation = model.model_fields[part].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        model = annotation
-    return list(model.model_fields)
+        model = model.model_fields[part].annotation if _is_block(model) else None
+    names = {name: name for name in model.model_fields} if _is_block(model) else {}
+    for name in list(names):
+        for last, inner in _names_at([*path, name]).items():
+            names.setdefault(last, f"{name}.{inner}")
+    return names
+
+
+def _is_block(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

@@ -20,6 +20,7 @@ from gecko_kedro.datasets import EvaluationTasksDataset
 from gecko_kedro.evaluation import ReadTasks
 from gecko_kedro.evaluation.tasks.retrieval import CheckedData, RetrievalData
 from gecko_kedro.evaluation.tasks.rows import checked_rows
+from gecko_kedro.fret import FilterSettings, JoinSettings
 from gecko_kedro.fret.schemas import QUERY
 from gecko_kedro.params import Parameters
 from gecko_kedro.pipeline_registry import EXTRAS, STAGES, register_pipelines
@@ -29,7 +30,12 @@ from gecko_kedro.pipelines.pretrain.nodes import (
     decontaminate_pretrain_examples,
     select_pretrain_examples,
 )
-from gecko_kedro.pipelines.synthesize.nodes import decontaminate_passages, filter_queries
+from gecko_kedro.pipelines.synthesize.nodes import (
+    decontaminate_passages,
+    filter_queries,
+    find_query_overlaps,
+    join_queries,
+)
 from gecko_kedro.training.examples import EXAMPLE_SCHEMA
 from gecko_kedro.training.sources import SourceSettings, read_source
 
@@ -141,7 +147,7 @@ def test_all_that_makes_training_rows_is_told_what_evaluate_and_guard_score() ->
     }
     told = {name for name, inputs in made.items() if "unseen_tasks" in inputs}
     assert told == {
-        "synthesize.decontaminate_passages", "synthesize.filter_queries",
+        "synthesize.decontaminate_passages", "synthesize.find_query_overlaps",
         "pretrain.decontaminate_pretrain_examples", "finetune.decontaminate_finetune_examples",
         "ablate.run_ablations",
     }  # fmt: skip
@@ -226,12 +232,18 @@ def test_queries_of_the_teacher_and_of_the_log_are_checked(
     ]  # fmt: skip
     log = pl.DataFrame({"query_id": ["1", "2"], "query": [TESTED, "rules of the road at sea"]},
                        schema=QUERY_LOG_SCHEMA)  # fmt: skip
-    queries, quarantine, overlaps = filter_queries(
-        pl.DataFrame(written, schema=QUERY), NOTHING, QueryLogResult(log, NOTHING, {}), passages,
-        heldout_pairs("how to weld"), own_data, declared,
-        params.queries.model_copy(update={"use": use}), params.encoder.load, params.decontaminate,
-        params.synthesize.model_copy(update={"max_reject_rate": 1.0}),
-    )  # fmt: skip
+    query_log, pairs = QueryLogResult(log, NOTHING, {}), heldout_pairs("how to weld")
+    asked = join_queries(
+        pl.DataFrame(written, schema=QUERY),
+        query_log,
+        JoinSettings(use=use),  # type: ignore[arg-type]
+    )
+    overlaps = find_query_overlaps(
+        asked, pairs, own_data, declared, params.encoder.load, params.decontaminate
+    )
+    queries, quarantine = filter_queries(
+        asked, overlaps, NOTHING, query_log, passages, pairs, FilterSettings(max_reject_rate=1.0)
+    )
     synthetic = {"how to sail"} if use == "join" else set()
     assert set(queries["query"]) == {"rules of the road at sea", *synthetic}
     assert set(quarantine["reason"]) == {"evaluation_query"}
