@@ -27,6 +27,7 @@ from gecko_kedro.evaluation.tasks.settings import TaskSettings
 from gecko_kedro.fret.controls import Shares
 from gecko_kedro.fret.fusion import Fusion
 from gecko_kedro.overrides import with_overrides
+from gecko_kedro.retrieval.devices import SearchDevice
 from gecko_kedro.retrieval.popularity import PopularitySettings
 from gecko_kedro.retrieval.vector_table import VectorType
 from gecko_kedro.teacher.settings import TeacherSettings
@@ -201,6 +202,8 @@ class MineParams(Params):
     exact_max_pairs: Annotated[float, Field(ge=0.0)] = Field(json_schema_extra=EXECUTION)
     min_recall: Share = Field(json_schema_extra=EXECUTION)
     recall_queries: Count = Field(json_schema_extra=EXECUTION)
+    # The same bits on each device (retrieval.TorchIndex).
+    search_device: SearchDevice = Field("auto", json_schema_extra=EXECUTION)
     threads: Limit = Field(json_schema_extra=EXECUTION)
 
 

@@ -19,6 +19,7 @@ from gecko_kedro.estimation import (
     TrainingMeasure,
 )
 from gecko_kedro.params import CorpusParams, Encoder, EncoderParams, MineParams
+from gecko_kedro.retrieval import open_exact
 from gecko_kedro.retrieval.vector_table import VectorTable, narrowed
 from gecko_kedro.training.settings import TrainSettings
 from gecko_kedro.training.setup import Loss
@@ -131,7 +132,8 @@ def measure_search(*, dimension: int, params: MineParams, seed: int) -> SearchMe
         stored.tofile(file)
         file.flush()
         mapped = np.memmap(file.name, dtype=stored.dtype, mode="r", shape=stored.shape)
-        index = VectorTable(ids, mapped, params.vectors_dtype).index()
+        table = VectorTable(ids, mapped, params.vectors_dtype)
+        index = open_exact(mapped, device=params.search_device, stored_as=table.stored_as)
         index.search(queries[:64], params.n_candidates, threads=params.threads)  # a first touch
         with Measuring() as searching:
             found = index.search(queries, params.n_candidates, threads=params.threads)

@@ -104,7 +104,10 @@ class Search:
             exact = vectors.index()
             graph = _graph(exact, graphs)
         else:
-            exact, graph = vectors.sliced_index(engine, threads=params.threads), None
+            exact = vectors.sliced_index(
+                engine, threads=params.threads, device=params.search_device
+            )
+            graph = None
         words = _lexical(passages, vectors.ids) if params.lexical_candidates else None
         popular = None if popularity.is_empty() else _in_order(popularity, vectors.ids)
         return cls(vectors, exact, graph, words, popular, pool, params)
