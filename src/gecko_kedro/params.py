@@ -171,7 +171,6 @@ class SynthesizeParams(Params):
     """How many queries, and which ones are thrown away."""
 
     n_seeds: Count
-    pilot: Annotated[float, Field(gt=0.0, le=1.0)] | None
     queries_per_passage: Count
     temperature: Annotated[float, Field(ge=0.0, le=2.0)]
     top_p: Annotated[float, Field(gt=0.0, le=1.0)]

@@ -13,7 +13,7 @@ from gecko_kedro.corpus.results import (
     QueryLogResult,
     ReadResult,
 )
-from gecko_kedro.corpus.splits import cap, decontaminate, split_heldout
+from gecko_kedro.corpus.splits import cap, decontaminate, heldout_groups, split_heldout
 
 __all__ = [
     "DecontaminationResult",
@@ -27,6 +27,7 @@ __all__ = [
     "collect_pairs",
     "decontaminate",
     "find_overlaps",
+    "heldout_groups",
     "make_passages",
     "natural_pairs",
     "read_corpus",

@@ -1,7 +1,7 @@
 """Held-out groups, stable samples, and the removal of what evaluation must not see in training."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from hashlib import blake2b
 
 import polars as pl
@@ -39,12 +39,8 @@ def split_heldout(
 
     Raises InputError when nothing is left to train on.
     """
-    present = sorted(set(passages["group"]))
-    hashes = {group: stable_hash(group, seed=seed) for group in present}
-    out = {group for group in present if group in groups}
-    out = out or {group for group in present if hashes[group] < fraction * _HASH_RANGE}
-    if not out and fraction > 0 and len(present) > 1:
-        out = {min(present, key=lambda group: (hashes[group], group))}
+    present = set(passages["group"])
+    out = heldout_groups(present, groups=groups, fraction=fraction, seed=seed)
     is_out = pl.col("group").is_in(sorted(out))
     train, heldout = passages.filter(~is_out), passages.filter(is_out)
     if train.is_empty():
@@ -54,7 +50,7 @@ def split_heldout(
             got=f"no group but {', '.join(sorted(out))}" if out else "no passages",
             fix="Name fewer held-out groups, lower the fraction or read a larger corpus.",
         )
-    if missing := sorted(set(groups) - set(present)):
+    if missing := sorted(set(groups) - present):
         logger.info("No passages of the held-out groups %s", ", ".join(missing))
     if heldout.is_empty():
         logger.warning("Nothing is held out: name groups of this corpus, or set a fraction")
@@ -66,6 +62,18 @@ def split_heldout(
         heldout.height,
     )
     return train, heldout
+
+
+def heldout_groups(
+    present: Collection[str], *, groups: Sequence[str], fraction: float, seed: int
+) -> set[str]:
+    """Those of the groups ``present`` that ``split_heldout`` holds out."""
+    hashes = {group: stable_hash(group, seed=seed) for group in present}
+    out = {group for group in present if group in groups}
+    out = out or {group for group in present if hashes[group] < fraction * _HASH_RANGE}
+    if not out and fraction > 0 and len(present) > 1:
+        out = {min(present, key=lambda group: (hashes[group], group))}
+    return out
 
 
 def cap(

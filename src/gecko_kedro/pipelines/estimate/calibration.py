@@ -1,6 +1,7 @@
 """Small pieces of the real work, timed: the same functions and settings as in the run itself."""
 
 import io
+import math
 import tempfile
 import time
 from collections.abc import Sequence
@@ -34,7 +35,8 @@ def measure_corpus(
 ) -> tuple[CorpusMeasure, pl.DataFrame]:
     """``sample`` documents by the hash of their ids, made into passages as the run does it.
 
-    The training passages of the sample come with the measure.
+    The training passages of the sample come with the measure; of a corpus above
+    ``params.max_passages`` only such as the run keeps.
     """
     drawn = corpus.cap(documents, limit=sample, seed=params.seed, id_column="doc_id")
     with Measuring() as measured:
@@ -46,11 +48,14 @@ def measure_corpus(
             near_duplicate_threshold=params.near_duplicate_threshold,
             seed=params.seed,
         )
-    passages, _ = corpus.split_heldout(
-        made.passages,
+    heldout = corpus.heldout_groups(
+        set(documents["group"]),  # a sample may have none of those that are named
         groups=params.heldout.groups,
         fraction=params.heldout.fraction,
         seed=params.seed,
+    )
+    passages, _ = corpus.split_heldout(
+        made.passages, groups=sorted(heldout), fraction=0.0, seed=params.seed
     )
     measure = CorpusMeasure(
         documents=documents.height,
@@ -63,7 +68,10 @@ def measure_corpus(
         passage_memory=passages.estimated_size() / passages.height,
         memory=measured.memory,
     )
-    return measure, passages
+    if params.max_passages is None:
+        return measure, passages
+    limit = math.ceil(params.max_passages * drawn.height / documents.height)
+    return measure, corpus.cap(passages, limit=limit, seed=params.seed)
 
 
 def measure_encoder(

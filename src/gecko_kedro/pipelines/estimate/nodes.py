@@ -35,11 +35,21 @@ logger = logging.getLogger(__name__)
 
 
 def sample_documents(
-    documents: corpus.ReadResult, corpus_params: CorpusParams, params: EstimateParams
+    documents: corpus.ReadResult,
+    corpus_params: CorpusParams,
+    synthesize_params: SynthesizeParams,
+    params: EstimateParams,
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """Passages of a sample of the corpus, and how many the whole will have."""
+    """Passages of a sample of the corpus, and how many the whole will have.
+
+    The sample is large enough to have the seed passages that the teacher will be asked about among
+    those of the run, which reuses the replies.
+    """
+    enough = estimation.documents_with_seeds(
+        documents.documents.height, queries=params.queries, n_seeds=synthesize_params.n_seeds
+    )
     measure, passages = measure_corpus(
-        documents.documents, sample=params.documents, params=corpus_params
+        documents.documents, sample=max(params.documents, enough), params=corpus_params
     )
     logger.info(
         "sample_documents: %d of %d documents have %d passages to train on",

@@ -13,7 +13,7 @@ def create_pipeline() -> Pipeline:
         [
             step(
                 nodes.sample_documents,
-                inputs=["documents", "params:corpus", "params:estimate"],
+                inputs=["documents", "params:corpus", "params:synthesize", "params:estimate"],
                 outputs=["estimate_sample", "corpus_measure"],
             ),
             step(

@@ -13,7 +13,6 @@ from gecko_kedro.base.progress import Progress
 from gecko_kedro.base.shards import NO_SHARD, Shard, count_missing, missing_pieces
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
 from gecko_kedro.engine import EngineSettings, build_engine
-from gecko_kedro.fret.pilot import pilot_size
 from gecko_kedro.params import (
     CorpusParams,
     DecontaminateParams,
@@ -121,13 +120,14 @@ def sample_seeds(
 ) -> pl.DataFrame:
     """Draw the seed passages at random; none where a query log replaces synthesis.
 
-    Those of a pilot are among those of the whole, so that its replies are paid for once.
+    Fewer seeds are a part of more, so that the replies of a trial are paid for once.
     """
     replaced = queries_params.source is not None and queries_params.use == "replace"
-    whole = 0 if replaced else min(params.n_seeds, passages.height)
-    n_seeds = pilot_size(whole, share=params.pilot)
-    seeds = corpus.cap(passages, limit=n_seeds, seed=params.seed)
-    logger.info("sample_seeds: %d of %d passages", seeds.height, passages.height)
+    seeds = corpus.cap(passages, limit=0 if replaced else params.n_seeds, seed=params.seed)
+    logger.info(
+        "sample_seeds: %d of %d passages; kedro run --pipelines estimate tells what they will cost",
+        seeds.height, passages.height,
+    )  # fmt: skip
     return seeds
 
 
