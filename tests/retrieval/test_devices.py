@@ -83,18 +83,14 @@ def test_the_cpu_is_taken_where_it_is_asked_for(gpu):
 
 
 @pytest.mark.parametrize("kind", ["float32", "float16", "bfloat16"])
-def test_the_search_of_mine_is_the_same_on_a_gpu_for_every_number_type(
-    gpu, tmp_path, caplog, kind
-):
+def test_the_search_of_mine_is_the_same_on_a_gpu_for_every_number_type(gpu, tmp_path, caplog, kind):
     caplog.set_level(logging.INFO)
     gpu(2 << 30)
     stored = narrowed(PASSAGES, kind)
     (tmp_path / "vectors").write_bytes(b"header" + stored.tobytes())
     mapped = np.memmap(tmp_path / "vectors", stored.dtype, "r", offset=6, shape=stored.shape)
     stored_as = "bfloat16" if kind == "bfloat16" else None
-    index = SlicedIndex(
-        mapped, engine=LocalEngine(), threads=1, device="auto", stored_as=stored_as
-    )
+    index = SlicedIndex(mapped, engine=LocalEngine(), threads=1, device="auto", stored_as=stored_as)
     whole = Index(stored, stored_as=stored_as)
     assert_same(index.search(QUERIES, 7), whole.search(QUERIES, 7))
     assert caplog.messages == ["a GPU searches 300 vectors"]

@@ -58,9 +58,7 @@ class Index:
     the row number; every method raises it where the file of a memory map was cut short.
     """
 
-    def __init__(
-        self, vectors: Any, *, dtype: str = "auto", stored_as: str | None = None
-    ) -> None:
+    def __init__(self, vectors: Any, *, dtype: str = "auto", stored_as: str | None = None) -> None:
         where = "retrieval.Index, vectors"
         matrix = as_matrix(vectors, where, stored_as=stored_as)
         if dtype not in ("auto", "float32", "int8", "bfloat16"):
