@@ -14,7 +14,7 @@ from gecko_kedro.training import passes as passes_module
 from gecko_kedro.training.cpu import trained_fast
 from gecko_kedro.training.losses.batch import BatchLoss
 from gecko_kedro.training.losses.embedded import Rows
-from gecko_kedro.training.losses.gecko import GeckoLoss
+from gecko_kedro.training.losses.gecko import GeckoObjective
 from gecko_kedro.training.losses.in_batch import InBatchLoss
 from gecko_kedro.training.losses.masks import Masks
 from gecko_kedro.training.losses.matryoshka import Objective
@@ -37,9 +37,9 @@ MODEL = tiny_encoder().eval()
 ALL_MASKS = Masks(same_text=True, known_positive=True, same_label=True, margin=0.1)
 OBJECTIVES = {
     "in_batch": Objective(InBatchLoss(0.05, ALL_MASKS, both_directions=True), (32, 16), 0.05),
-    "gecko": Objective(GeckoLoss(0.05), (32,), 0.05),
+    "gecko": Objective(GeckoObjective(0.05), (32,), 0.05),
     "gecko with everything": Objective(
-        GeckoLoss(0.05, negatives="all", hardness=5, both_directions=True, masks=ALL_MASKS),
+        GeckoObjective(0.05, negatives="all", hardness=5, both_directions=True, masks=ALL_MASKS),
         (32, 16, 5), 0.05, spread_out_weight=0.5, distillation_weight=0.5,
     ),
 }  # fmt: skip

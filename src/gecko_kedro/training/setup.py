@@ -80,16 +80,16 @@ def batch_loss(model: "SentenceTransformer", settings: TrainSettings, loss: Loss
 
 def objective(settings: LossSettings, loss: Loss, *, width: int) -> "Objective":
     """The loss on vectors that ``settings`` and ``loss`` ask for."""
-    from gecko_kedro.training.losses.gecko import GeckoLoss
+    from gecko_kedro.training.losses.gecko import GeckoObjective
     from gecko_kedro.training.losses.in_batch import InBatchLoss
     from gecko_kedro.training.losses.masks import Masks
     from gecko_kedro.training.losses.matryoshka import Objective
 
     masks = Masks(**settings.masks.model_dump())
-    contrastive: InBatchLoss | GeckoLoss = (
+    contrastive: InBatchLoss | GeckoObjective = (
         InBatchLoss(settings.temperature, masks, settings.both_directions)
         if loss == "in_batch"
-        else GeckoLoss(
+        else GeckoObjective(
             temperature=settings.temperature,
             same_tower=settings.same_tower,
             negatives=settings.negatives,

@@ -12,7 +12,7 @@ from gecko_kedro.training.losses.masks import NO_MASKS, Masks
 
 
 @dataclass(frozen=True)
-class GeckoLoss:
+class GeckoObjective:
     r"""The mean over a batch of n rows of
 
     .. math::
