@@ -1,6 +1,6 @@
 """gecko_kedro: turn a corpus and an LLM into a compact text-embedding model (Lee et al. 2024).
 
-As a library (docs/library.md); a room is imported when it is first named:
+As a library (README.md); a room is imported when it is first named:
 
 corpus      documents to passages; duplicates, splits, overlap with an evaluation, natural pairs
 teacher     the LLM behind one protocol, and the store of its replies
