@@ -75,7 +75,7 @@ def catalog(folder: Path, url: str, engine: str) -> DataCatalog:
         **{f"params:{name}": value for name, value in params},
         **{
             f"params:{block}.{name}": value
-            for block in ("queries", "synthesize", "relabel")
+            for block in ("queries", "encoder", "synthesize", "relabel")
             for name, value in getattr(params, block)
         },
     }
@@ -113,7 +113,7 @@ PIPELINE = Pipeline(
         Node(
             synthesize.find_query_overlaps,
             ["undecided_queries", "heldout_pairs", "evaluation_data", "evaluation_tasks",
-             "params:encoder", "params:decontaminate"],
+             "params:encoder.load", "params:decontaminate"],
             "query_overlaps",
         ),
         Node(
