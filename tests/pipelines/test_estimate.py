@@ -11,7 +11,7 @@ from gecko_kedro import corpus, fret
 from gecko_kedro.corpus.schemas import DOCUMENT_SCHEMA
 from gecko_kedro.estimation import Measures
 from gecko_kedro.fret.schemas import QUERY, empty_table
-from gecko_kedro.params import CorpusParams, EncoderParams, Parameters, check_parameters
+from gecko_kedro.params import CorpusParams, Parameters, check_parameters
 from gecko_kedro.pipeline_registry import register_pipelines
 from gecko_kedro.pipelines._teacher import PreparedTeacher, prepare_teacher
 from gecko_kedro.pipelines.estimate.asking import measure_teacher
@@ -35,7 +35,7 @@ def parameters(tmp_path: Path) -> dict[str, Any]:
     """Those of the test environment, with a tiny encoder."""
     values = load("test")
     tiny_encoder().save(str(tmp_path / "tiny"))
-    values["encoder"] |= {"reference": str(tmp_path / "tiny"), "max_seq_length": 32}
+    values["encoder"]["load"] |= {"reference": str(tmp_path / "tiny"), "max_seq_length": 32}
     values["mine"]["embed"]["max_seq_length"] = 32
     for stage in ("mine", "pretrain", "finetune"):
         values[stage]["train"]["loss"]["matryoshka_dims"] = []
@@ -88,25 +88,32 @@ def test_the_stages_of_an_estimate_are_nodes_of_the_road(
     known: Parameters, parameters: dict[str, Any], tmp_path: Path
 ) -> None:
     corpus_measure, passages = measured_corpus(known.corpus)
-    encoding = measure_encoder(passages, texts=8, params=known.encoder, mine=known.mine, seed=1)
+    encoding = measure_encoder(
+        passages, texts=8, load=known.encoder.load,
+        max_seq_length=known.mine.embed.max_seq_length, seed=1,
+    )  # fmt: skip
     teaching, queries = ask(passages, known, tmp_path)
     examples = training_examples(passages, queries, kinds=known.corpus.pairs.kinds, rows=3)
     training = {
         "mine": measure_training(
             examples["mine"],
+            known.encoder.load,
+            known.encoder.train,
             settings=known.mine.train,
             loss="in_batch",
-            encoder_params=known.encoder,
         ),
         "finetune": measure_training(
             examples["finetune"],
+            known.encoder.load,
+            known.encoder.train,
             settings=known.finetune.train,
             loss="gecko",
-            encoder_params=known.encoder,
         ),
     }
     training["pretrain"] = training["mine"]
-    searching = measure_search(dimension=encoding.dimension, params=known.mine, seed=1)
+    searching = measure_search(
+        dimension=encoding.dimension, dtype="float32", settings=known.mine.search, seed=1
+    )
     measures = Measures(corpus_measure, encoding, searching, teaching, training)
     estimate = plan_run(measures, logged=0, parameters=parameters)
     nodes = {node.name for node in register_pipelines()["__default__"].nodes}
@@ -168,10 +175,9 @@ def test_training_is_measured_without_a_trace(known: Parameters, tmp_path: Path)
     examples = training_examples(passages, queries, kinds=known.corpus.pairs.kinds, rows=3)
     assert examples["finetune"]["negatives"].list.len().to_list() == [1] * 3
     before = sorted(tmp_path.rglob("*"))
-    encoder_params: EncoderParams = known.encoder
     measure = measure_training(
-        examples["finetune"], settings=known.finetune.train, loss="gecko",
-        encoder_params=encoder_params,
+        examples["finetune"], known.encoder.load, known.encoder.train,
+        settings=known.finetune.train, loss="gecko",
     )  # fmt: skip
     assert measure.row_seconds > 0
     assert sorted(tmp_path.rglob("*")) == before

@@ -113,7 +113,7 @@ PIPELINE = Pipeline(
         Node(
             synthesize.find_query_overlaps,
             ["undecided_queries", "heldout_pairs", "evaluation_data", "evaluation_tasks",
-             "params:encoder", "params:decontaminate"],
+             "params:encoder.load", "params:decontaminate"],
             "query_overlaps",
         ),
         Node(
