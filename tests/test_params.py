@@ -2,17 +2,20 @@
 
 import copy
 import re
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
 import pytest
 from kedro.config import OmegaConfigLoader
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
+from pydantic.fields import FieldInfo
 
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.config import ParameterAwareConfigLoader
 from gecko_kedro.params import RENAMED, Parameters, check_parameters
-from tests.support.conf import base_parameters
+from tests.support.conf import all_base_parameters
 
 CONF = Path(__file__).parents[1] / "conf"
 
@@ -43,7 +46,7 @@ def test_the_papers_scale_names_its_sets() -> None:
     parameters = check_parameters(load("gecko-1b"))
     names = {source.name for source in parameters.finetune.sources}
     assert names >= {"nq", "hotpotqa", "fever", "medmcqa", "snli", "mnli", "miracl_en"}
-    assert parameters.encoder.width == 768
+    assert parameters.encoder.load.width == 768
     assert parameters.teacher.backend == "vllm"
     assert parameters.relabel.rankers == ["query_likelihood", "relevance"]
     assert parameters.finetune.train.loss.matryoshka_dims == (256,)
@@ -105,9 +108,8 @@ def test_an_old_name_in_an_override_is_answered_with_the_new_one(
 
 
 def names_of(block: Any, prefix: str = "") -> set[str]:
-    if not isinstance(block, BaseModel):
-        return {prefix}
-    return {prefix}.union(*(names_of(inner, f"{prefix}.{name}") for name, inner in block))
+    fields = dict(block) if isinstance(block, BaseModel | dict) else {}
+    return {prefix}.union(*(names_of(fields[name], f"{prefix}.{name}") for name in fields))
 
 
 def test_every_new_name_is_one_that_exists(parameters: dict[str, Any]) -> None:
@@ -116,12 +118,35 @@ def test_every_new_name_is_one_that_exists(parameters: dict[str, Any]) -> None:
         assert set(re.findall(r"\w+(?:\.\w+)+", new)) <= known
 
 
-@pytest.mark.parametrize(
-    "block", [name for name, field in Parameters.model_fields.items() if not field.is_required()]
-)
-def test_the_defaults_are_those_of_conf_base(block: str) -> None:
-    field = Parameters.model_fields[block]
-    assert field.default == field.annotation.model_validate(base_parameters(block))  # type: ignore[union-attr]
+def settings_of(model: type[BaseModel], prefix: str = "") -> dict[str, FieldInfo]:
+    """All fields that have a default, outermost first: settings whole, and what is beside them."""
+    found: dict[str, FieldInfo] = {}
+    for name, field in model.model_fields.items():
+        if not field.is_required():
+            found[f"{prefix}{name}"] = field
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            found |= settings_of(field.annotation, f"{prefix}{name}.")
+    return found
+
+
+DEFAULTS = settings_of(Parameters)
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_the_defaults_are_those_of_conf_base(name: str) -> None:
+    value = reduce(getitem, name.split("."), all_base_parameters())
+    field = DEFAULTS[name]
+    assert field.default == TypeAdapter(field.annotation).validate_python(value)
+
+
+# These list what differs from a block that is complete.
+SHORT = ("mine.train.", "pretrain.train.", "parity.load.", "ablate.definitions.")
+
+
+def test_conf_base_lists_everything_that_can_be_set(parameters: dict[str, Any]) -> None:
+    listed = {name.removeprefix(".") for name in names_of(all_base_parameters())}
+    known = {name.removeprefix(".") for name in names_of(check_parameters(parameters))}
+    assert {name for name in known - listed if not name.startswith(SHORT)} == set()
 
 
 def test_an_unknown_pipeline_is_answered_with_the_nearest_one(parameters: dict[str, Any]) -> None:
@@ -175,15 +200,15 @@ def test_a_secret_in_the_teachers_address_is_not_shown(parameters: dict[str, Any
 
 
 def test_adapters_are_off_and_can_be_switched_on(parameters: dict[str, Any]) -> None:
-    assert check_parameters(parameters).encoder.lora is None
-    parameters["encoder"]["lora"] = {
+    assert check_parameters(parameters).encoder.train.lora is None
+    parameters["encoder"]["train"]["lora"] = {
         "rank": 16, "alpha": 32, "dropout": 0.1, "target_modules": ["query", "value"],
     }  # fmt: skip
-    lora = check_parameters(parameters).encoder.lora
+    lora = check_parameters(parameters).encoder.train.lora
     assert lora is not None
     assert lora.target_modules == ("query", "value")
-    parameters["encoder"]["lora"] |= {"rank": 0}
-    assert "encoder.lora.rank" in complaint(parameters)
+    parameters["encoder"]["train"]["lora"] |= {"rank": 0}
+    assert "encoder.train.lora.rank" in complaint(parameters)
 
 
 def test_an_unknown_ablation_row_is_answered_with_those_there_are(

@@ -112,7 +112,7 @@ def test_a_base_model_without_weights_is_told_before_training(
 ) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model/config.json").write_text("{}", "utf-8")
-    params = f"encoder.reference={tmp_path / 'model'}"
+    params = f"encoder.load.reference={tmp_path / 'model'}"
     output = project.run("--pipelines", "pretrain", "--params", params, code=1)
     assert "no weights beside the configuration" in output
     assert "Traceback" not in output

@@ -20,7 +20,7 @@ def test_a_whole_run_ends_in_a_table_and_a_report(finished: Project) -> None:
     output = (finished.root / "output.txt").read_text("utf-8")
     assert "What fine-tuning adds" in output
     assert "report.html" in output
-    results = pl.read_parquet(finished.data / "08_reporting/results_table.parquet")
+    results = pl.read_parquet(finished.data / "08_reporting/comparison/results.parquet")
     variants = {"gecko", "gecko-int8", "gecko-binary", "hybrid"}
     assert set(results["model"]) == {"base", "bm25", "pretrained", *variants}
     assert set(results.filter(model="gecko")["dimension"]) == {384, 64}

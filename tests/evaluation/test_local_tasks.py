@@ -271,7 +271,7 @@ def test_a_model_gets_its_own_prompts_by_task_and_side(
         model.prompts = {"query": "q: ", "document": "d: ", "STS": "s: "}
         return model
 
-    monkeypatch.setattr("gecko_kedro.evaluation.scoring.mteb_models.load_encoder", with_prompts)
+    monkeypatch.setattr("gecko_kedro.encoder.settings.load_encoder", with_prompts)
     tasks = read(root, name="S", type="STS", path="sts").all()
     tasks += read(root, name="R", type="Retrieval", path="pairs_of_texts").all()
     evaluate_encoder(under_test(tiny_encoder, templates="own"), tasks, cache_root=root / "cache")

@@ -10,6 +10,7 @@ from mteb.abstasks.retrieval_dataset_loaders import RetrievalDatasetLoader
 from mteb.types import PromptType
 
 from gecko_kedro.base.errors import InputError
+from gecko_kedro.encoder import settings as encoder_settings
 from gecko_kedro.encoder.encoding import encode_texts, truncate_vectors
 from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.evaluation.scoring import mteb_models, scoring_run
@@ -112,7 +113,7 @@ def test_a_second_run_embeds_nothing_and_loads_no_weights(
     toy_data: RetrievalData, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = evaluate_encoder(under_test(tiny_encoder), [toy_data], cache_root=tmp_path)
-    monkeypatch.setattr(mteb_models, "load_encoder", lambda *_, **__: pytest.fail("loaded"))
+    monkeypatch.setattr(encoder_settings, "load_encoder", lambda *_, **__: pytest.fail("loaded"))
     second = evaluate_encoder(under_test(tiny_encoder), [toy_data], cache_root=tmp_path)
     assert second.encoded == 0
     assert second.scores.equals(first.scores)

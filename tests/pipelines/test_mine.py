@@ -6,16 +6,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-import yaml
 
 from gecko_kedro import training
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.base.shards import Shard
 from gecko_kedro.encoder import encode_texts, save_encoder
 from gecko_kedro.encoder.formatting import prompts_by_name
+from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.fret import candidates_with_seeds
 from gecko_kedro.fret.schemas import QUERY, table
-from gecko_kedro.params import EncoderParams
 from gecko_kedro.pipelines.mine import nodes
 from gecko_kedro.retrieval import (
     EmbedSettings,
@@ -25,12 +24,10 @@ from gecko_kedro.retrieval import (
     SearchSettings,
 )
 from gecko_kedro.retrieval.vector_table import VectorTable
-from gecko_kedro.training.settings import TrainSettings
+from gecko_kedro.training.settings import EncoderTraining, SeedRetrieverTraining
 from tests.support.clusters import engine_settings
-from tests.support.conf import base_parameters
 from tests.support.tiny_encoder import tiny_encoder
 
-BASE = Path(__file__).resolve().parents[2] / "conf" / "base"
 PASSAGES = pl.DataFrame(
     {"passage_id": ["a", "b"], "title": ["T", None], "text": ["yeast makes gas", "oil lamps"]}
 )
@@ -46,26 +43,19 @@ QUERIES = table(
 
 
 @pytest.fixture
-def encoder_params(tmp_path: Path) -> EncoderParams:
+def load(tmp_path: Path) -> LoadSettings:
     tiny_encoder().save(str(tmp_path / "tiny"))
-    raw = yaml.safe_load((BASE / "parameters/encoder.yml").read_text("utf-8"))["encoder"]
-    return EncoderParams.model_validate(
-        raw
-        | {
-            "reference": str(tmp_path / "tiny"),
-            "device": "cpu",
-            "dtype": "float32",
-            "max_seq_length": 32,
-        }
+    return LoadSettings(
+        reference=str(tmp_path / "tiny"), device="cpu", dtype="float32", max_seq_length=32
     )
 
 
 EMBED = EmbedSettings(max_seq_length=32)
-TRAIN = TrainSettings.model_validate(base_parameters("mine")["train"])
+TRAIN = SeedRetrieverTraining()
 
 
 def test_it_is_trained_on_queries_and_their_seeds_with_in_batch_negatives(
-    encoder_params: EncoderParams, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    load: LoadSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: dict[str, Any] = {}
 
@@ -75,7 +65,7 @@ def test_it_is_trained_on_queries_and_their_seeds_with_in_batch_negatives(
 
     monkeypatch.setattr(training, "train_encoder", watch)
     examples, quarantine = nodes.select_seed_examples(QUERIES, PASSAGES.lazy())
-    nodes.train_seed_retriever(examples, tmp_path, encoder_params, "trained", TRAIN)
+    nodes.train_seed_retriever(examples, tmp_path, load, EncoderTraining(), "trained", TRAIN)
     assert asked["loss"] == "in_batch"
     row = asked["examples"].row(0, named=True)
     assert asked["examples"].height == 1
@@ -85,78 +75,76 @@ def test_it_is_trained_on_queries_and_their_seeds_with_in_batch_negatives(
     assert not row["negatives"]
 
 
-def test_a_given_retriever_is_the_initial_embedder(
-    encoder_params: EncoderParams, tmp_path: Path
-) -> None:
+def test_a_given_retriever_is_the_initial_embedder(load: LoadSettings, tmp_path: Path) -> None:
     examples, _ = nodes.select_seed_examples(QUERIES, PASSAGES.lazy())
-    model, history = nodes.train_seed_retriever(examples, tmp_path, encoder_params, "given", TRAIN)
+    model, history = nodes.train_seed_retriever(
+        examples, tmp_path, load, EncoderTraining(), "given", TRAIN
+    )
     assert history.is_empty()
     text = ["task: fact checking | query: gas of yeast"]
     assert np.array_equal(
         encode_texts(model, text, batch_size=1),
-        encode_texts(encoder_params.load(), text, batch_size=1),
+        encode_texts(load.load(), text, batch_size=1),
     )
 
 
-def trained(encoder_params: EncoderParams, tmp_path: Path) -> str:
+def trained(load: LoadSettings, tmp_path: Path) -> str:
     """The folder of an encoder that brings Gecko's templates, as every training leaves them."""
     folder = tmp_path / "trained"
     prompts = prompts_by_name(["fact checking"], "search result")
-    save_encoder(encoder_params.load(), folder, prompts=prompts)
+    save_encoder(load.load(), folder, prompts=prompts)
     return str(folder)
 
 
 def test_a_retriever_that_nobody_trained_reads_the_bare_texts(
-    encoder_params: EncoderParams, tmp_path: Path
+    load: LoadSettings, tmp_path: Path
 ) -> None:
     PASSAGES.write_parquet(tmp_path / "passages.parquet")
     (queries,) = nodes.embed_queries(
-        encoder_params.reference, QUERIES, frozenset(), encoder_params, engine_settings(), EMBED
+        load.reference, QUERIES, frozenset(), load, engine_settings(), EMBED
     )
     (passages,) = nodes.embed_passages(
-        encoder_params.reference, pl.scan_parquet(tmp_path / "passages.parquet"), frozenset(),
-        encoder_params, engine_settings(), EMBED,
+        load.reference, pl.scan_parquet(tmp_path / "passages.parquet"), frozenset(),
+        load, engine_settings(), EMBED,
     )  # fmt: skip
-    model = encoder_params.load(max_seq_length=EMBED.max_seq_length)
+    model = load.load(max_seq_length=EMBED.max_seq_length)
     for shard, texts in (
         (queries, ["gas of yeast", "lamps"]),
         (passages, ["T yeast makes gas", "oil lamps"]),
     ):
-        expected = encode_texts(model, texts, batch_size=encoder_params.batch_size)
+        expected = encode_texts(model, texts, batch_size=load.batch_size)
         np.testing.assert_allclose(shard.table["vector"].to_numpy(), expected, atol=1e-6)
 
 
-def test_task_and_query_are_embedded_together(
-    encoder_params: EncoderParams, tmp_path: Path
-) -> None:
+def test_task_and_query_are_embedded_together(load: LoadSettings, tmp_path: Path) -> None:
     (shard,) = nodes.embed_queries(
-        trained(encoder_params, tmp_path),
+        trained(load, tmp_path),
         QUERIES,
         frozenset(),
-        encoder_params,
+        load,
         engine_settings(),
         EMBED,
     )
-    model = encoder_params.load(max_seq_length=EMBED.max_seq_length)
+    model = load.load(max_seq_length=EMBED.max_seq_length)
     expected = encode_texts(
         model,
         ["task: fact checking | query: gas of yeast", "task: search result | query: lamps"],
-        batch_size=encoder_params.batch_size,
+        batch_size=load.batch_size,
     )
     np.testing.assert_allclose(shard.table["vector"].to_numpy(), expected, atol=1e-6)
 
 
 def test_passages_are_read_from_the_disk_and_embedded_with_their_titles(
-    encoder_params: EncoderParams, tmp_path: Path
+    load: LoadSettings, tmp_path: Path
 ) -> None:
     passages = pl.concat([PASSAGES] * 5).with_columns(passage_id=pl.int_range(10).cast(pl.String))
     passages.write_parquet(tmp_path / "passages.parquet", row_group_size=3)
     shards = list(
         nodes.embed_passages(
-            trained(encoder_params, tmp_path),
+            trained(load, tmp_path),
             pl.scan_parquet(tmp_path / "passages.parquet"),
             frozenset({1}),
-            encoder_params,
+            load,
             engine_settings(),
             EMBED.model_copy(update={"shard_size": 4}),
         )
@@ -164,7 +152,7 @@ def test_passages_are_read_from_the_disk_and_embedded_with_their_titles(
     assert [(shard.index, shard.total) for shard in shards] == [(0, 3), (2, 3)]
     made = pl.concat([shard.table for shard in shards])
     assert made["passage_id"].to_list() == ["0", "1", "2", "3", "8", "9"]
-    model = encoder_params.load(max_seq_length=EMBED.max_seq_length)
+    model = load.load(max_seq_length=EMBED.max_seq_length)
     expected = encode_texts(
         model, ["title: T | text: yeast makes gas", "title: none | text: oil lamps"], batch_size=2
     )

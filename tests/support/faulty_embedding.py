@@ -17,11 +17,10 @@ from kedro.runner import SequentialRunner
 
 from gecko_kedro.base.shards import Shard
 from gecko_kedro.datasets import FinishedShardsDataset, TableScanDataset, VectorShardsDataset
-from gecko_kedro.params import EncoderParams
+from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.pipelines.mine import nodes
 from gecko_kedro.retrieval import EmbedSettings
 from tests.support.clusters import engine_settings
-from tests.support.conf import base_parameters
 
 SHARD_SIZE = 5
 
@@ -38,22 +37,20 @@ class Doomed(VectorShardsDataset):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def parameters(folder: Path) -> tuple[EncoderParams, EmbedSettings]:
-    """Those of conf/base with the encoder of ``folder`` and small shards."""
-    values = base_parameters("encoder")
-    values |= {"reference": str(folder / "model"), "device": "cpu", "dtype": "float32"}
-    settings = EmbedSettings(max_seq_length=32, shard_size=SHARD_SIZE)
-    return EncoderParams.model_validate(values), settings
+def parameters(folder: Path) -> tuple[LoadSettings, EmbedSettings]:
+    """The encoder of ``folder``, and small shards."""
+    load = LoadSettings(reference=str(folder / "model"), device="cpu", dtype="float32")
+    return load, EmbedSettings(max_seq_length=32, shard_size=SHARD_SIZE)
 
 
 def embed(folder: Path, engine: str, shards: int) -> None:
     """Make the missing shards."""
-    encoder_params, settings = parameters(folder)
+    load, settings = parameters(folder)
     output = Doomed(path=str(folder / "vectors"), rows_per_shard=SHARD_SIZE)
     output.left = shards
     memory = {
         "model": str(folder / "model"),
-        "params:encoder": encoder_params,
+        "params:encoder.load": load,
         "params:engine": engine_settings(engine, actors=1),
         "params:mine.embed": settings,
     }
@@ -68,7 +65,7 @@ def embed(folder: Path, engine: str, shards: int) -> None:
         }
     )
     inputs = ["model", "passages", "finished"]
-    inputs += ["params:encoder", "params:engine", "params:mine.embed"]
+    inputs += ["params:encoder.load", "params:engine", "params:mine.embed"]
     SequentialRunner().run(Pipeline([Node(nodes.embed_passages, inputs, "vectors")]), catalog)
 
 
