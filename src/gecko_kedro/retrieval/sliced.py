@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gecko_kedro.retrieval.devices import SearchDevice, open_exact
+from gecko_kedro.retrieval.devices import open_exact
 from gecko_kedro.retrieval.merging import merge_results
 from gecko_kedro.retrieval.result import SearchResult
+from gecko_kedro.retrieval.settings import SearchDevice
 
 if TYPE_CHECKING:
     from gecko_kedro.engine import Engine  # needs polars, which no search needs

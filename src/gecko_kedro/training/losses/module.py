@@ -8,7 +8,7 @@ from torch import Tensor
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.training.losses.batch import BatchLoss
 from gecko_kedro.training.losses.gecko import GeckoObjective
-from gecko_kedro.training.losses.matryoshka import Objective
+from gecko_kedro.training.losses.objective import Objective
 from gecko_kedro.training.passes import Features
 
 if TYPE_CHECKING:
