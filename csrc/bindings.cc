@@ -324,11 +324,11 @@ std::vector<std::string> level_names() {
 PYBIND11_MODULE(_core, module) {
   module.doc() = R"(Exact top-k search and negative sampling; use gecko_kedro.retrieval instead.
 
-Arguments are checked by gecko_kedro.retrieval. Here a ValueError is raised only where memory outside
-of an array would be read, and for an unknown name. A matrix of vectors is (rows, dimension), float32,
-float16, or uint16 for the bits of bfloat16, of any strides; it is read in place. Other arrays are
-C-contiguous and converted where they are not. The GIL is released while numbers are computed, and
-Ctrl-C is answered meanwhile.)";
+Arguments are checked by gecko_kedro.retrieval. Here a ValueError is raised only where memory
+outside of an array would be read, and for an unknown name. A matrix of vectors is
+(rows, dimension), float32, float16, or uint16 for the bits of bfloat16, of any strides; it is read
+in place. Other arrays are C-contiguous and converted where they are not. The GIL is released while
+numbers are computed, and Ctrl-C is answered meanwhile.)";
   module.def("available_levels", &gecko::level_names,
              R"(Names of the instruction sets that this machine and this build have, best first.)");
   module.def(
@@ -353,13 +353,12 @@ Ctrl-C is answered meanwhile.)";
       module, "PackedPassages",
       R"(Passages rounded to int8 or bfloat16 for one level, made by pack() or adopt().
 
-Each row has the bound of its own rounding error, so that a search with them is exact all the same.)")
+Each row has the bound of its own rounding error, so that a search with them is still exact.)")
       .def_property_readonly("nbytes", &gecko::PackedPassages::bytes,
                              R"(Bytes of memory that the rounded passages take.)")
       .def_property_readonly("rows", &gecko::PackedPassages::rows, R"(Number of passages.)")
-      .def(
-          "extend", &gecko::extend, py::arg("passages"), py::arg("threads"),
-          R"(Pack the rows that came to passages (n, d) since the last time; the first ones are unchanged.
+      .def("extend", &gecko::extend, py::arg("passages"), py::arg("threads"),
+           R"(Pack the rows that passages (n, d) has gained; the first ones are unchanged.
 
 threads: 0 for all. ValueError for another dimension, and for fewer rows than are packed.)")
       .def("parts", &gecko::parts,
@@ -370,7 +369,8 @@ csrc/packed.h says what is in them.)");
   module.def("pack", &gecko::pack, py::arg("passages"), py::arg("level"), py::arg("threads"),
              R"(Passages (n, d) rounded to the packed type of the level; they are not kept.
 
-threads: 0 for all. ValueError for a level without such a type, and in int8 above 65,536 dimensions.)");
+threads: 0 for all. ValueError for a level without such a type, and in int8 above 65,536
+dimensions.)");
   module.def("adopt", &gecko::adopt, py::arg("rows"), py::arg("columns"), py::arg("level"),
              py::arg("words"), py::arg("offsets"), py::arg("scales"), py::arg("residuals"),
              py::arg("norms"), py::keep_alive<0, 4>(),  // the words stay where they are
@@ -399,9 +399,9 @@ ValueError for shapes that do not fit and ids of n and above.)");
            py::arg("certified"),
            R"(Of queries (q, d) among passages (n, d), with their norms of measure_norms().
 
-exclude_ids int64: query i must not get exclude_ids[exclude_offsets[i]:exclude_offsets[i + 1]], which
-are sorted. first_pass: float32, int8 or bfloat16; it never changes a result. packed: the passages of
-pack() for a first pass that is not float32, or None to round them while they are read.
+exclude_ids int64: query i must not get exclude_ids[exclude_offsets[i]:exclude_offsets[i + 1]],
+which are sorted. first_pass: float32, int8 or bfloat16; it never changes a result. packed: the
+passages of pack() for a first pass that is not float32, or None to round them while they are read.
 certified: keep all that may be among the best by a bound that always holds; False reckons with six
 standard deviations of the error of packed numbers.
 ValueError for shapes that do not fit, k below 0, and a first pass that the level lacks.)")
@@ -410,17 +410,16 @@ ValueError for shapes that do not fit, k below 0, and a first pass that the leve
 
 Higher score first, then lower id; padded with -inf and -1. threads: 0 for all. progress: None, or
 called from a worker with the finished share; what it raises ends the search.)")
-      .def(
-          "mine_negatives", &gecko::BoundSearch::mine, py::arg("positive_offsets"),
-          py::arg("positive_ids"), py::arg("query_ids"), py::arg("n_negatives"),
-          py::arg("strategy"), py::arg("seed"), py::arg("rank_window"), py::arg("max_score"),
-          py::arg("min_score"), py::arg("absolute_margin"), py::arg("relative_margin"),
-          py::arg("threads"), py::arg("progress"),
-          R"(Search, filter and draw: ids (q, n) int64, scores (q, n) float32, and numbers of candidates.
+      .def("mine_negatives", &gecko::BoundSearch::mine, py::arg("positive_offsets"),
+           py::arg("positive_ids"), py::arg("query_ids"), py::arg("n_negatives"),
+           py::arg("strategy"), py::arg("seed"), py::arg("rank_window"), py::arg("max_score"),
+           py::arg("min_score"), py::arg("absolute_margin"), py::arg("relative_margin"),
+           py::arg("threads"), py::arg("progress"),
+           R"(Search, filter, draw: ids (q, n) int64, scores (q, n) float32, numbers of candidates.
 
-positive_ids by positive_offsets as the exclusions; query_ids (q,) uint64 seed the draws. The filters
-are those of gecko_kedro.retrieval.mine_negatives, None for off; the numbers are those that each of
-them refused, in their order, and last those that were left. Short rows end in -1 and -inf.
+positive_ids by positive_offsets as the exclusions; query_ids (q,) uint64 seed the draws. The
+filters are those of gecko_kedro.retrieval.mine_negatives, None for off; the numbers are those that
+each of them refused, in their order, and last those that were left. Short rows end in -1 and -inf.
 ValueError for shapes that do not fit, positives that are no passages, and an unknown strategy.)");
   module.def(
       "sample_negatives", &gecko::py_sample_negatives, py::arg("candidates"), py::arg("eligible"),
@@ -428,6 +427,6 @@ ValueError for shapes that do not fit, positives that are no passages, and an un
       R"(Draw from candidates (q, k) int64, best first, where eligible (q, k) bool -> (q, n) int64.
 
 strategy: top (best first), last (worst first) or random: the smallest keys Philox4x32-10 of (seed,
-query id, passage id) win. query_ids: (q,) uint64. Negative ids are never drawn; rows end in -1 where
-too few are eligible. ValueError for shapes that do not fit and an unknown strategy.)");
+query id, passage id) win. query_ids: (q,) uint64. Negative ids are never drawn; rows end in -1
+where too few are eligible. ValueError for shapes that do not fit and an unknown strategy.)");
 }
