@@ -8,7 +8,8 @@ row that stays itself.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gecko_kedro.corpus.words import WORD, normalise
+from gecko_kedro.base.text import normalise
+from gecko_kedro.corpus.words import WORD
 
 _PERMUTATIONS = 120  # has many divisors, hence many choices for the number of bands
 _RECALL = 0.99  # share of the pairs at the threshold that the bands must find
@@ -20,7 +21,7 @@ _BATCH = 2_000  # texts whose shingles are held in memory together
 def exact_duplicates(texts: Mapping[str, str]) -> dict[str, str]:
     """Ids whose normalised text another has too, with the id that stays: ``{gone: kept}``.
 
-    ``texts`` maps id to text. Case and white space are no difference.
+    ``texts`` maps id to text; ``base.text`` says what is the same.
     """
     kept: dict[str, str] = {}
     gone: dict[str, str] = {}
@@ -62,7 +63,7 @@ def near_duplicates(
 
 def shingles(text: str) -> set[str]:
     """The 3-word sequences of the normalised text; the text itself where it has fewer words."""
-    words = WORD.findall(text.casefold())
+    words = WORD.findall(normalise(text))
     if len(words) < _SHINGLE_WORDS:
         return {" ".join(words)}
     return set(map(" ".join, zip(words, words[1:], words[2:], strict=False)))

@@ -9,11 +9,12 @@ import numpy.typing as npt
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
+from gecko_kedro.base.text import normalise
 from gecko_kedro.corpus.duplicates import ESTIMATE_ERROR, minhash_index, shingles, sketch_all
 from gecko_kedro.corpus.quarantine import record_json
 from gecko_kedro.corpus.results import OverlapResult
 from gecko_kedro.corpus.schemas import OVERLAP_SCHEMA
-from gecko_kedro.corpus.words import WORD, normalise
+from gecko_kedro.corpus.words import WORD
 
 REASONS = ("equal_text", "shared_ngram", "near_duplicate", "similar_embedding")
 # Texts -> (n, d) L2-normalised vectors; this room knows no encoder.
@@ -50,7 +51,7 @@ def find_overlaps(
 ) -> dict[int, Overlap]:
     """The rows of ``texts`` that overlap with an evaluation text, with the first reason found.
 
-    Tested in this order: equal but for case and white space; ``ngram_words`` successive words in
+    Tested in this order: the same text (``base.text``); ``ngram_words`` successive words in
     common (GPT-3's rule has 13; shorter texts have none), unless more than ten distinct ``texts``
     have them, which makes them boilerplate; Jaccard similarity of 3-word shingles by MinHash,
     computed exactly for what the sketches propose, which miss about one pair in a hundred at the

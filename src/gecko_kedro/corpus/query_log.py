@@ -5,12 +5,12 @@ from pathlib import Path
 
 import polars as pl
 
+from gecko_kedro.base.text import normalise
 from gecko_kedro.corpus.formats import RawRow, check_mapping, check_readable, read_table
 from gecko_kedro.corpus.quarantine import count_reasons, quarantine_table, set_aside
 from gecko_kedro.corpus.results import QueryLogResult, ReadResult
 from gecko_kedro.corpus.rows import collect_documents
 from gecko_kedro.corpus.schemas import QUERY_LOG_SCHEMA
-from gecko_kedro.corpus.words import normalise
 
 _ROLES = ("query_id", "query")
 
