@@ -46,8 +46,9 @@ def filter_queries(
     too_long (more than ``max_words``), evaluation_query (the same as one of
     ``excluded_queries``, which training must not see), duplicate (the same query by
     ``base.text.normalise_query``; the first one stays), near_duplicate (Jaccard similarity of
-    3-word shingles; null: not looked for). A row of a query log has no seed, and that is no fault. ``rejected`` are
-    the teacher's replies that were set aside before; they join the quarantine and the rate.
+    3-word shingles; null: not looked for). A row of a query log has no seed, and that is no fault.
+    ``rejected`` are the teacher's replies that were set aside before; they join the quarantine and
+    the rate.
     Raises InputError where rejected / all is above ``max_reject_rate``, with examples.
     """
     require_columns(queries, list(QUERY), where="filter_queries, queries")

@@ -8,8 +8,10 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from gecko_kedro.base.errors import InputError
-from gecko_kedro.corpus.formats import check_mapping, read_hub, read_table
-from gecko_kedro.corpus.quarantine import count_reasons, quarantine_row, quarantine_table
+from gecko_kedro.corpus.columns import check_mapping
+from gecko_kedro.corpus.formats import read_hub, read_table
+from gecko_kedro.corpus.lines import usable
+from gecko_kedro.corpus.quarantine import count_reasons, quarantine_table
 from gecko_kedro.corpus.readers import looks_like_path
 from gecko_kedro.training.converters import (
     claims,
@@ -18,7 +20,7 @@ from gecko_kedro.training.converters import (
     nli,
     pairs,
 )
-from gecko_kedro.training.converters.roles import Converted, RoleRow
+from gecko_kedro.training.converters.roles import Converted, RoleRow, label_of
 from gecko_kedro.training.examples import EXAMPLE_SCHEMA, ExampleResult, check_examples
 
 Converter = Literal["pairs", "claims", "nli", "classification", "multiple_choice"]
@@ -96,17 +98,10 @@ def _role_rows(
     else:
         raw = read_hub(source.data, split=source.split, wanted=wanted)
     taken = 0
-    for row in raw:
+    for row in usable(raw, unreadable.quarantined):
         if taken == source.max_rows:
             return
-        if row.reason is not None:
-            unreadable.quarantined.append(
-                quarantine_row(
-                    row.where, row.where, reason=row.reason, detail=row.detail, record=row.values
-                )
-            )
-            continue
-        if any(str(row.values.get(column)) != value for column, value in source.only.items()):
+        if any(label_of(row.values.get(name)) != value for name, value in source.only.items()):
             continue
         taken += 1
         yield RoleRow(row.where, {role: row.values.get(name) for role, name in names.items()})

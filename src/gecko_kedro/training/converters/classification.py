@@ -6,7 +6,15 @@ from typing import Literal
 
 import numpy as np
 
-from gecko_kedro.training.converters.roles import Converted, RoleRow, UnfitRow, example, text_of
+from gecko_kedro.corpus.values import is_missing
+from gecko_kedro.training.converters.roles import (
+    Converted,
+    RoleRow,
+    UnfitRow,
+    example,
+    label_of,
+    text_of,
+)
 
 ROLES = ("text", "label")
 Separation = Literal["unique_id", "label_mask"]
@@ -31,12 +39,12 @@ def convert_classification(
     for row in rows:
         try:
             text = text_of(row.values, "text")
-            if row.values.get("label") is None:
+            if is_missing(row.values.get("label")):
                 raise UnfitRow("no_label")
         except UnfitRow as unfit:
             made.set_aside(row, unfit.reason, unfit.detail)
             continue
-        inputs.setdefault(text, (str(row.values["label"]), row))
+        inputs.setdefault(text, (label_of(row.values["label"]), row))
     texts = list(inputs)
     classes = np.array([inputs[text][0] for text in texts], dtype=object)
     members = {label: np.flatnonzero(classes == label) for label in dict.fromkeys(classes)}
