@@ -187,7 +187,6 @@ def test_a_bad_row_is_set_aside_with_its_record(
     assert read.quarantine["reason"].to_list() == [reason]
     [record] = records(read)
     assert record
-    assert all(value is not None for value in [*record.values()][:1]) or line == b"null"
     observe(f"{suffix.upper()}: {line.decode('utf-8', 'backslashreplace')}",
             f"{reason}: {read.quarantine['record'][0]}")  # fmt: skip
 
@@ -245,8 +244,6 @@ def test_numbers_as_ids_are_converted_and_a_bad_field_costs_the_field_only(
     assert made[4] == ("7", None, "7")
     assert [len(doc_id) for doc_id, _, _ in made[2:4]] == [16, 16]  # hashes
     assert read.quarantine["reason"].to_list() == [
-        "not_a_string", "null_id", "null_id", "not_a_string", "not_a_string",
-    ] or read.quarantine["reason"].to_list() == [
         "not_a_string", "null_id", "not_a_string", "not_a_string",
     ]  # fmt: skip
     assert all(records(read))
@@ -377,7 +374,7 @@ def test_a_changed_file_behind_a_link_is_another_corpus(tmp_path: Path) -> None:
 
 
 def test_every_row_of_every_reader_has_values(tmp_path: Path) -> None:
-    content = b'id,text\n1,"a\n2,b,c\n3,caf\xe9\n{}\n[]\nnull\n"\n'
+    content = b'id,text\n1,"a\n2,b,c\n3,caf\xe9\n{}\n[]\nnull\n'
     for suffix in formats.TABLE_SUFFIXES[:-1]:
         rows = list(read_table(Path(written(tmp_path / f"c{suffix}", content))))
         assert len(rows) >= 4

@@ -267,5 +267,5 @@ def test_shards_that_differ_are_told(tmp_path: Path) -> None:
     pl.DataFrame({"query": ["a"], "other": ["b"]}).write_parquet(
         tmp_path / "own/test-1-of-2.parquet"
     )
-    with pytest.raises(InputError, match="test-1-of-2.parquet: expected a column text"):
+    with pytest.raises(InputError, match=r"test-1-of-2\.parquet: expected a column text"):
         read(tmp_path, "Retrieval", "own")
