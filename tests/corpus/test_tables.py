@@ -108,6 +108,8 @@ def test_rows_and_lines_and_the_separator_are_said(
     read = read_corpus(path, columns=TEXT_ONLY)
     assert read.documents["text"].to_list() == ["two\nlines", "one, line"]
     assert "2 rows on 4 lines, separated by ';'" in caplog.text
+    path = written(tmp_path / "c.csv", 'id\ttext\n1\t"two\nlines"\n')
+    assert read_corpus(path, columns=TEXT_ONLY).documents["text"].to_list() == ["two\nlines"]
     path = written(tmp_path / "c.tsv", 'id\ttext\n1\t"quoted"\n')
     assert read_corpus(path, columns=TEXT_ONLY).documents["text"].to_list() == ['"quoted"']
     assert "1 rows have a field within quotation marks" in caplog.text

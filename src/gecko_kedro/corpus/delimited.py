@@ -42,17 +42,19 @@ def read_delimited(path: Path, wanted: Sequence[str]) -> Iterator[RawRow]:
     """
     lines = read_lines(path)
     first = next((line for line in lines if not _is_empty(line)), (0, ""))
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else max(_DELIMITERS, key=first[1].count)
-    [header] = [*_records(iter([first]), delimiter, width=0)] or [_Record([first], [])]
+    quotes = path.suffix.lower() != ".tsv"
+    delimiter = max(_DELIMITERS, key=first[1].count) if quotes else "\t"
+    split = _records if quotes else _plain_records
+    [header] = [*split(iter([first]), delimiter, 0)] or [_Record([first], [])]
     names = [readable(name).strip() for name in header.fields]
     _check_header(path, header, names, wanted)
     last, rows, quoted = first[0], 0, 0
-    for record in _records(lines, delimiter, width=len(names)):
+    for record in split(lines, delimiter, len(names)):
         rows, last = rows + 1, record.lines[-1][0]
         quoted += any(len(f) > 1 and f[0] == f[-1] == '"' for f in record.fields)
         yield _row(path, record, names)
     logger.info("%s: %d rows on %d lines, separated by %r", path, rows, last, delimiter)
-    if delimiter == "\t" and quoted:
+    if quoted and not quotes:
         logger.warning(
             "%s: %d rows have a field within quotation marks, which are part of the text in TSV; "
             "if they are not meant, save the file as CSV", path, quoted,
@@ -85,13 +87,17 @@ def _row(path: Path, record: _Record, names: list[str]) -> RawRow:
     return RawRow(where, values)
 
 
-def _records(lines: Iterator[Line], delimiter: str, *, width: int) -> Iterator[_Record]:
+def _plain_records(lines: Iterator[Line], delimiter: str, _: int) -> Iterator[_Record]:
+    for line in lines:
+        if not _is_empty(line):
+            yield _Record([line], line[1].rstrip("\r\n").split(delimiter))
+
+
+def _records(lines: Iterator[Line], delimiter: str, width: int) -> Iterator[_Record]:
     waiting: deque[Line] = deque()
     while line := waiting.popleft() if waiting else next(lines, None):
-        if _is_empty(line):
-            continue
-        if delimiter == "\t" or '"' not in line[1]:
-            yield _Record([line], line[1].rstrip("\r\n").split(delimiter))
+        if '"' not in line[1]:
+            yield from _plain_records(iter([line]), delimiter, width)
             continue
         record = _quoted(line, waiting, lines, delimiter)
         if not record.problem and _swallows(record, delimiter, width):
