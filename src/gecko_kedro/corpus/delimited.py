@@ -79,11 +79,9 @@ def _row(path: Path, record: _Record, names: list[str]) -> RawRow:
         return RawRow(where, raw, "broken_csv", record.problem)
     if len(record.fields) != len(names):
         detail = f"{len(record.fields)} fields, the header has {len(names)}"
-        shown = {name: readable(value) for name, value in values.items()}
-        return RawRow(where, shown | raw, "wrong_field_count", detail)
+        return RawRow(where, values | raw, "wrong_field_count", detail)
     if not all(map(is_unicode, record.fields)):
-        shown = {name: readable(value) for name, value in values.items()}
-        return RawRow(where, shown, "not_utf8", "bytes that are not UTF-8")
+        return RawRow(where, values | raw, "not_utf8", "bytes that are not UTF-8")
     return RawRow(where, values)
 
 

@@ -1,8 +1,8 @@
 """Training sets from files or the Hugging Face Hub, declared as data."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
@@ -25,12 +25,13 @@ from gecko_kedro.training.examples import EXAMPLE_SCHEMA, ExampleResult, check_e
 
 Converter = Literal["pairs", "claims", "nli", "classification", "multiple_choice"]
 
-_ROLES: dict[Converter, tuple[tuple[str, ...], str]] = {
-    "pairs": (pairs.ROLES, "query"),
-    "claims": (claims.ROLES, "query"),
-    "nli": (nli.ROLES, "premise"),
-    "classification": (classification.ROLES, "text"),
-    "multiple_choice": (multiple_choice.ROLES, "question"),
+# What converts, its roles, and the one that is needed.
+_CONVERTERS: dict[Converter, tuple[Callable[..., Converted], tuple[str, ...], str]] = {
+    "pairs": (pairs.convert_pairs, pairs.ROLES, "query"),
+    "claims": (claims.convert_claims, claims.ROLES, "query"),
+    "nli": (nli.convert_nli, nli.ROLES, "premise"),
+    "classification": (classification.convert_classification, classification.ROLES, "text"),
+    "multiple_choice": (multiple_choice.convert_multiple_choice, multiple_choice.ROLES, "question"),
 }
 
 
@@ -63,12 +64,14 @@ def read_source(source: SourceSettings, *, seed: int) -> ExampleResult:
     Reasons are those of the reader (``corpus.formats``), of the converter and of
     ``check_examples``. Raises InputError for a file or column that is not there.
     """
-    roles, required = _ROLES[source.converter]
+    convert, roles, required = _CONVERTERS[source.converter]
+    draws = source.converter == "classification"
+    options = {"seed": seed, "separation": source.separation} if draws else {}
     where = f"source {source.name}, columns"
     names = check_mapping(source.columns, roles=roles, required=required, where=where)
     unreadable = Converted()
     rows = list(_role_rows(source, names, unreadable))
-    made = _convert(source, rows, seed=seed)
+    made = convert(rows, **options)
     shared = {"dataset": source.name, "task_name": source.task, "symmetric": source.symmetric}
     table = pl.DataFrame([row | shared for row in made.examples], schema=EXAMPLE_SCHEMA)
     checked = check_examples(table, where=f"source {source.name}")
@@ -105,16 +108,3 @@ def _role_rows(
             continue
         taken += 1
         yield RoleRow(row.where, {role: row.values.get(name) for role, name in names.items()})
-
-
-def _convert(source: SourceSettings, rows: list[RoleRow], *, seed: int) -> Converted:
-    if source.converter == "classification":
-        return classification.convert_classification(rows, seed=seed, separation=source.separation)
-    plain: dict[str, Any] = {
-        "pairs": pairs.convert_pairs,
-        "claims": claims.convert_claims,
-        "nli": nli.convert_nli,
-        "multiple_choice": multiple_choice.convert_multiple_choice,
-    }
-    converted: Converted = plain[source.converter](rows)
-    return converted

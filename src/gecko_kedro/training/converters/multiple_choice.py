@@ -26,24 +26,23 @@ def convert_multiple_choice(rows: Iterable[RoleRow]) -> Converted:
     number, or that of no option; MedMCQA's test split has -1), ``..._is_no_text``.
     """
     made = Converted()
-    for row in rows:
-        try:
-            question = text_of(row.values, "question")
-            options = {
-                role: text_of(row.values, role)
-                for role in ROLES
-                if role.startswith("option_") and not is_missing(row.values.get(role))
-            }
-            right = options.pop(f"option_{_number(row.values)}", None)
-            if right is None:
-                raise UnfitRow("no_right_option", f"answer {row.values.get('answer')!r}")
-        except UnfitRow as unfit:
-            made.set_aside(row, unfit.reason, unfit.detail)
-            continue
+
+    def one(row: RoleRow) -> None:
+        question = text_of(row.values, "question")
+        options = {
+            role: text_of(row.values, role)
+            for role in ROLES
+            if role.startswith("option_") and not is_missing(row.values.get(role))
+        }
+        right = options.pop(f"option_{_number(row.values)}", None)
+        if right is None:
+            raise UnfitRow("no_right_option", f"answer {row.values.get('answer')!r}")
         explanation = (made.optional_text(row, "explanation") or "").strip()
         wrong: list[Negative] = [{"title": None, "text": option} for option in options.values()]
         positive = f"{right.strip()}. {explanation}" if explanation else right
         made.examples.append(example(question, positive, negatives=wrong))
+
+    made.convert(rows, one)
     return made
 
 

@@ -23,20 +23,19 @@ def convert_pairs(rows: Iterable[RoleRow]) -> Converted:
     title: the row is kept without it).
     """
     made = Converted()
-    for row in rows:
-        try:
-            query = text_of(row.values, "query")
-            positives = passages_of(row.values, "positive")
-            negatives = passages_of(row.values, "negatives")
-            if not positives:
-                raise UnfitRow("no_positive")
-        except UnfitRow as unfit:
-            made.set_aside(row, unfit.reason, unfit.detail)
-            continue
+
+    def one(row: RoleRow) -> None:
+        query = text_of(row.values, "query")
+        positives = passages_of(row.values, "positive")
+        negatives = passages_of(row.values, "negatives")
+        if not positives:
+            raise UnfitRow("no_positive")
         given = made.optional_text(row, "positive_title")
         for positive in positives:
             title = positive["title"] or given
             made.examples.append(
                 example(query, positive["text"] or "", positive_title=title, negatives=negatives)
             )
+
+    made.convert(rows, one)
     return made

@@ -1,6 +1,6 @@
 """What converters share: rows whose columns have been renamed to roles, and texts out of them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -45,6 +45,14 @@ class Converted:
         except TypeError as error:
             self.set_aside(row, f"{role}_is_no_text", f"{error}; the row is kept without it")
             return None
+
+    def convert(self, rows: Iterable[RoleRow], one: Callable[[RoleRow], None]) -> None:
+        """Call ``one`` with each row; a row for which it raises UnfitRow is set aside."""
+        for row in rows:
+            try:
+                one(row)
+            except UnfitRow as unfit:
+                self.set_aside(row, unfit.reason, unfit.detail)
 
 
 def example(query: str, positive: str, **more: Any) -> dict[str, Any]:
