@@ -1,6 +1,6 @@
 """Reading retrieval tasks that were made elsewhere: BEIR folders, JSONL and Parquet files."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -158,6 +158,19 @@ def read_table(
     return table, quarantine_table(aside)
 
 
+def find_column(
+    raw: pl.DataFrame, aliases: Sequence[str], *, where: str, optional: bool = False
+) -> str | None:
+    """The first of ``aliases`` that ``raw`` has; None where it has none and is ``optional``."""
+    theirs = next((alias for alias in aliases if alias in raw.columns), None)
+    if theirs is None and not optional:
+        raise InputError(
+            where, expected=f"a column {' or '.join(aliases)}", got=raw.columns or "no rows",
+            fix="Rename the column, or map it with 'columns'.",
+        )  # fmt: skip
+    return theirs
+
+
 def _scalars(row: dict[str, object], *, nested: bool) -> dict[str, object]:
     """Values as texts (BEIR's ids are sometimes numbers); nested ones (metadata) are left out."""
 
@@ -200,13 +213,7 @@ def _with_our_columns(
     chosen: list[pl.Series | pl.Expr] = []
     for ours in _COLUMNS[table]:
         aliases = _aliases(table, ours, columns)
-        theirs = next((alias for alias in aliases if alias in raw.columns), None)
-        if theirs is None and ours not in _OPTIONAL:
-            raise InputError(
-                str(path), expected=f"a column {' or '.join(aliases)}",
-                got=raw.columns or "no rows",
-                fix="Rename the column, or map it with 'columns' of evaluate.tasks.",
-            )  # fmt: skip
+        theirs = find_column(raw, aliases, where=str(path), optional=ours in _OPTIONAL)
         with refusing(str(path), expected=f"texts, ids and scores in the {table}"):
             if theirs is None:
                 chosen.append(pl.lit(None, pl.String).alias(ours))

@@ -9,7 +9,7 @@ from gecko_kedro.base.errors import InputError
 from gecko_kedro.corpus.quarantine import quarantine_table
 from gecko_kedro.corpus.values import as_texts, whole_numbers
 from gecko_kedro.evaluation.tasks.retrieval import quarantined
-from gecko_kedro.evaluation.tasks.retrieval_files import read_table, refusing
+from gecko_kedro.evaluation.tasks.retrieval_files import find_column, read_table, refusing
 from gecko_kedro.evaluation.tasks.rows import CheckedRows, checked_rows
 from gecko_kedro.evaluation.tasks.settings import TaskType
 
@@ -119,13 +119,7 @@ def choose_columns(
     chosen = []
     for ours, aliases in wanted.items():
         names = (columns[ours],) if ours in columns else aliases
-        theirs = next((name for name in names if name in raw.columns), None)
-        if theirs is None:
-            raise InputError(
-                where, expected=f"a column {' or '.join(names)}", got=raw.columns or "no rows",
-                fix="Rename the column, or map it with 'columns'.",
-            )  # fmt: skip
-        chosen.append(pl.col(theirs).alias(ours))
+        chosen.append(raw[str(find_column(raw, names, where=where))].alias(ours))
     return raw.select(chosen)
 
 
