@@ -81,7 +81,8 @@ def test_a_quotation_mark_in_csv_that_swallows_rows_costs_its_own_line_only(
     "text",
     ["one\n\nthree", "Dear Sir, or\nMadam, or\nwhoever, it is", 'He said "no",\nand, so, on',
      "for x in range(3):\n    print(x,end='')\n    if x:\n        break", "1\n2\n3\n4\n5", "a\r\nb",
-     "Berlin, Germany\nParis, France\nRome, Italy\nOslo, Norway"],
+     "Berlin, Germany\nParis, France\nRome, Italy\nOslo, Norway",
+     "Shall I compare thee,\nto a day,\nof summer,\nor to rain,", "a,b\nc,d\ne,f\ng,h"],
 )  # fmt: skip
 def test_a_quoted_text_of_several_lines_is_one_text(tmp_path: Path, text: str) -> None:
     table = pl.DataFrame({"id": ["7", "8"], "text": [text, "short"]})

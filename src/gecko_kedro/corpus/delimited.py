@@ -18,8 +18,8 @@ logger = logging.getLogger(__name__)
 Line = tuple[int, str]  # its number and its text
 _DELIMITERS = (",", ";", "\t", "|")
 _MOST_LINES = 5_000  # of one row: further than this no closing quotation mark is looked for
-_FAR = 3  # lines below: from here on a quotation mark is too far away to be believed lightly
-_LIKE_ROWS = 0.8
+_FAR = 3  # lines below
+_LIKE_ROWS = 0.8  # share of the lines below
 
 
 class _Record(NamedTuple):
@@ -74,15 +74,16 @@ def _check_header(path: Path, header: _Record, names: list[str], wanted: Sequenc
 def _row(path: Path, record: _Record, names: list[str]) -> RawRow:
     where = f"{path}:{record.lines[0][0]}"
     values = dict(zip(names, record.fields, strict=False))
-    raw = {"line": readable("".join(text for _, text in record.lines).rstrip("\r\n"))}
+    fits = len(record.fields) == len(names)
+    if fits and all(map(is_unicode, record.fields)):
+        return RawRow(where, values)
+    values["line"] = readable("".join(text for _, text in record.lines).rstrip("\r\n"))
     if record.problem:
-        return RawRow(where, raw, "broken_csv", record.problem)
-    if len(record.fields) != len(names):
-        detail = f"{len(record.fields)} fields, the header has {len(names)}"
-        return RawRow(where, values | raw, "wrong_field_count", detail)
-    if not all(map(is_unicode, record.fields)):
-        return RawRow(where, values | raw, "not_utf8", "bytes that are not UTF-8")
-    return RawRow(where, values)
+        return RawRow(where, values, "broken_csv", record.problem)
+    if fits:
+        return RawRow(where, values, "not_utf8", "bytes that are not UTF-8")
+    detail = f"{len(record.fields)} fields, the header has {len(names)}"
+    return RawRow(where, values, "wrong_field_count", detail)
 
 
 def _plain_records(lines: Iterator[Line], delimiter: str, _: int) -> Iterator[_Record]:
@@ -133,14 +134,22 @@ def _quoted(line: Line, waiting: deque[Line], lines: Iterator[Line], delimiter: 
 def _swallows(record: _Record, delimiter: str, width: int) -> bool:
     """Whether the lines of a row, but the first, look like rows of their own.
 
-    They have as many fields as the header, and no blank before one, as behind a comma of prose.
-    Near lines begin with a number besides, as the row does.
+    They have as many fields as the header, where prose has a blank or the line's end behind its
+    commas, and begin with a number where the row does. Without numbers one or two lines prove
+    nothing.
     """
+    numbered = record.fields[0].isdigit()
     below = [_fields(line, delimiter) for line in record.lines[1:]]
-    rows = [f for f in below if len(f) == width > 1 and not any(x[:1].isspace() for x in f)]
-    if not rows or len(rows) < _LIKE_ROWS * len(below):
-        return False
-    return len(below) >= _FAR or all(fields[0].isdigit() for fields in (record.fields, *rows))
+    rows = [
+        fields
+        for fields in below
+        if len(fields) == width > 1
+        and fields[-1]
+        and not any(field[:1].isspace() for field in fields)
+        and (fields[0].isdigit() or not numbered)
+    ]
+    enough = len(rows) >= _LIKE_ROWS * len(below)
+    return bool(rows) and enough and (numbered or len(below) >= _FAR)
 
 
 def _fields(line: Line, delimiter: str) -> list[str]:
