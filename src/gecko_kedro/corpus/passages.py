@@ -24,7 +24,7 @@ def make_passages(
     A passage's text is ``document.text[start:end]``, letter by letter. Its id is the document's
     where the document is one passage, else ``"{doc_id}#{start}-{end}"``. See words.py for what a
     word is (a Chinese text is not too short) and chunking.py for the borders. Set aside, in this
-    order: ``too_short``; ``exact_duplicate`` (case and white space ignored); ``near_duplicate``
+    order: ``too_short``; ``exact_duplicate`` (the same text by ``base.text``); ``near_duplicate``
     (Jaccard similarity of 3-word shingles of at least the threshold; ``None`` turns it off). Of
     duplicates the row with the lowest passage id stays, whatever the order of ``documents``; the
     quarantine's detail names it.

@@ -7,6 +7,7 @@ from hashlib import blake2b
 import polars as pl
 
 from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.text import normalise
 from gecko_kedro.corpus.quarantine import (
     QuarantineRow,
     count_reasons,
@@ -15,7 +16,6 @@ from gecko_kedro.corpus.quarantine import (
 )
 from gecko_kedro.corpus.results import DecontaminationResult
 from gecko_kedro.corpus.settings import HeldoutSettings
-from gecko_kedro.corpus.words import normalise
 
 logger = logging.getLogger(__name__)
 
@@ -97,9 +97,9 @@ def decontaminate(training: pl.DataFrame, heldout: pl.DataFrame) -> Decontaminat
     """Take the rows out of a training table that hold a text or query of the evaluation.
 
     Both tables are passages or pairs; the first column of ``training`` is its id. A row goes when
-    its ``text``, ``query`` or ``summary`` equals any of these of ``heldout``, case and white space
-    ignored. Reasons: ``text_in_heldout``, ``query_in_heldout``, ``summary_in_heldout``. Titles are
-    not compared: "Introduction" is no leak.
+    its ``text``, ``query`` or ``summary`` is the same text (``base.text``) as any of these of
+    ``heldout``. Reasons: ``text_in_heldout``, ``query_in_heldout``, ``summary_in_heldout``.
+    Titles are not compared: "Introduction" is no leak.
     """
     seen = {
         normalise(value)

@@ -10,14 +10,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from gecko_kedro.base.text import normalise, normalise_query
 from gecko_kedro.corpus.quarantine import (
     QuarantineRow,
     count_reasons,
     quarantine_row,
     quarantine_table,
 )
-from gecko_kedro.corpus.words import normalise
-from gecko_kedro.fret.filters import normalised_query
 from gecko_kedro.fret.schemas import FRET, QUERY, RANKING, require_columns, table
 from gecko_kedro.fret.settings import ChooseSettings, Positive
 from gecko_kedro.retrieval.sampling import sample_negatives
@@ -135,7 +134,7 @@ def _negatives(cases: list[_Case], settings: ChooseSettings) -> list[int | None]
         passage_ids = case.ranking["passage_id"]
         ids[row, : len(passage_ids)] = [_number(p) >> 1 for p in passage_ids]
         eligible[row, : len(passage_ids)] = _eligible(
-            case, positives[normalised_query(case.query["query"])], settings.percent_of_positive
+            case, positives[normalise_query(case.query["query"])], settings.percent_of_positive
         )
     query_ids = np.array([_number(case.query["query_id"]) for case in cases], dtype=np.uint64)
     chosen = sample_negatives(
@@ -152,7 +151,7 @@ def _positive_texts(cases: list[_Case]) -> dict[str, set[str]]:
     """The texts of all positives of each query, which may be there under several ids."""
     positives: dict[str, set[str]] = {}
     for case in cases:
-        own = positives.setdefault(normalised_query(case.query["query"]), set())
+        own = positives.setdefault(normalise_query(case.query["query"]), set())
         own.add(case.texts[case.positive])
     return positives
 

@@ -1,6 +1,5 @@
 """Which queries go on to mining: lengths, duplicates, and a stop where too many are rejected."""
 
-import re
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -8,13 +7,13 @@ from dataclasses import dataclass
 import polars as pl
 
 from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.text import normalise_query
 from gecko_kedro.corpus.duplicates import near_duplicates
 from gecko_kedro.corpus.quarantine import QuarantineRow, quarantine_row, quarantine_table, set_aside
 from gecko_kedro.corpus.words import count_words
 from gecko_kedro.fret.schemas import QUARANTINE_SCHEMA, QUERY, require_columns
 from gecko_kedro.fret.settings import FilterSettings
 
-_NOT_WORD = re.compile(r"[\W_]+")
 _EXAMPLES_A_REASON = 2
 
 
@@ -42,11 +41,12 @@ def filter_queries(
     """Drop what cannot be learned from; several queries of one passage stay.
 
     Reasons, in this order: duplicate_id, unknown_passage (the seed is not in ``passages``), empty,
-    too_long (more than ``max_words``), evaluation_query (the same words as one of
-    ``excluded_queries``, which training must not see), duplicate (the same words, whatever case
-    and punctuation; the first one stays), near_duplicate (Jaccard similarity of 3-word shingles;
-    null: not looked for). A row of a query log has no seed, and that is no fault. ``rejected`` are
-    the teacher's replies that were set aside before; they join the quarantine and the rate.
+    too_long (more than ``max_words``), evaluation_query (the same as one of
+    ``excluded_queries``, which training must not see), duplicate (the same query by
+    ``base.text.normalise_query``; the first one stays), near_duplicate (Jaccard similarity of
+    3-word shingles; null: not looked for). A row of a query log has no seed, and that is no fault.
+    ``rejected`` are the teacher's replies that were set aside before; they join the quarantine and
+    the rate.
     Raises InputError where rejected / all is above ``max_reject_rate``, with examples.
     """
     require_columns(queries, list(QUERY), where="filter_queries, queries")
@@ -120,11 +120,11 @@ def _too_long(queries: pl.DataFrame, max_words: int) -> dict[str, str]:
 
 
 def _excluded(queries: pl.DataFrame, excluded: Collection[str]) -> dict[str, str]:
-    seen = {normalised_query(query) for query in excluded}
+    seen = {normalise_query(query) for query in excluded}
     return {
-        query_id: "the evaluation has the same words"
+        query_id: "the evaluation has the same query"
         for query_id, query in queries.select("query_id", "query").iter_rows()
-        if normalised_query(query) in seen
+        if normalise_query(query) in seen
     }
 
 
@@ -132,15 +132,10 @@ def _duplicates(queries: pl.DataFrame, _: pl.DataFrame) -> dict[str, str]:
     first: dict[str, str] = {}
     again: dict[str, str] = {}
     for query_id, query in queries.select("query_id", "query").iter_rows():
-        earlier = first.setdefault(normalised_query(query), query_id)
+        earlier = first.setdefault(normalise_query(query), query_id)
         if earlier != query_id:
             again[query_id] = f"the same words as {earlier}"
     return again
-
-
-def normalised_query(query: str) -> str:
-    """What two queries must share to be one: their words, in order, in any case."""
-    return _NOT_WORD.sub(" ", query.casefold()).strip()
 
 
 def stop_above(

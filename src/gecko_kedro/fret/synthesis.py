@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from gecko_kedro.base.text import normalise
 from gecko_kedro.corpus.quarantine import QuarantineRow, quarantine_row, quarantine_table
 from gecko_kedro.fret.language import wrong_language
 from gecko_kedro.fret.prompts import Prompts
@@ -175,13 +176,13 @@ def check_reply(reply: Reply, *, passage: str, language: str | None = None) -> R
 def _copied(query: str, passage: str) -> str | None:
     from rapidfuzz import fuzz
 
-    similarity = fuzz.ratio(query.casefold(), passage.casefold())
+    query, passage = normalise(query), normalise(passage)
+    similarity = fuzz.ratio(query, passage)
     if similarity >= _COPY_SIMILARITY:
         return f"similarity to the passage {similarity:.0f} of 100"
-    plain_query = query.casefold().split()
-    plain_passage = f" {' '.join(passage.casefold().split())} "
-    for start in range(len(plain_query) - _COPIED_WORDS + 1):
-        run = " ".join(plain_query[start : start + _COPIED_WORDS])
-        if f" {run} " in plain_passage:
+    words = query.split()
+    for start in range(len(words) - _COPIED_WORDS + 1):
+        run = " ".join(words[start : start + _COPIED_WORDS])
+        if f" {run} " in f" {passage} ":
             return f"{_COPIED_WORDS} words in a row are the passage's"
     return None
