@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 _EXECUTION: dict[str, Any] = {"execution_only": True}  # no part of a fingerprint
+NO_THINKING = {"enable_thinking": False}  # of the templates of Qwen, GLM and others
 _SECRET_HEADERS = ("authorization", "proxy-authorization", "api-key", "x-api-key", "cookie")
 
 
@@ -32,12 +33,25 @@ class HttpSettings(BaseModel):
     )
     max_new_tokens: int = Field(ge=1, description="longest reply of generate")
     stop: list[str] = Field(description="ends an unconstrained reply of /completions")
+    thinking_tokens: int = Field(
+        default=4096, ge=0, description="more tokens for the thought of a model that has no switch"
+    )
+    chat_template_kwargs: dict[str, Any] = Field(
+        default=NO_THINKING, description="of the template that `tokenizer` applies"
+    )
     top_logprobs: int = Field(ge=1, description="tokens that a label is looked up among")
     extra_body: dict[str, Any] = Field(description="joins each request; null removes a key")
     headers: dict[str, str] = _how("join each request; never a secret")
     api_key_env: str | None = _how("environment variable that holds the key; null: no key")
     api_key_header: str = _how("Authorization gets 'Bearer <key>', another one the bare key")
     check_at_start: bool = _how("ask one tiny example of each call before any work")
+    check_prompt_tokens: bool = _how(
+        "stop where the server reads fewer tokens than were sent", default=True
+    )
+    wait_for_server_s: float = _how(
+        "longest wait for a server that loads, or serves nobody because of a rate limit",
+        default=600, ge=0,
+    )  # fmt: skip
     concurrency: int = _how("requests in flight", ge=1)
     timeout_s: float = _how("of one request, seconds", gt=0)
     max_retries: int = _how("of one request", ge=0)
