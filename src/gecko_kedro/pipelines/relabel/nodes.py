@@ -14,6 +14,7 @@ from gecko_kedro.engine import EngineSettings, build_engine
 from gecko_kedro.fret.calls import ranker_calls
 from gecko_kedro.params import CorpusParams, RelabelParams
 from gecko_kedro.pipelines._teacher_work import score_candidates
+from gecko_kedro.pipelines._trial import checked
 from gecko_kedro.teacher import TeacherSettings, build_teacher, teacher_name
 
 logger = logging.getLogger(__name__)
@@ -46,10 +47,8 @@ def judge_candidates(
     )
     if total == 0 and finished:
         yield NO_SHARD, NO_SHARD
-    with (
-        teacher.reporting("relabel"),
-        Progress("judge_candidates", total=total, unit="query") as progress,
-    ):
+
+    def judged(progress: Progress) -> Iterator[tuple[Shard, Shard]]:
         for piece in missing_pieces(queries, size=params.shard_size, finished=finished):
             own = candidates.join(piece.rows.select("query_id"), on="query_id", how="semi")
             scored = score_candidates(
@@ -60,6 +59,30 @@ def judge_candidates(
                 Shard(piece.index, piece.total, scored.judgements),
             )
             progress.advance(piece.rows.height)
+
+    with (
+        teacher.reporting("relabel"),
+        Progress("judge_candidates", total=total, unit="query") as progress,
+        teacher.on_trial() as recent,
+    ):
+
+        def check(group: list[tuple[Shard, Shard]]) -> None:
+            scores = pl.concat([judgements.table for _, judgements in group])
+            ranked = candidates.join(scores, on=["query_id", "passage_id"])
+            try:
+                fret.refuse_worthless(ranked, queries, params.rankers)
+            except fret.WorthlessRankerError as error:
+                recent.forget(*ranker_calls([error.ranker]), lambda _: True)
+                raise
+
+        yield from checked(
+            judged(progress),
+            enough=lambda group: (
+                sum(s.table["query_id"].n_unique() for _, s in group) >= fret.ENOUGH_QUERIES
+            ),
+            check=check,
+            recent=recent,
+        )
 
 
 def fuse_rankings(

@@ -8,9 +8,11 @@ from typing import Any
 import polars as pl
 
 from gecko_kedro import corpus, evaluation, fret
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.base.events import emit
 from gecko_kedro.base.progress import Progress
 from gecko_kedro.base.shards import NO_SHARD, Shard, count_missing, missing_pieces
+from gecko_kedro.corpus.quarantine import LONGEST_STRING
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
 from gecko_kedro.engine import EngineSettings, build_engine
 from gecko_kedro.fret.pilot import pilot_size
@@ -27,6 +29,7 @@ from gecko_kedro.pipelines._decontamination import (
     overlap_counts,
 )
 from gecko_kedro.pipelines._teacher_work import write_queries
+from gecko_kedro.pipelines._trial import checked
 from gecko_kedro.teacher import TeacherSettings, build_teacher
 
 logger = logging.getLogger(__name__)
@@ -157,20 +160,43 @@ def synthesize_queries(
     kept, rejected = 0, QUARANTINE_SCHEMA.to_frame()
     if total == 0 and finished:
         yield NO_SHARD, NO_SHARD
-    with (
-        teacher.reporting("synthesize"),
-        Progress("synthesize_queries", total=total, unit="passage") as progress,
-    ):
+
+    def written(progress: Progress) -> Iterator[tuple[Shard, Shard]]:
         for piece in missing_pieces(seed_passages, size=params.shard_size, finished=finished):
             made = write_queries(piece.rows, teacher, prompts, params)
             emit("synthesize_replies", piece.index, made.counts)
-            kept, rejected = kept + made.queries.height, pl.concat([rejected, made.quarantine])
-            fret.stop_above(params.max_reject_rate, rejected, n_kept=kept, at_least=_ENOUGH_REPLIES)
             yield (
                 Shard(piece.index, piece.total, made.quarantine),
                 Shard(piece.index, piece.total, made.queries),
             )
             progress.advance(piece.rows.height)
+
+    with (
+        teacher.reporting("synthesize"),
+        Progress("synthesize_queries", total=total, unit="passage") as progress,
+        teacher.on_trial() as recent,
+    ):
+
+        def check(group: list[tuple[Shard, Shard]]) -> None:
+            nonlocal kept, rejected
+            kept += sum(queries.table.height for _, queries in group)
+            rejected = pl.concat([rejected, *(rejects.table for rejects, _ in group)])
+            try:
+                enough = _ENOUGH_REPLIES if finished else 1
+                fret.stop_above(params.max_reject_rate, rejected, n_kept=kept, at_least=enough)
+            except InputError:
+                useless = fret.rejected_texts(rejected)
+                recent.forget("generate", lambda reply: reply.text[:LONGEST_STRING] in useless)
+                raise
+
+        yield from checked(
+            written(progress),
+            enough=lambda group: (
+                sum(r.table.height + q.table.height for r, q in group) >= _ENOUGH_REPLIES
+            ),
+            check=check,
+            recent=recent,
+        )
 
 
 def filter_queries(

@@ -17,7 +17,7 @@ class Abilities:
     ``likelihood``: of a continuation, None where the server gives no prompt log-probabilities.
     ``labels``: by the ids of their tokens, as continuations, among the answer's likely tokens, or
     by the grade that the server writes. ``structure``: how a schema of the reply is sent.
-    ``switch``: the fields that keep the model from thinking aloud. ``thinks``: it does all the same.
+    ``switch``: the fields that keep the model from thinking aloud. ``thinks``: it does anyway.
     """
 
     api: Literal["completions", "chat"]
@@ -81,7 +81,7 @@ def label_fields(ids: list[int]) -> dict[str, Any]:
 
 
 def top_fields(settings: HttpSettings, api: str, *, room: int = 0) -> dict[str, Any]:
-    """The fields that ask for the likely first tokens of the answer, after a thought in ``room``."""
+    """The fields that ask for the answer's likely tokens, after a thought of ``room`` tokens."""
     top = settings.top_logprobs
     tokens = room + LABEL_TOKENS if room else 1
     fields: dict[str, Any] = {"max_tokens": tokens, "temperature": 0.0}

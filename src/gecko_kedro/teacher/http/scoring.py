@@ -25,8 +25,8 @@ def from_prompt_logprobs(choice: Choice, prompt: Sequence[int], n_last: int) -> 
     for row, token in zip(rows[-n_last:], prompt[-n_last:], strict=True):
         if row is None or str(token) not in row:
             raise unusable(f"no log-probability of the prompt's token {token}")
-        total += row[str(token)].logprob
-    return finite(total)
+        total += finite(row[str(token)].logprob)
+    return total
 
 
 def from_echo(choice: Choice, n_prompt: int, n_last: int) -> float:
