@@ -233,6 +233,22 @@ def raw(content: str) -> Fault:
     return fault
 
 
+def replying(make: Callable[[dict[str, Any]], Any]) -> Fault:
+    """Answer 200 with the JSON that ``make`` gives for the body; as usual where it gives None."""
+
+    async def fault(_: ServerState, request: web.Request, body: dict[str, Any]) -> Any:
+        reply = make(body)
+        return None if reply is None else web.json_response(reply)
+
+    return fault
+
+
+def chat_reply(content: str | None, *, finish: str = "stop", **message: Any) -> dict[str, Any]:
+    """The whole of a chat reply, without usage."""
+    message = {"role": "assistant", "content": content, **message}
+    return {"choices": [{"message": message, "finish_reason": finish}]}
+
+
 async def reset(_: ServerState, request: web.Request, body: dict[str, Any]) -> None:
     """Close the connection without an answer."""
     assert request.transport is not None

@@ -72,7 +72,8 @@ def judge_candidates(
             try:
                 fret.refuse_worthless(ranked, queries, params.rankers)
             except fret.WorthlessRankerError as error:
-                recent.forget(*ranker_calls([error.ranker]), lambda _: True)
+                for call in ranker_calls([error.ranker]):
+                    recent.forget(call, lambda _: True)
                 raise
 
         yield from checked(

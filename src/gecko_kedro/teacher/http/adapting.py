@@ -8,10 +8,7 @@ from typing import Any
 logger = logging.getLogger(__name__)
 _RENAMED = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 # Without these a reply is still one to the same question.
-_DISPENSABLE = frozenset(
-    ("temperature", "top_p", "seed", "stop", "response_format", "structured_outputs",
-     "chat_template_kwargs", "reasoning_effort", "reasoning", "stream")
-)  # fmt: skip
+_DISPENSABLE = frozenset(("temperature", "top_p", "seed", "stop", "response_format", "stream"))
 _ABOUT_LENGTH = re.compile(
     r"context[ _](?:length|window|size)|too (?:large|long)|input tokens|longer than", re.IGNORECASE
 )
@@ -46,8 +43,7 @@ class Adaptations:
         refused = refused_fields(sent, words) & _DISPENSABLE
         if refused:
             names = ", ".join(sorted(refused))
-            logger.warning("The teacher does not take %s: it is left out from now on", names)
-            logger.info("Its words: %s", words)
+            logger.warning("The teacher does not take %s, so it is left out: %s", names, words)
         self._left_out |= refused
         return bool(refused)
 
