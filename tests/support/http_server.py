@@ -272,8 +272,8 @@ def application(state: ServerState) -> web.Application:
 
 
 @contextmanager
-def serving(**abilities: Any) -> Iterator[ServerState]:
-    """The server on a free port of 127.0.0.1, in a thread of its own."""
+def serving(port: int = 0, **abilities: Any) -> Iterator[ServerState]:
+    """The server on 127.0.0.1, on a free port where none is given, in a thread of its own."""
     state = ServerState(**abilities)
     ready, stop = threading.Event(), asyncio.Event()
     loops: list[asyncio.AbstractEventLoop] = []
@@ -283,10 +283,10 @@ def serving(**abilities: Any) -> Iterator[ServerState]:
             application(state), handler_cancellation=True, shutdown_timeout=0.1, access_log=None
         )
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", port, reuse_address=True)
         await site.start()
-        host, port = runner.addresses[0][:2]
-        state.url = f"http://{host}:{port}/v1"
+        host, own_port = runner.addresses[0][:2]
+        state.url = f"http://{host}:{own_port}/v1"
         loops.append(asyncio.get_running_loop())
         ready.set()
         await stop.wait()

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import lgamma
 
 import polars as pl
@@ -27,9 +28,9 @@ class Information:
 
     ``distinct``: different scores, as a share of all. ``ties``: pairs of a query's candidates with
     one score, the mean share. ``constant``: queries whose candidates all have one score.
-    ``as_retriever``: queries whose candidates come in the retriever's order, ties included. ``grades``: labels
-    that are the likeliest one somewhere, None for a ranker without labels. ``chance``: -log of the
-    probability that so many orders agree with the retriever's by chance.
+    ``as_retriever``: queries whose candidates come in the retriever's order, ties included.
+    ``grades``: labels that are the likeliest one somewhere, None for a ranker without labels.
+    ``chance``: -log of the probability that so many orders agree with the retriever's by chance.
     """
 
     ranker: Ranker
@@ -80,7 +81,7 @@ def information(judged: pl.DataFrame, ranker: Ranker) -> Information | None:
         return None
     lists = groups["_score"].to_list()
     pairs = [_ties(scores) for scores in lists]
-    same_order = [all(a >= b for a, b in zip(s, s[1:], strict=False)) for s in lists]
+    same_order = [all(a >= b for a, b in pairwise(s)) for s in lists]
     rounded = rows["_score"].round(9)
     return Information(
         ranker=ranker,
@@ -97,7 +98,7 @@ def information(judged: pl.DataFrame, ranker: Ranker) -> Information | None:
 def refuse_worthless(
     judged: pl.DataFrame, queries: pl.DataFrame, rankers: Sequence[Ranker]
 ) -> None:
-    """Raise ``WorthlessRankerError`` for the first of ``rankers`` that says nothing, with examples."""
+    """Raise ``WorthlessRankerError``, with examples, for the first ranker that says nothing."""
     for ranker in _SCORED:
         if ranker not in rankers:
             continue
@@ -128,9 +129,9 @@ def _worthless(found: Information, judged: pl.DataFrame, queries: pl.DataFrame) 
         f"labels of the ranker {found.ranker}",
         expected="scores that tell the candidates of a query apart",
         got=f"no information: {found.problem}",
-        fix=f"For example {examples}. If the model thinks aloud, switch that off; try another model "
-        "or way of asking (teacher.http.dialect, api, tokenizer), other labels in conf/prompts, or "
-        "leave the ranker out (relabel.rankers). Its replies are asked for anew.",
+        fix=f"For example {examples}. If the model thinks aloud, switch that off; try another model, "
+        "another way to ask it (teacher.http.dialect, api, tokenizer) or other labels in "
+        "conf/prompts, or leave the ranker out (relabel.rankers). Its replies are asked for anew.",
     )
     error.ranker = found.ranker
     return error
@@ -140,7 +141,7 @@ def _ties(scores: list[float]) -> float:
     """The share of pairs that are equal, of sorted scores neighbour by neighbour."""
     ordered = sorted(scores)
     run = equal = 0
-    for before, score in zip(ordered, ordered[1:], strict=False):
+    for before, score in pairwise(ordered):
         run = run + 1 if _equal(before, score) else 0
         equal += run
     return equal / (len(scores) * (len(scores) - 1) / 2)

@@ -7,14 +7,15 @@ from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
 _SLOWEST = 1 / 60  # requests a second
-_REPLIES_TO_RECOVER = 64  # after so many the rate is again what it was when it was cut
+_SHORTEST_S = 0.05  # replies of a shorter time tell no rate
+_REPLIES_TO_RECOVER = 16  # after so many the rate is again what it was when it was cut
 
 
 class Pace:
     """Requests a second: halved when the server limits them, raised a little by each reply.
 
     Additive increase, multiplicative decrease (Chiu and Jain 1989). Until the first refusal there
-    is no limit. Refusals of requests that were sent before the last cut count as part of it.
+    is no limit. A cut holds until a reply has come: refusals before that are part of the same one.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -45,10 +46,10 @@ class Pace:
 
     def refused(self, sent_at: float) -> None:
         """A request that was sent at ``sent_at`` met the server's limit."""
-        if self._cut_at is not None and sent_at <= self._cut_at:
+        if self._cut_at is not None and (sent_at <= self._cut_at or not self._replies):
             return
         now = self._clock()
-        seen = self._replies / max(now - self._counted_from, 1e-3)
+        seen = max(self._replies, 1) / max(now - self._counted_from, _SHORTEST_S)
         before = min(self._rate, max(seen, _SLOWEST))
         self._rate = max(before / 2, _SLOWEST)
         self._step = (before - self._rate) / _REPLIES_TO_RECOVER
