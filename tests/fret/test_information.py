@@ -16,7 +16,7 @@ def judged(scores: list[list[float]], ranker: str = "relevance") -> pl.DataFrame
     rows = [
         {"query_id": f"q{n}", "passage_id": f"p{m}", "retriever_rank": m + 1,
          "query_likelihood": score if ranker == "query_likelihood" else None,
-         "label_log_likelihoods": [-1.0, score] if ranker == "relevance" else None}
+         "label_log_likelihoods": [-2.5, score] if ranker == "relevance" else None}
         for n, own in enumerate(scores) for m, score in enumerate(own)
     ]  # fmt: skip
     schema = {"query_likelihood": pl.Float64, "label_log_likelihoods": pl.List(pl.Float64)}

@@ -58,8 +58,8 @@ def test_a_server_that_does_not_listen_yet_is_waited_for(
     with serving(port=port):
         thread.join(60)
     assert len(found) == 3
-    observe("a server that does not listen yet (connection refused)",
-            f"the run waits: {next(x for x in caplog.messages if 'not there yet' in x)}")  # fmt: skip
+    line = next(line for line in caplog.messages if "not there yet" in line)
+    observe("a server that does not listen yet (connection refused)", f"the run waits: {line}")
 
 
 def test_the_wait_has_an_end(http_settings: Settings) -> None:

@@ -98,10 +98,11 @@ def thinking(body: dict[str, Any], *, off: str | None = None) -> dict[str, Any] 
     reply = chat_reply("".join(cut), finish="stop" if cut == tokens else "length")
     if body.get("logprobs"):
         listed = [{"token": str(g), "logprob": -1.0 - abs(g - 2)} for g in range(4)]
+        of_thought = [{"token": "<think>", "logprob": 0.0}]
         reply["choices"][0]["logprobs"] = {
             "content": [
                 {"token": token, "logprob": -0.1,
-                 "top_logprobs": listed if token == answer else [{"token": "<think>", "logprob": 0}]}
+                 "top_logprobs": listed if token == answer else of_thought}
                 for token in cut
             ]
         }  # fmt: skip
@@ -123,8 +124,10 @@ def test_thinking_is_switched_off_where_there_is_a_switch(
         assert server.bodies[-1]["max_tokens"] == 256
         replies = labelled(teacher)
         assert replies[0].log_likelihoods == (-3.0, -2.0, -1.0, -2.0)
-    observe(f"a server whose model thinks before it answers, with the switch {switch}",
-            f"switched off at the start; labels from log-probabilities: {teacher.identity}")  # fmt: skip
+    observe(
+        f"a server whose model thinks before it answers, with the switch {switch}",
+        f"switched off at the start; labels from log-probabilities: {teacher.identity}",
+    )
 
 
 @pytest.mark.faults

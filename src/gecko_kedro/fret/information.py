@@ -129,8 +129,8 @@ def _worthless(found: Information, judged: pl.DataFrame, queries: pl.DataFrame) 
         f"labels of the ranker {found.ranker}",
         expected="scores that tell the candidates of a query apart",
         got=f"no information: {found.problem}",
-        fix=f"For example {examples}. If the model thinks aloud, switch that off; try another model, "
-        "another way to ask it (teacher.http.dialect, api, tokenizer) or other labels in "
+        fix=f"For example {examples}. If the model thinks aloud, switch that off. Try another "
+        "model, another way to ask it (teacher.http.dialect, api, tokenizer) or other labels in "
         "conf/prompts, or leave the ranker out (relabel.rankers). Its replies are asked for anew.",
     )
     error.ranker = found.ranker
