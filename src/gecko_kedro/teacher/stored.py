@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
-from gecko_kedro.base.events import emit
 from gecko_kedro.base.progress import Progress
 from gecko_kedro.teacher.budget import Budget, Prices, refuse_over
 from gecko_kedro.teacher.protocol import (
@@ -34,6 +33,7 @@ from gecko_kedro.teacher.replies import (
     paid,
     usable,
 )
+from gecko_kedro.teacher.report import cost_note, report_usage
 from gecko_kedro.teacher.store import ResponseStore, Spent
 from gecko_kedro.teacher.usage import KindUsage, Usage
 
@@ -160,33 +160,10 @@ class StoredTeacher:
             self.report(stage)
 
     def report(self, stage: str) -> None:
-        """Log what ``stage`` used, and emit it as the event ``<stage>_teacher``.
-
-        ``..._cost`` is there where prices are. ``..._seconds_per_call``, ``spent_tokens`` and
-        ``spent_cost`` are of all runs so far, from the store.
-        """
-        metrics = self.usage.as_metrics()
-        all_runs = self._store.spent(self.identity) if metrics else Usage()
-        for kind in ("generate", "query_log_likelihood", "label_log_likelihood"):
-            record = self.usage.of(kind)
-            if record.refused:
-                logger.warning("%s: %s: %d prompts were refused", stage, kind, record.refused)
-            if record.calls or record.hits:
-                logger.info(
-                    "%s: %s: %d calls, %d from the store, %d + %d tokens, %.1f s%s (%s)",
-                    stage, kind, record.calls, record.hits, record.prompt_tokens,
-                    record.completion_tokens, record.seconds, self._cost(record), self.identity,
-                )  # fmt: skip
-                cost = self._prices.cost(record)
-                metrics |= {} if cost is None else {f"{kind}_cost": cost}
-                ever = all_runs.of(kind)
-                metrics[f"{kind}_seconds_per_call"] = ever.seconds / max(ever.calls, 1)
-        if metrics:
-            spent = all_runs.total()
-            cost = self._prices.cost(spent)
-            metrics["spent_tokens"] = spent.prompt_tokens + spent.completion_tokens
-            metrics |= {} if cost is None else {"spent_cost": cost}
-        emit(f"{stage}_teacher", 0, metrics)
+        """See ``report_usage``."""
+        # Without a call nobody may ever have reached the backend, which tells its identity.
+        identity = self.identity if self.usage.as_metrics() else ""
+        report_usage(stage, self.usage, self._store.spent(identity), self._prices, identity)
 
     def close(self) -> None:
         """Close the store."""
@@ -303,8 +280,4 @@ class StoredTeacher:
         """What was spent in all runs, for the line of progress."""
         spent = self._spent
         tokens = spent.prompt_tokens + spent.completion_tokens
-        return f"{tokens} tokens so far{self._cost(spent)}"
-
-    def _cost(self, usage: KindUsage) -> str:
-        cost = self._prices.cost(usage)
-        return "" if cost is None else f", cost {cost:.4g}"
+        return f"{tokens} tokens so far{cost_note(self._prices, spent)}"
