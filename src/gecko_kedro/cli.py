@@ -48,5 +48,23 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
+@cli.command("forget-replies")
+@click.option("--env", "-e", help="The environment, as of kedro run.")
+@click.option(
+    "--stage", required=True, type=click.Choice(["synthesize", "query_likelihood", "relevance"])
+)
+@click.option("--reason", multiple=True, help="Of synthesize: empty, unparsable, copy, ...")
+def forget_replies(env: str | None, stage: Any, reason: tuple[str, ...]) -> None:
+    """Drop stored replies of the teacher: the next run asks for them anew."""
+    from kedro.framework.session import KedroSession
+
+    from gecko_kedro.forgetting import forget_replies as forget
+
+    session: Any = KedroSession.create(env=env)
+    with session:
+        replies, shards = forget(session.load_context().catalog, stage, reason)
+    click.echo(f"Dropped {replies} replies and {shards} shards; run again to ask for them anew.")
+
+
 run = click.Command("run", params=kedro_run.params, callback=_run, help=kedro_run.help)
 cli.add_command(run)
