@@ -4,8 +4,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-
 from kedro.io.core import DatasetError
+
 from gecko_kedro.datasets import TablesDataset
 
 SCHEMA = "gecko_kedro.evaluation.scoring.schemas.FAILURES_SCHEMA"
