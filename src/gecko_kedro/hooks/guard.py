@@ -4,6 +4,7 @@ from typing import Any
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
+from kedro.io import MemoryDataset
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
@@ -52,10 +53,21 @@ class GuardHooks:
 
 
 def _refuse_missing_inputs(pipeline: Pipeline, catalog: Any) -> None:
+    from kedro.framework.project import pipelines
+
     for name in sorted(pipeline.inputs()):
         if name.startswith("params:") or name == "parameters":
             continue
         dataset = catalog.get(name, fallback_to_runtime_pattern=True)
+        if isinstance(dataset, MemoryDataset) and not dataset.exists():
+            nodes = (node for one in pipelines.values() for node in one.nodes)
+            maker = next(node.name for node in nodes if name in node.outputs)
+            raise InputError(
+                f"dataset {name!r}",
+                expected="to be made in this run, as it is kept in memory only",
+                got="a run that starts behind it",
+                fix=f"Start at the node that makes it: --from-nodes {maker}",
+            )
         location = getattr(dataset, "path", None)
         if location is None or getattr(dataset, "optional", False) or dataset.exists():
             continue

@@ -169,24 +169,20 @@ def synthesize_queries(
         )
 
 
-def join_queries(
-    query_shards: pl.DataFrame, query_log: corpus.QueryLogResult, settings: fret.JoinSettings
-) -> pl.DataFrame:
-    """The queries of the log beside the synthetic ones, or in their place."""
-    return fret.join_query_log(query_shards, query_log.queries, settings)
-
-
-def find_query_overlaps(
-    undecided_queries: pl.DataFrame,
+def collect_queries(
+    query_shards: pl.DataFrame,
+    query_log: corpus.QueryLogResult,
     heldout_pairs: pl.DataFrame,
     own_data: evaluation.CheckedData | None,
     unseen: evaluation.ReadTasks,
+    joining: fret.JoinSettings,
     load: LoadSettings,
     settings: corpus.DecontaminateSettings,
-) -> pl.DataFrame:
-    """The queries that overlap with one that evaluate or guard will score."""
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The synthetic queries, the log beside them or in their place, and which are evaluated on."""
+    joined = fret.join_query_log(query_shards, query_log.queries, joining)
     _, overlaps = against_evaluation(
-        undecided_queries,
+        joined,
         heldout_texts(heldout_pairs, queries=["query"]),
         own_data,
         unseen,
@@ -195,7 +191,7 @@ def find_query_overlaps(
         where="queries",
         queries=["query"],
     )
-    return overlaps
+    return joined, overlaps
 
 
 def filter_queries(
