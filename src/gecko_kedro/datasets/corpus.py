@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 from kedro.io.core import AbstractDataset, DatasetError
 
-from gecko_kedro.base.digests import source_identity
+from gecko_kedro.base.digests import Digests, source_identity
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.corpus.readers import looks_like_path, read_corpus
 from gecko_kedro.corpus.results import ReadResult
@@ -61,12 +61,12 @@ class CorpusDataset(AbstractDataset[NoReturn, ReadResult]):
     def save(self, data: NoReturn) -> None:
         raise DatasetError(f"The corpus {self._source} is read only.")
 
-    def fingerprint(self) -> str:
-        """Identity of what would be read: the files' content or times, and how they are read."""
+    def fingerprint(self, digests: Digests | None = None) -> str:
+        """Identity of what would be read: the files' content, and how they are read."""
         if self._source == PYTHON_DOCS:
             return self._installed().fingerprint()
         how = {"columns": sorted(self._columns.items()), "split": self._split}
-        return source_identity(self._source, how)
+        return source_identity(self._source, how, digests)
 
     def _installed(self) -> PythonDocsDataset:
         if self._python_docs is None:

@@ -10,7 +10,7 @@ import yaml
 from kedro.io.core import AbstractDataset
 from pydantic import ValidationError
 
-from gecko_kedro.base.digests import source_identity
+from gecko_kedro.base.digests import Digests, source_identity
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.evaluation.tasks.reading import ReadTasks, joined_tasks, read_tasks
 from gecko_kedro.evaluation.tasks.settings import TaskPrompts, TaskSettings
@@ -58,12 +58,13 @@ class EvaluationTasksDataset(AbstractDataset[NoReturn, ReadTasks]):
             "evaluation tasks", expected="to be read only", got="no save is possible", fix=""
         )
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, digests: Digests | None = None) -> str:
         """Identity of the declarations, the prompts and all local files."""
         tasks = [*self._tasks, *self._more]
-        files = [source_identity(str(self._root / task.path), ()) for task in tasks if task.path]
+        paths = [str(self._root / task.path) for task in tasks if task.path]
+        files = [source_identity(path, (), digests) for path in paths]
         how = [[task.model_dump() for task in tasks], self._overrides, files]
-        return source_identity(self._prompts, how)
+        return source_identity(self._prompts, how, digests)
 
     def _wanted(self, tasks: list[TaskSettings]) -> list[TaskSettings]:
         there = [task for task in tasks if task.path is None or (self._root / task.path).exists()]

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 import polars as pl
 from kedro.io.core import AbstractDataset, DatasetError
 
-from gecko_kedro.base.digests import source_identity
+from gecko_kedro.base.digests import Digests, source_identity
 from gecko_kedro.datasets.table import TableDataset
 
 
@@ -39,9 +39,9 @@ class OptionalTableDataset(AbstractDataset[NoReturn, pl.DataFrame | None]):
     def save(self, data: NoReturn) -> None:
         raise DatasetError("This table is read only.")
 
-    def fingerprint(self) -> str:
-        """Identity of the file's content or time; always the same without one."""
-        return source_identity(self._source, self._schema)
+    def fingerprint(self, digests: Digests | None = None) -> str:
+        """Identity of the file's content; always the same without one."""
+        return source_identity(self._source, self._schema, digests)
 
     def _exists(self) -> bool:
         return self._source is None or Path(self._source).expanduser().is_file()

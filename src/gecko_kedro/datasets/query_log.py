@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 from kedro.io.core import AbstractDataset, DatasetError
 from kedro_datasets._typing import TablePreview
 
-from gecko_kedro.base.digests import source_identity
+from gecko_kedro.base.digests import Digests, source_identity
 from gecko_kedro.corpus.query_log import read_query_log
 from gecko_kedro.corpus.results import QueryLogResult
 
@@ -54,9 +54,9 @@ class QueryLogDataset(AbstractDataset[NoReturn, QueryLogResult]):
             {"index": list(range(len(rows))), "columns": queries.columns, "data": rows}
         )
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, digests: Digests | None = None) -> str:
         """Identity of what would be read: the file's content or time, and how it is read."""
-        return source_identity(self._source, sorted(self._columns.items()))
+        return source_identity(self._source, sorted(self._columns.items()), digests)
 
     def _exists(self) -> bool:
         return self._source is None or Path(self._source).expanduser().is_file()

@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 
 from kedro.io.core import AbstractDataset
 
-from gecko_kedro.base.digests import source_identity
+from gecko_kedro.base.digests import Digests, source_identity
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.evaluation.tasks.retrieval import CheckedData
 
@@ -45,10 +45,10 @@ class RetrievalDataDataset(AbstractDataset[NoReturn, CheckedData | None]):
             "evaluation data", expected="to be read only", got="no save is possible", fix=""
         )
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, digests: Digests | None = None) -> str:
         """Identity of what would be read."""
         source = None if self._source is None else str(self._source)
-        return source_identity(source, (self._split, self._task_name))
+        return source_identity(source, (self._split, self._task_name), digests)
 
     def _exists(self) -> bool:
         return self._source is None or self._source.is_dir()

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 from kedro.io.core import AbstractDataset, DatasetError
 
-from gecko_kedro.base.digests import source_identity
+from gecko_kedro.base.digests import Digests, source_identity
 from gecko_kedro.corpus.readers import looks_like_path
 from gecko_kedro.training.examples import ExampleResult
 from gecko_kedro.training.sources import SourceSettings, read_source
@@ -52,10 +52,11 @@ class TrainingSourcesDataset(AbstractDataset[NoReturn, dict[str, ExampleResult]]
     def save(self, data: NoReturn) -> None:
         raise DatasetError("Training sources are read only.")
 
-    def fingerprint(self) -> str:
-        """Identity of what would be read: each file's content or time, and how it is read."""
-        identities = [source_identity(source["data"], source) for source in self._sources]
-        return source_identity(None if not identities else "training sources", identities)
+    def fingerprint(self, digests: Digests | None = None) -> str:
+        """Identity of what would be read: each file's content, and how it is read."""
+        how = [(source, self._seed) for source in self._sources]
+        files = [source_identity(source["data"], (), digests) for source in self._sources]
+        return source_identity("training sources" if files else None, (how, files))
 
     def _exists(self) -> bool:
         return all(

@@ -15,7 +15,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.pipeline import Pipeline
 
 from gecko_kedro.base.errors import InputError, write_error
-from gecko_kedro.base.files import atomic_path
+from gecko_kedro.base.files import write_text
 
 _LOCK = ".run.lock"
 _HOLDER = ".run.json"
@@ -42,8 +42,7 @@ class RunLock:
         except OSError as error:
             raise write_error(self.folder, error) from error
         try:
-            with atomic_path(self.folder / _HOLDER) as temporary:
-                temporary.write_text(json.dumps(_this_process()), "utf-8")
+            write_text(self.folder / _HOLDER, json.dumps(_this_process()))
         except InputError:
             self._lock.release()
             raise

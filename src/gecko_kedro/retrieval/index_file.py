@@ -9,11 +9,9 @@ Sections are ``vectors``, ``norms`` and, with a level, the five parts of csrc/pa
 """
 
 import json
-import os
 import struct
 import zlib
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.files import atomic_path
 from gecko_kedro.retrieval.vectors import name_of_type
 
 VERSION = 1
@@ -59,33 +58,18 @@ def write_index(
 
     packed: the parts of successive blocks of rows, each of whole tiles but the last.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            sections = [_write(file, "vectors", _pieces(vectors)), _write(file, "norms", [norms])]
-            if level is not None:
-                sections += _write_packed(file, packed)
-            header = {
-                "n": len(vectors), "dimension": vectors.shape[1],
-                "vectors": name_of_type(vectors), "level": level, "sections": sections,
-            }  # fmt: skip
-            file.truncate()  # an empty section at the end has no bytes that would make it so long
-            text = json.dumps(header).encode()
-            file.seek(0)
-            file.write(_FIXED.pack(_MAGIC, VERSION, len(text), zlib.crc32(text)) + text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(
-            str(path),
-            expected="a folder with free space that can be written to",
-            got=str(error),
-            fix="Free some space or change the permissions, then save again.",
-        ) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        sections = [_write(file, "vectors", _pieces(vectors)), _write(file, "norms", [norms])]
+        if level is not None:
+            sections += _write_packed(file, packed)
+        header = {
+            "n": len(vectors), "dimension": vectors.shape[1],
+            "vectors": name_of_type(vectors), "level": level, "sections": sections,
+        }  # fmt: skip
+        file.truncate()  # an empty section at the end has no bytes that would make it so long
+        text = json.dumps(header).encode()
+        file.seek(0)
+        file.write(_FIXED.pack(_MAGIC, VERSION, len(text), zlib.crc32(text)) + text)
 
 
 def _pieces(matrix: NDArray[Any]) -> Iterable[NDArray[Any]]:

@@ -18,6 +18,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from gecko_kedro.base import events
 from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.files import writing
 from gecko_kedro.base.memory import give_back_free_memory
 from gecko_kedro.base.progress import Progress
 from gecko_kedro.encoder.formatting import Templates
@@ -27,7 +28,6 @@ from gecko_kedro.training.checkpoints import (
     checkpoint_step,
     keep_last_checkpoints,
     seal_checkpoint,
-    writing,
 )
 from gecko_kedro.training.cpu import dense_gradients
 from gecko_kedro.training.examples import render_examples
