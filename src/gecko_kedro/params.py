@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.corpus.overlap import OverlapSettings
 from gecko_kedro.engine.settings import EngineSettings
 from gecko_kedro.evaluation.comparing.ablation import AblationRow
@@ -458,7 +458,7 @@ def _wrong_values(where: str, error: ValidationError) -> InputError:
     return InputError(
         where,
         expected="known names and values within their bounds",
-        got="no valid parameters: " + "; ".join(text for text, _ in mistakes),
+        got=Words("no valid parameters: " + "; ".join(text for text, _ in mistakes)),
         fix=" ".join(dict.fromkeys(fix for _, fix in mistakes)),
     )
 

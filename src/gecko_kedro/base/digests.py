@@ -4,10 +4,11 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from gecko_kedro.base.files import write_text
+from gecko_kedro.base.files import writing
 
 _BYTES_AT_ONCE = 1 << 20
 Stamp = tuple[int, int]
@@ -54,7 +55,7 @@ class Digests:
         self._cache = cache
         self._folder = None if cache is None else cache.parent.absolute()
         self._known = {} if cache is None else _read(cache)
-        self._changed = False
+        self._new: dict[str, tuple[Stamp, str]] = {}
 
     def of(self, path: Path, *, again: bool = False) -> str:
         """The SHA-256 of a file, or of the names and contents of a folder.
@@ -71,23 +72,25 @@ class Digests:
 
     def known(self, file: Path) -> str | None:
         """The SHA-256 that ``file`` had when its size and time were those of today, if known."""
-        stamp, sha256 = self._known.get(self._key(file), (None, None))
-        return sha256 if stamp == _stamp(file) else None
+        known = self._known.get(self._key(file))
+        return known[1] if known is not None and known[0] == _stamp(file) else None
 
     def save(self) -> None:
-        """Write the cache."""
-        if self._cache is not None and self._changed:
-            lines = (json.dumps([key, *stamp, sha]) for key, (stamp, sha) in self._known.items())
-            write_text(self._cache, "\n".join(lines))
-            self._changed = False
+        """Add what was found since the last time to the cache."""
+        if self._cache is None or not self._new:
+            return
+        lines = [json.dumps([key, *stamp, sha256]) for key, (stamp, sha256) in self._new.items()]
+        with writing(self._cache), self._cache.open("a", encoding="utf-8") as file:
+            file.write("\n".join(["", *lines]))  # on a line of its own, whatever a kill has cut
+        self._new.clear()
 
     def _of_file(self, file: Path, *, again: bool) -> str:
         if not again and (known := self.known(file)) is not None:
             return known
         stamp = _stamp(file)  # before it is read: a change while it is read must not go unseen
         sha256 = file_sha256(file)
-        self._known[self._key(file)] = stamp, sha256
-        self._changed = True
+        key = self._key(file)
+        self._known[key] = self._new[key] = stamp, sha256
         return sha256
 
     def _key(self, file: Path) -> str:
@@ -127,9 +130,11 @@ def _stamp(file: Path) -> Stamp:
 
 
 def _read(cache: Path) -> dict[str, tuple[Stamp, str]]:
-    """What ``cache`` knows; nothing where it is absent or damaged."""
-    try:
-        lines = map(json.loads, cache.read_text("utf-8").splitlines())
-        return {key: ((size, time), sha256) for key, size, time, sha256 in lines}
-    except (OSError, ValueError, TypeError):
-        return {}
+    """What ``cache`` knows, the last line about a file; lines that a kill has cut say nothing."""
+    known = {}
+    lines = cache.read_text("utf-8", "replace").splitlines() if cache.is_file() else ()
+    for line in lines:
+        with suppress(ValueError, TypeError):
+            key, size, time, sha256 = json.loads(line)
+            known[key] = (size, time), sha256
+    return known

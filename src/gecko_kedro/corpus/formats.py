@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 
 TABLE_SUFFIXES = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 
@@ -111,7 +111,7 @@ def check_columns(where: str, *, wanted: Iterable[str], present: Iterable[str]) 
             raise InputError(
                 where,
                 expected=f"a column {name!r}",
-                got=f"no such column among {', '.join(present) or 'none at all'}",
+                got=Words(f"no such column among {', '.join(present) or 'none at all'}"),
                 fix=f"Set the column mapping; names near to it: {near}.",
             )
 

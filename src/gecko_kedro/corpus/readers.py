@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.corpus.folder import TEXT_SUFFIXES, read_folder
 from gecko_kedro.corpus.formats import TABLE_SUFFIXES, check_mapping, read_hub, read_table
 from gecko_kedro.corpus.results import ReadResult
@@ -43,7 +43,7 @@ def read_corpus(
         raise InputError(
             source,
             expected="a folder or file",
-            got="no such file or folder",
+            got=Words("no such file or folder"),
             fix=f"Check the path; relative ones start at {Path.cwd()}.",
         )
     return collect_documents(read_hub(source, split=split, wanted=wanted), names, source=source)

@@ -11,7 +11,7 @@ from kedro.io.core import AbstractDataset
 from pydantic import ValidationError
 
 from gecko_kedro.base.digests import Digests, source_identity
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.evaluation.tasks.reading import ReadTasks, joined_tasks, read_tasks
 from gecko_kedro.evaluation.tasks.settings import TaskPrompts, TaskSettings
 
@@ -55,7 +55,7 @@ class EvaluationTasksDataset(AbstractDataset[NoReturn, ReadTasks]):
 
     def save(self, data: NoReturn) -> None:
         raise InputError(
-            "evaluation tasks", expected="to be read only", got="no save is possible", fix=""
+            "evaluation tasks", expected="to be read only", got=Words("no save is possible"), fix=""
         )
 
     def fingerprint(self, digests: Digests | None = None) -> str:

@@ -4,7 +4,7 @@ from typing import Any, NoReturn
 
 from kedro.io.core import AbstractDataset
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.datasets.sharded import ShardedParquetDataset
 from gecko_kedro.datasets.vector_shards import VectorShardsDataset
 
@@ -45,7 +45,7 @@ class FinishedShardsDataset(AbstractDataset[NoReturn, frozenset[int]]):
         raise InputError(
             "FinishedShardsDataset",
             expected="to be read only",
-            got="no save is possible",
+            got=Words("no save is possible"),
             fix=f"Save the shards to {self.of!r}.",
         )
 

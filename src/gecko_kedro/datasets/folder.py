@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 
 from kedro.io.core import AbstractDataset
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 
 
 class WorkFolderDataset(AbstractDataset[NoReturn, Path]):
@@ -27,7 +27,7 @@ class WorkFolderDataset(AbstractDataset[NoReturn, Path]):
         raise InputError(
             str(self._folder),
             expected="to be written by the job that was given the folder",
-            got="no save is possible",
+            got=Words("no save is possible"),
             fix="Write into the loaded path.",
         )
 

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 from kedro.io.core import AbstractDataset
 
 from gecko_kedro.base.digests import Digests, source_identity
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.evaluation.tasks.retrieval import CheckedData
 
 
@@ -42,7 +42,7 @@ class RetrievalDataDataset(AbstractDataset[NoReturn, CheckedData | None]):
 
     def save(self, data: NoReturn) -> None:
         raise InputError(
-            "evaluation data", expected="to be read only", got="no save is possible", fix=""
+            "evaluation data", expected="to be read only", got=Words("no save is possible"), fix=""
         )
 
     def fingerprint(self, digests: Digests | None = None) -> str:

@@ -6,10 +6,9 @@ from gecko_kedro.hooks.ledger import LedgerHooks
 from gecko_kedro.hooks.lock import LockHooks
 from gecko_kedro.hooks.pilot import PilotHooks
 from gecko_kedro.hooks.remote import RemoteTeacherHooks
-from gecko_kedro.hooks.summary import SummaryHooks
 from gecko_kedro.hooks.tracking import TrackingHooks
 
 __all__ = [
     "EngineHooks", "GuardHooks", "LedgerHooks", "LockHooks", "PilotHooks", "RemoteTeacherHooks",
-    "SummaryHooks", "TrackingHooks",
+    "TrackingHooks",
 ]  # fmt: skip

@@ -8,9 +8,9 @@ import yaml
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.pipeline import Pipeline
-from kedro.pipeline.node import Node
 
 from gecko_kedro.params import Parameters, check_parameters
+from gecko_kedro.pipelines._namespace import RANKS, WRITES
 
 CREDENTIALS = Path("local") / "credentials.yml"
 
@@ -49,19 +49,18 @@ class RemoteTeacherHooks:
         from gecko_kedro.teacher.check import Call, check_teacher
         from gecko_kedro.teacher.http.teacher import HttpTeacher
 
-        calls: list[Call] = []
-        for node in pipeline.nodes:
-            if run_params.get("only_missing_outputs") and _is_done(node, catalog):
-                continue
-            if "response_store" in node.inputs:
-                scores = ranker_calls(self._parameters.relabel.rankers)
-                calls += ["generate"] if "synthesize" in node.name else scores
+        only_missing = run_params.get("only_missing_outputs")
+        asked = {
+            tag
+            for node in pipeline.nodes
+            if not (only_missing and all(map(catalog.exists, node.outputs)))
+            for tag in node.tags
+        }
+        calls: list[Call] = ["generate"] if WRITES in asked else []
+        if RANKS in asked:
+            calls += ranker_calls(self._parameters.relabel.rankers)
         if calls:
-            check_teacher(HttpTeacher(self._parameters.teacher.http), list(dict.fromkeys(calls)))
-
-
-def _is_done(node: Node, catalog: Any) -> bool:
-    return all(catalog.get(name).exists() for name in node.outputs)
+            check_teacher(HttpTeacher(self._parameters.teacher.http), calls)
 
 
 def _local_key(file: Path) -> str | None:

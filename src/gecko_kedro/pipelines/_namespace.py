@@ -5,10 +5,19 @@ from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
+# Tags of the nodes that ask the teacher: which of its calls they need.
+WRITES, RANKS = "teacher-writes", "teacher-ranks"
 
-def step(function: Callable[..., Any], inputs: str | list[str], outputs: str | list[str]) -> Node:
+
+def step(
+    function: Callable[..., Any],
+    inputs: str | list[str],
+    outputs: str | list[str],
+    *,
+    tags: Sequence[str] = (),
+) -> Node:
     """A node that is named after its function: ``--from-nodes mine.embed_passages`` reads well."""
-    return Node(function, inputs=inputs, outputs=outputs, name=function.__name__)
+    return Node(function, inputs=inputs, outputs=outputs, name=function.__name__, tags=tags)
 
 
 def stage(name: str, nodes: Sequence[Node]) -> Pipeline:

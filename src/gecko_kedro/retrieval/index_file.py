@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.base.files import atomic_path
 from gecko_kedro.retrieval.vectors import name_of_type
 
@@ -163,6 +163,6 @@ def _damaged(path: Path, got: str) -> InputError:
     return InputError(
         str(path),
         expected="a whole index file, as Index.save writes it",
-        got=got,
+        got=Words(got),
         fix="Save the index again, or give the path of another file.",
     )

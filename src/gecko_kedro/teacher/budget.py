@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.teacher.usage import KindUsage
 
 _EXECUTION: dict[str, Any] = {"execution_only": True}  # no part of a fingerprint
@@ -59,7 +59,7 @@ def _used_up(name: str, limit: str, spent: str) -> BudgetError:
     return BudgetError(
         f"teacher.budget.{name}",
         expected=f"less than {limit}",
-        got=f"no budget left: {spent} spent in all runs so far",
+        got=Words(f"no budget left: {spent} spent in all runs so far"),
         fix="Raise it and run again: every reply that was paid for is stored, and the run goes on "
         "from there.",
     )

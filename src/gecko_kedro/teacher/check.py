@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Literal
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.teacher.protocol import (
     Prompt,
     Refused,
@@ -85,7 +85,7 @@ def _refused(teacher: Teacher, call: Call, words: str) -> TeacherError:
     return TeacherError(
         f"teacher {teacher.identity!r}, {call}, start-up check",
         expected="a usable reply to a tiny example",
-        got=f"no usable reply: {words}",
+        got=Words(f"no usable reply: {words}"),
         fix=f"{CHECK_SETTINGS} No work was done yet.",
     )
 

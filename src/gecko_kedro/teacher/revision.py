@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gecko_kedro.base.digests import files_sha256
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 
 _CONTENT = ("config.json", "*.safetensors", "pytorch_model*.bin")
 
@@ -17,7 +17,7 @@ def local_folder(name: str) -> str:
         raise InputError(
             f"teacher.model.name {name}",
             expected="a folder with a model, or a hub id",
-            got="no such folder",
+            got=Words("no such folder"),
             fix="Correct the path.",
         )
     return name

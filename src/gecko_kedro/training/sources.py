@@ -7,7 +7,7 @@ from typing import Any, Literal
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.corpus.formats import check_mapping, read_hub, read_table
 from gecko_kedro.corpus.quarantine import count_reasons, quarantine_row, quarantine_table
 from gecko_kedro.corpus.readers import looks_like_path
@@ -90,7 +90,7 @@ def _role_rows(
         raise InputError(
             f"source {source.name}",
             expected="a file",
-            got=f"no file at {source.data}",
+            got=Words(f"no file at {source.data}"),
             fix=f"Check the path; relative ones start at {Path.cwd()}.",
         )
     else:

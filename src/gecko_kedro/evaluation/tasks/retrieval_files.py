@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
 from gecko_kedro.evaluation.tasks.retrieval import CheckedData, checked, quarantined
 
@@ -84,7 +84,7 @@ def _locate(source: str | Path | Mapping[str, str | Path], split: str) -> dict[s
     for table, path in paths.items():
         if not path.is_file():
             raise InputError(
-                str(path), expected=f"the {table} of a retrieval task", got="no such file",
+                str(path), expected=f"the {table} of a retrieval task", got=Words("no such file"),
                 fix="Check the path.",
             )  # fmt: skip
     return paths
@@ -95,7 +95,11 @@ def _first_existing(folder: Path, table: str, split: str) -> Path:
     for place in places:
         if (folder / place).is_file():
             return folder / place
-    there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else "no such folder"
+    there = (
+        sorted(path.name for path in folder.iterdir())
+        if folder.is_dir()
+        else Words("no such folder")
+    )
     raise InputError(
         str(folder), expected=f"the {table} as one of {', '.join(places)}", got=there,
         fix=f"Check the path and the split ({split!r}).",
@@ -198,7 +202,7 @@ def _with_our_columns(
         if theirs is None and ours not in _OPTIONAL:
             raise InputError(
                 str(path), expected=f"a column {' or '.join(aliases)}",
-                got=raw.columns or "no rows",
+                got=raw.columns or Words("no rows"),
                 fix="Rename the column, or map it with 'columns' of evaluate.tasks.",
             )  # fmt: skip
         column = pl.lit(None, pl.String) if theirs is None else pl.col(theirs)

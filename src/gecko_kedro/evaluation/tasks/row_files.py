@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
 from gecko_kedro.evaluation.tasks.retrieval import quarantined
 from gecko_kedro.evaluation.tasks.retrieval_files import read_table, refusing
@@ -51,7 +51,7 @@ def read_row_task(
     if task_type == "Classification" and not folder.is_dir():
         raise InputError(
             str(folder), expected="a folder with the splits train and " + split,
-            got="no folder", fix="Put both files into one folder and name that.",
+            got=Words("no folder"), fix="Put both files into one folder and name that.",
         )  # fmt: skip
     rows, aside = _read_split(folder, split, task_type, columns or {})
     sets = task_type == "Clustering" and rows.schema["text"].base_type() == pl.List
@@ -86,7 +86,9 @@ def find_split(path: Path, split: str) -> list[Path]:
                 return [base / f"{split}.{suffix}"]
             if shards := sorted(base.glob(f"{split}-*-of-*.{suffix}")):
                 return shards
-    there = sorted(file.name for file in path.iterdir()) if path.is_dir() else "no such folder"
+    there = (
+        sorted(file.name for file in path.iterdir()) if path.is_dir() else Words("no such folder")
+    )
     raise InputError(
         str(path), expected=f"{split}.{{{','.join(_SUFFIXES)}}}", got=there,
         fix="Check path and split of the task.",
@@ -112,7 +114,8 @@ def choose_columns(
         theirs = next((name for name in names if name in raw.columns), None)
         if theirs is None:
             raise InputError(
-                where, expected=f"a column {' or '.join(names)}", got=raw.columns or "no rows",
+                where, expected=f"a column {' or '.join(names)}",
+                got=raw.columns or Words("no rows"),
                 fix="Rename the column, or map it with 'columns'.",
             )  # fmt: skip
         chosen.append(pl.col(theirs).alias(ours))

@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Pipeline
 
-from gecko_kedro.pipelines._namespace import stage, step
+from gecko_kedro.pipelines._namespace import RANKS, WRITES, stage, step
 from gecko_kedro.pipelines.estimate import nodes
 
 
@@ -36,6 +36,7 @@ def create_pipeline() -> Pipeline:
                     "params:estimate",
                 ],
                 outputs=["teacher_measure", "estimate_queries"],
+                tags=[WRITES, RANKS],
             ),
             step(
                 nodes.calibrate_training,

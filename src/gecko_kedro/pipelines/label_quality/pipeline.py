@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Pipeline
 
-from gecko_kedro.pipelines._namespace import stage, step
+from gecko_kedro.pipelines._namespace import RANKS, stage, step
 from gecko_kedro.pipelines.label_quality import nodes
 
 
@@ -33,6 +33,7 @@ def create_pipeline() -> Pipeline:
                     "params:relabel",
                 ],
                 outputs="judged_judgements",
+                tags=[RANKS],
             ),
             step(
                 nodes.measure_labels,

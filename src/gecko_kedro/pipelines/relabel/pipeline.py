@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Pipeline
 
-from gecko_kedro.pipelines._namespace import stage, step
+from gecko_kedro.pipelines._namespace import RANKS, stage, step
 from gecko_kedro.pipelines.relabel import nodes
 
 
@@ -25,6 +25,7 @@ def create_pipeline() -> Pipeline:
                     "params:relabel",
                 ],
                 outputs=["refused_query_shards", "judgement_shards"],
+                tags=[RANKS],
             ),
             step(
                 nodes.fuse_rankings,

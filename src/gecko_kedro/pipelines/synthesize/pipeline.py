@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Pipeline
 
-from gecko_kedro.pipelines._namespace import stage, step
+from gecko_kedro.pipelines._namespace import WRITES, stage, step
 from gecko_kedro.pipelines.synthesize import nodes
 
 
@@ -56,6 +56,7 @@ def create_pipeline() -> Pipeline:
                     "params:synthesize",
                 ],
                 outputs=["rejected_reply_shards", "query_shards"],
+                tags=[WRITES],
             ),
             step(
                 nodes.filter_queries,
