@@ -3,11 +3,8 @@
 import pytest
 
 from gecko_kedro.pipeline_registry import EXTRAS
-from tests.hooks.test_stale_table import table
 from tests.support.stale_table import StaleTable
 
-__all__ = ["table"]
-# By stage: another value reaches nothing of an earlier one.
 SHOWN = "relabel.audit."  # of reports: how much is shown
 SEARCH = "mine.search.n_candidates"
 LORA = "encoder.train.lora"

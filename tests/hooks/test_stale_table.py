@@ -1,20 +1,11 @@
 """Which outputs another value of a parameter makes stale: the reviewed table holds."""
 
-from collections.abc import Iterator
-
-import pytest
 import yaml
 from pydantic import BaseModel, Field
 
 from gecko_kedro.base.settings import EXECUTION, Settings
 from gecko_kedro.hooks.fingerprints import leaves
-from tests.support.stale_table import REVIEWED, StaleTable, all_leaves, stale_table
-
-
-@pytest.fixture(scope="module")
-def table() -> Iterator[StaleTable]:
-    with pytest.warns(UserWarning, match="register_new_resolver"):
-        yield stale_table()
+from tests.support.stale_table import REVIEWED, StaleTable, all_leaves
 
 
 class Inner(Settings):
