@@ -27,11 +27,12 @@ def names(settings: BaseModel) -> list[str]:
 def test_nested_settings_are_flattened_to_the_names_that_a_user_sets() -> None:
     assert names(Outer()) == ["mine.inner.pool", "mine.columns.text", "mine.lora"]
     assert names(Outer(lora=Inner(), columns={})) == [
-        "mine.inner.pool", "mine.columns", "mine.lora.pool",
+        "mine.inner.pool", "mine.lora.pool",
     ]  # fmt: skip
     assert list(all_leaves(Outer())) == [
         "inner.pool", "inner.threads", "columns", "lora", "machine.pool", "machine.threads",
     ]  # fmt: skip
+    assert list(all_leaves(Outer(), counted=True)) == ["inner.pool", "columns", "lora"]
 
 
 def test_the_table_is_the_reviewed_one(table: StaleTable) -> None:

@@ -21,7 +21,7 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from pydantic import BaseModel
 
-from gecko_kedro.hooks.fingerprints import leaves
+from gecko_kedro.hooks.fingerprints import counts
 from gecko_kedro.params import Parameters, check_parameters
 from gecko_kedro.pipeline_registry import EXTRAS, STAGES, register_pipelines
 from tests.support.conf import CONF, PROJECT
@@ -136,12 +136,14 @@ class StaleTable:
                     yield from self._below(parameter)
 
     def _below(self, parameter: str) -> Iterator[str]:
-        """The leaves of a parameter that count; none where all of it only changes speed."""
+        """The leaves of a parameter that may change a result."""
         value: Any = self.parameters
         for part in parameter.split("."):
-            value = getattr(value, part)
-        names = (name for name, _ in leaves(parameter, value))
-        yield from dict.fromkeys(self.leaf(name) for name in names)
+            value = getattr(value, part, None)
+        if isinstance(value, BaseModel):
+            yield from all_leaves(value, f"{parameter}.", counted=True)
+        else:
+            yield self.leaf(parameter)
 
 
 def _list(key: str, items: Sequence[str], *, indent: int) -> list[str]:
@@ -158,15 +160,17 @@ def own(dataset: str) -> str:
     return dataset.partition("@")[0]
 
 
-def all_leaves(settings: BaseModel, prefix: str = "") -> Iterator[str]:
-    """Names of all fields that are no nested settings, also of those that only change speed.
+def all_leaves(settings: BaseModel, prefix: str = "", *, counted: bool = False) -> Iterator[str]:
+    """Names of all fields that are no nested settings; ``counted``: those that change a result.
 
     A table of free names (``corpus.columns``) is one leaf.
     """
-    for name in type(settings).model_fields:
+    for name, info in type(settings).model_fields.items():
         value = getattr(settings, name)
+        if counted and not counts(info):
+            continue
         if isinstance(value, BaseModel):
-            yield from all_leaves(value, f"{prefix}{name}.")
+            yield from all_leaves(value, f"{prefix}{name}.", counted=counted)
         else:
             yield f"{prefix}{name}"
 

@@ -15,6 +15,7 @@ from typing import Any
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from gecko_kedro.base.digests import Digests, file_sha256
 from gecko_kedro.base.errors import InputError
@@ -196,14 +197,19 @@ def leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     """
     if isinstance(value, BaseModel):
         for field_name, info in type(value).model_fields.items():
-            extra = info.json_schema_extra
-            if not (isinstance(extra, Mapping) and extra.get("execution_only")):
+            if counts(info):
                 yield from leaves(f"{name}.{field_name}", getattr(value, field_name))
-    elif isinstance(value, Mapping) and value:
+    elif isinstance(value, Mapping):
         for key, inner in value.items():
             yield from leaves(f"{name}.{key}", inner)
     else:
         yield name, value
+
+
+def counts(field_info: FieldInfo) -> bool:
+    """Whether another value of the field may give another result."""
+    extra = field_info.json_schema_extra
+    return not (isinstance(extra, Mapping) and extra.get("execution_only"))
 
 
 def _own_name(dataset: str) -> str:

@@ -1,6 +1,6 @@
 """Which nodes a run will run, why, and roughly how long that takes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,10 +33,9 @@ class Plan:
 
     def summary(self) -> str:
         """One line: what changed, how many nodes run for it, and how long."""
-        shown = "; ".join(self.causes[:_MOST_SHOWN]) + ("; ..." * (len(self.causes) > _MOST_SHOWN))
         first = f" from {self.nodes[0].name} on" if self.nodes else ""
         nodes = f"{len(self.nodes)} of {self.total} nodes run{first}, {self.duration()}"
-        return f"Changed: {shown}. {nodes}" if shown else nodes
+        return f"Changed: {_joined(self.causes)}. {nodes}" if self.causes else nodes
 
     def duration(self) -> str:
         """Roughly how long, by the run ledger."""
@@ -49,11 +48,14 @@ class Plan:
 
     def table(self) -> str:
         """A line for each node, and the summary."""
-        lines = [f"{'node':<36} {'about':>10}  why"]
+        if not self.nodes:
+            return "Nothing to do: every output is there."
+        width = max(len(node.name) for node in self.nodes)
+        lines = [f"{'node':<{width}} {'about':>8}  why"]
         for node in self.nodes:
             seconds = "unknown" if node.seconds is None else _clock(node.seconds)
-            lines.append(f"{node.name:<36} {seconds:>10}  {'; '.join(node.reasons)}")
-        return "\n".join([*lines, self.summary()] if self.nodes else ["Nothing to do."])
+            lines.append(f"{node.name:<{width}} {seconds:>8}  {_joined(node.reasons)}")
+        return "\n".join([*lines, self.summary()])
 
 
 def plan_run(
@@ -87,9 +89,7 @@ def _needed(pipeline: Pipeline, catalog: Any, stale: Mapping[str, Change]) -> di
     wanted: set[str] = set()
     for node in reversed(pipeline.nodes):
         kept = [name for name in node.outputs if _is_kept(catalog, name)]
-        missing = [f"{name} is missing" for name in kept if not catalog.exists(name)]
-        changes = [stale[name] for name in kept if name in stale]
-        reasons = missing + [reason for change in changes for reason in _reasons(change)]
+        reasons = [reason for name in kept for reason in _reasons(name, catalog, stale)]
         reasons += [f"{name} is needed" for name in node.outputs if name in wanted - set(kept)]
         if reasons or not node.outputs:
             needed[node] = list(dict.fromkeys(reasons)) or ["it has no outputs"]
@@ -101,8 +101,11 @@ def _is_kept(catalog: Any, name: str) -> bool:
     return name in catalog and not getattr(catalog.get(name), "_EPHEMERAL", False)
 
 
-def _reasons(change: Change) -> list[str]:
-    return [*change.differences, *(f"{name} is made anew" for name in change.follows)]
+def _reasons(name: str, catalog: Any, stale: Mapping[str, Change]) -> list[str]:
+    if name in stale:
+        follows = (f"{other} is made anew" for other in stale[name].follows)
+        return [*stale[name].differences, *follows]
+    return [] if catalog.exists(name) else [f"{name} is missing"]
 
 
 def _refuse_to_overwrite(node: Node, reasons: tuple[str, ...], by_hand: Mapping[str, Path]) -> None:
@@ -112,13 +115,18 @@ def _refuse_to_overwrite(node: Node, reasons: tuple[str, ...], by_hand: Mapping[
                 f"dataset {name!r} ({by_hand[name]})",
                 expected="to be as this project wrote it, since its node has to run",
                 got=Words("another one, which was put there by hand"),
-                fix=f"{node.name} would overwrite it ({'; '.join(reasons[:_MOST_SHOWN])}). Move it "
+                fix=f"{node.name} would overwrite it ({_joined(reasons)}). Move it "
                 "away to have it made anew; or keep it: set back what changed, or start behind it "
                 "with --from-nodes.",
             )
 
 
+def _joined(reasons: Sequence[str]) -> str:
+    more = len(reasons) - _MOST_SHOWN
+    return "; ".join(reasons[:_MOST_SHOWN]) + (f"; {more} more" if more > 0 else "")
+
+
 def _clock(seconds: float) -> str:
     if seconds < 100:
-        return f"{seconds:.0f} s" if seconds >= 1 else "1 s"
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
