@@ -4,14 +4,14 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import yaml
-from kedro.io.core import AbstractDataset
 from pydantic import ValidationError
 
 from gecko_kedro.base.digests import Digests, source_identity
-from gecko_kedro.base.errors import InputError, Words
+from gecko_kedro.base.errors import InputError
+from gecko_kedro.datasets._read_only import ReadOnlyDataset
 from gecko_kedro.evaluation.tasks.reading import ReadTasks, joined_tasks, read_tasks
 from gecko_kedro.evaluation.tasks.settings import TaskPrompts, TaskSettings
 
@@ -19,8 +19,8 @@ logger = logging.getLogger(__name__)
 ROOT_VARIABLE = "GECKO_SHARED_DATA"
 
 
-class EvaluationTasksDataset(AbstractDataset[NoReturn, ReadTasks]):
-    """Loads local tasks and looks up those of mteb. Read only.
+class EvaluationTasksDataset(ReadOnlyDataset[ReadTasks]):
+    """Loads local tasks and looks up those of mteb.
 
     ``tasks`` are TaskSettings as plain data; relative paths are below ``root``, by default the
     folder that the environment variable GECKO_SHARED_DATA names, else the working folder.
@@ -52,11 +52,6 @@ class EvaluationTasksDataset(AbstractDataset[NoReturn, ReadTasks]):
         prompts = TaskPrompts.checked(data, self._overrides)
         lists = (self._wanted(self._tasks), self._wanted(self._more))
         return joined_tasks([read_tasks(one, prompts, root=self._root) for one in lists])
-
-    def save(self, data: NoReturn) -> None:
-        raise InputError(
-            "evaluation tasks", expected="to be read only", got=Words("no save is possible"), fix=""
-        )
 
     def fingerprint(self, digests: Digests | None = None) -> str:
         """Identity of the declarations, the prompts and all local files."""

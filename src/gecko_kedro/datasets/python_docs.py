@@ -3,17 +3,16 @@
 import sys
 from collections.abc import Sequence
 from importlib import metadata as importlib_metadata
-from typing import Any, NoReturn
-
-from kedro.io.core import AbstractDataset, DatasetError
+from typing import Any
 
 from gecko_kedro.base.digests import Digests, text_sha256
 from gecko_kedro.corpus.python_docs import harvest
 from gecko_kedro.corpus.results import ReadResult
+from gecko_kedro.datasets._read_only import ReadOnlyDataset
 
 
-class PythonDocsDataset(AbstractDataset[NoReturn, ReadResult]):
-    """Loads the docstrings of this environment: modules, classes and functions. Read only.
+class PythonDocsDataset(ReadOnlyDataset[ReadResult]):
+    """Loads the docstrings of this environment: modules, classes and functions.
 
     Source files are read with ``ast``; nothing is imported or executed. ``include`` and
     ``exclude`` are top-level package names (``include: null`` takes all that are installed),
@@ -58,9 +57,6 @@ class PythonDocsDataset(AbstractDataset[NoReturn, ReadResult]):
             stdlib=self._stdlib,
             workers=self._workers,
         )
-
-    def save(self, data: NoReturn) -> None:
-        raise DatasetError("The documentation of installed packages is read only.")
 
     def fingerprint(self, digests: Digests | None = None) -> str:
         """Identity of what would be read: the packages, their versions, Python's, the choice."""
