@@ -1,7 +1,7 @@
 """The project's ``kedro run``: bad input ends in one readable line, not in a traceback."""
 
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ def _show_plan(**options: Any) -> None:
     how = {"env": options["env"], "conf_source": options["conf_source"]}
     with KedroSession.create(**how, runtime_params=options["params"]) as session:
         context: KedroContext = session.load_context()  # type: ignore[attr-defined]
-        whole = sum((pipelines[name] for name in given), Pipeline([]))
+        whole = sum((_known(pipelines, name) for name in given), Pipeline([]))
         chosen = whole.filter(
             **{name: options[name] or None for name in _FILTERS},
             node_namespaces=options["namespaces"] or None,
@@ -55,6 +55,18 @@ def _show_plan(**options: Any) -> None:
         only_missing = options["only_missing_outputs"]
         _, plan, _ = prepare(chosen, context.catalog, data_folder(context), only_missing)
     click.echo(plan.table())
+
+
+def _known(pipelines: Mapping[str, Any], name: str) -> Any:
+    try:
+        return pipelines[name]
+    except KeyError as error:
+        raise InputError(
+            "--pipelines",
+            expected="names of pipelines",
+            got=name,
+            fix="`kedro registry list` shows them.",
+        ) from error
 
 
 def _readably(command: Callable[..., Any], options: dict[str, Any]) -> Any:
