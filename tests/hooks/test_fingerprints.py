@@ -92,14 +92,14 @@ def test_a_parameter_that_only_changes_speed_does_not_count(folder: Path) -> Non
 
 def test_a_changed_input_file_is_named(folder: Path) -> None:
     pl.DataFrame({"x": [1]}).write_parquet(folder / "source.parquet")
-    assert stale(folder, Params())["short"] == Change(("dataset source is another one now",))
+    assert stale(folder, Params())["short"] == Change(("source is another one now",))
 
 
 def test_an_output_put_there_by_hand_counts_as_an_input(folder: Path) -> None:
     pl.DataFrame({"x": [5, 6]}).write_parquet(folder / "short.parquet")
     found = outputs(folder, Params(limit=4))
     assert found.by_hand == {"short": folder / "short.parquet"}
-    assert found.stale == {"twice": Change(("dataset short is another one now",))}
+    assert found.stale == {"twice": Change(("short is another one now",))}
 
 
 def test_a_copy_with_other_times_is_the_same(folder: Path, tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_an_output_that_was_being_saved_when_a_run_was_killed_is_made_anew(folde
     Fingerprints(PIPELINE, catalog_of(folder, Params())).begin("short")
     found = outputs(folder, Params())
     assert found.by_hand == {}
-    assert found.stale == {"short": Change(("a run was killed while it was saved",))}
+    assert found.stale == {"short": Change(("short was being saved when a run was killed",))}
 
 
 def test_a_damaged_record_makes_its_output_one_put_there_by_hand(folder: Path) -> None:
@@ -184,4 +184,4 @@ def test_two_ways_to_read_a_table_are_one_dataset(folder: Path) -> None:
     assert fingerprints.outputs() == Outputs({}, {})
     pl.DataFrame({"x": [5]}).write_parquet(short)  # put there by hand
     changed = Fingerprints(pipeline, catalog).outputs().stale
-    assert changed == {"twice": Change(("dataset short is another one now",))}
+    assert changed == {"twice": Change(("short is another one now",))}

@@ -166,7 +166,7 @@ class Fingerprints:
     def _change(self, name: str, record: Record, stale: Mapping[str, Change]) -> Change | None:
         before, now = record.fingerprint, self.of(name)
         if record.sha256 is None and not self._checks_itself(name):
-            return Change(("a run was killed while it was saved",))
+            return Change((f"{name} was being saved when a run was killed",))
         if before.digest == now.digest:
             return None
         made_anew = {f"{_DATASET}{_own_name(other)}": other for other in stale}
@@ -223,6 +223,6 @@ def _differs(name: str, before: Fingerprint, now: Fingerprint) -> bool:
 
 def _difference(name: str, before: Parts, now: Parts) -> str:
     if not name.startswith(_PARAMETER):
-        return f"{name} is another one now"
+        return f"{name.removeprefix(_DATASET)} is another one now"
     old, new = before.get(name, "absent"), now.get(name, "absent")
     return f"{name.removeprefix(_PARAMETER)}: {old!r} -> {new!r}"
