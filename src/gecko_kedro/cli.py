@@ -92,6 +92,24 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
+@cli.command("forget-replies")
+@click.option("--env", "-e", help="The environment, as of kedro run.")
+@click.option(
+    "--stage", required=True, type=click.Choice(["synthesize", "query_likelihood", "relevance"])
+)
+@click.option("--reason", multiple=True, help="Of synthesize: empty, unparsable, copy, ...")
+def forget_replies(env: str | None, stage: Any, reason: tuple[str, ...]) -> None:
+    """Drop stored replies of the teacher: the next run asks for them anew."""
+    from kedro.framework.session import KedroSession
+
+    from gecko_kedro.forgetting import forget_replies as forget
+
+    session: Any = KedroSession.create(env=env)
+    with session:
+        replies, shards = forget(session.load_context().catalog, stage, reason)
+    click.echo(f"Dropped {replies} replies and {shards} shards; run again to ask for them anew.")
+
+
 _DRY_RUN = click.Option(
     ["--dry-run"], is_flag=True, help="Show which nodes would run, why and how long; do nothing."
 )

@@ -14,14 +14,14 @@ from tests.e2e.conftest import Project
 from tests.support.observing import Observe
 
 pytestmark = pytest.mark.e2e
-FUSION = "relabel.fusion_k=60"
+FUSION = "relabel.fuse.k=60"
 
 
 def test_a_whole_run_ends_in_a_table_and_a_report(finished: Project) -> None:
     output = (finished.root / "output.txt").read_text("utf-8")
     assert "What fine-tuning adds" in output
     assert "report.html" in output
-    results = pl.read_parquet(finished.data / "08_reporting/results_table.parquet")
+    results = pl.read_parquet(finished.data / "08_reporting/comparison/results.parquet")
     variants = {"gecko", "gecko-int8", "gecko-binary", "hybrid"}
     assert set(results["model"]) == {"base", "bm25", "pretrained", *variants}
     assert set(results.filter(model="gecko")["dimension"]) == {384, 64}
@@ -63,7 +63,7 @@ def test_a_dry_run_shows_what_a_parameter_reaches_and_does_nothing(finished: Pro
 
     before = state()
     output = finished.run("--only-missing-outputs", "--dry-run", "--params", FUSION)
-    assert "relabel.fusion_k: 0.0 -> 60.0" in output
+    assert "relabel.fuse.k: 0.0 -> 60.0" in output
     assert "finetune.finetune_encoder" in output
     assert "mine.search_candidates" not in output
     assert "by their last run" in output
@@ -80,7 +80,7 @@ def test_a_dry_run_in_an_empty_project_makes_no_folder(empty_project: Project) -
 def test_another_value_makes_anew_what_it_reaches(project: Project) -> None:
     command = ("--pipelines", "relabel", "--only-missing-outputs", "--params", FUSION)
     output = project.run(*command)
-    assert "Changed: relabel.fusion_k: 0.0 -> 60.0." in output
+    assert "Changed: relabel.fuse.k: 0.0 -> 60.0." in output
     assert "relabel.choose_examples" in output
     assert "Nothing to do" in project.run(*command)
 
@@ -100,7 +100,7 @@ def test_labels_of_ones_own_are_used_and_never_overwritten(project: Project) -> 
 
 def test_an_unknown_parameter_stops_before_any_work(empty_project: Project) -> None:
     output = empty_project.run("--params", "mine.n_candidate=5", code=1)
-    assert "Did you mean mine.n_candidates?" in output
+    assert "Did you mean mine.search.n_candidates?" in output
     assert "Traceback" not in output
     assert not empty_project.data.exists()
 
@@ -151,7 +151,7 @@ def test_mlflow_has_the_run(finished: Project) -> None:
     assert "evaluate_metrics.heldout.gecko.384.ndcg_at_10" in keys
     assert "cost.mine.search_candidates.seconds" in keys
     assert {"passage_overlap_metrics.overlapping", "decontamination_metrics.overlapping"} <= keys
-    assert "relabel.fusion_k" in params
+    assert "relabel.fuse.k" in params
     assert {"git_revision", "version.torch"} <= tags
 
 

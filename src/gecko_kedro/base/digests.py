@@ -3,12 +3,12 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from gecko_kedro.base.files import writing
+from gecko_kedro.base.files import files_below, writing
 
 _BYTES_AT_ONCE = 1 << 20
 Stamp = tuple[int, int]
@@ -64,10 +64,10 @@ class Digests:
         """
         if not path.is_dir():
             return self._of_file(path, again=again)
-        names = sorted((os.fsencode(file.relative_to(path)), file) for file in visible_files(path))
         digest = hashlib.sha256(b"folder")
-        for name, file in names:
-            digest.update(b"%b\0%b\n" % (name, self._of_file(file, again=again).encode()))
+        for file, problem, _ in files_below(path):
+            content = problem or self._of_file(file, again=again)
+            digest.update(b"%b\0%b\n" % (os.fsencode(file.relative_to(path)), content.encode()))
         return digest.hexdigest()
 
     def known(self, file: Path) -> str | None:
@@ -110,18 +110,6 @@ def source_identity(source: str | None, how: Any, digests: Digests | None = None
         return text_sha256("no source")
     path = Path(source).expanduser()
     return text_sha256(f"{how!r}\0{(digests or Digests()).of(path) if path.exists() else source}")
-
-
-def visible_files(folder: Path) -> Iterator[Path]:
-    """All files below ``folder`` that are not hidden; linked folders are followed, each once."""
-    seen = set()
-    for here, folders, names in os.walk(folder, followlinks=True):
-        if (place := os.path.realpath(here)) in seen:
-            folders.clear()
-            continue
-        seen.add(place)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(here, name) for name in sorted(names) if not name.startswith("."))
 
 
 def _stamp(file: Path) -> Stamp:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from gecko_kedro.base.digests import file_sha256
 from gecko_kedro.base.errors import InputError, write_error
 from gecko_kedro.base.files import write_text
-from gecko_kedro.retrieval.vector_table import STORED_AS, VectorType
+from gecko_kedro.retrieval.settings import VectorType
+from gecko_kedro.retrieval.vector_table import STORED_AS
 
 _SHAPE = "vectors.json"
 _BYTES_AT_ONCE = 16 << 20

@@ -10,7 +10,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import psutil
 from kedro.framework.hooks import hook_impl
 from kedro.pipeline.node import Node
@@ -75,7 +74,7 @@ class LedgerHooks:
             logger.info("Nothing to do: every output is there.")
             return
         logger.info("\n%s", _cost_table(self._costs))
-        if "results_table" in self._saved:
+        if "comparison" in self._saved:
             logger.info("\n%s", _results(catalog))
         if "report" in self._saved:
             logger.info("\nReport: %s", catalog.get("report").path)
@@ -126,12 +125,11 @@ def _results(catalog: Any) -> str:
     from gecko_kedro import evaluation
     from gecko_kedro.pipelines.evaluate.content import comparison
 
-    tables = (catalog.load(name) for name in ("results_table", "fret_gain_table", "group_table"))
-    results, gain, groups = (pl.DataFrame(table) for table in tables)
+    compared = catalog.load("comparison")
     return evaluation.as_text(
-        comparison(results, gain, groups),
-        categories=catalog.load("category_table"),
-        failures=catalog.load("evaluation_failures"),
+        comparison(compared),
+        categories=compared["categories"],
+        failures=catalog.load("evaluation_scores")["failures"],
     )
 
 

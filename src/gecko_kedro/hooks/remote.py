@@ -10,7 +10,6 @@ from kedro.framework.hooks import hook_impl
 from kedro.pipeline import Pipeline
 
 from gecko_kedro.params import Parameters, check_parameters
-from gecko_kedro.pipelines._namespace import RANKS, WRITES
 
 CREDENTIALS = Path("local") / "credentials.yml"
 
@@ -49,18 +48,21 @@ class RemoteTeacherHooks:
         from gecko_kedro.teacher.check import Call, check_teacher
         from gecko_kedro.teacher.http.teacher import HttpTeacher
 
-        only_missing = run_params.get("only_missing_outputs")
-        asked = {
-            tag
-            for node in pipeline.nodes
-            if not (only_missing and all(map(catalog.exists, node.outputs)))
-            for tag in node.tags
+        scores = ranker_calls(self._parameters.relabel.rankers)
+        asked: dict[str, list[Call]] = {
+            "synthesize_teacher": ["generate"],
+            "relabel_teacher": scores,
+            "label_quality_teacher": scores,
+            "estimate_teacher": ["generate", *scores],
         }
-        calls: list[Call] = ["generate"] if WRITES in asked else []
-        if RANKS in asked:
-            calls += ranker_calls(self._parameters.relabel.rankers)
+        calls: list[Call] = []
+        for node in pipeline.nodes:
+            if run_params.get("only_missing_outputs") and all(map(catalog.exists, node.outputs)):
+                continue
+            for name in asked.keys() & set(node.inputs):
+                calls += asked[name]
         if calls:
-            check_teacher(HttpTeacher(self._parameters.teacher.http), calls)
+            check_teacher(HttpTeacher(self._parameters.teacher.http), list(dict.fromkeys(calls)))
 
 
 def _local_key(file: Path) -> str | None:

@@ -5,19 +5,10 @@ from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
-# Tags of the nodes that ask the teacher: which of its calls they need.
-WRITES, RANKS = "teacher-writes", "teacher-ranks"
 
-
-def step(
-    function: Callable[..., Any],
-    inputs: str | list[str],
-    outputs: str | list[str],
-    *,
-    tags: Sequence[str] = (),
-) -> Node:
+def step(function: Callable[..., Any], inputs: str | list[str], outputs: str | list[str]) -> Node:
     """A node that is named after its function: ``--from-nodes mine.embed_passages`` reads well."""
-    return Node(function, inputs=inputs, outputs=outputs, name=function.__name__, tags=tags)
+    return Node(function, inputs=inputs, outputs=outputs, name=function.__name__)
 
 
 def stage(name: str, nodes: Sequence[Node]) -> Pipeline:

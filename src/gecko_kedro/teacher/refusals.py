@@ -8,7 +8,7 @@ from gecko_kedro.teacher.usage import KindUsage
 
 logger = logging.getLogger(__name__)
 CHECK_SETTINGS = (
-    "Check teacher.http.model, api and extra_body, and the length of the prompts "
+    "Check teacher.http.model, api, max_new_tokens and extra_body, and the length of the prompts "
     "(max_passage_tokens of synthesize and relabel)."
 )
 _FEW = 10  # so many refusals say nothing about the settings while others are answered

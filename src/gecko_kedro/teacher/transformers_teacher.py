@@ -12,6 +12,7 @@ from gecko_kedro.teacher.protocol import Generation, Prompt, Scored, ScoredLabel
 from gecko_kedro.teacher.revision import local_folder, model_revision, unloadable
 from gecko_kedro.teacher.sampling import Grammars, Sampler
 from gecko_kedro.teacher.settings import ModelSettings, TransformersSettings
+from gecko_kedro.teacher.thinking import answer_of
 from gecko_kedro.teacher.tokens import (
     PromptTokenizer,
     refuse_empty_labels,
@@ -137,7 +138,7 @@ class TransformersTeacher:
             for rows, state in self._lm.begin(ids, new_tokens=new_tokens):
                 self._decode([replies[row] for row in rows], state)
         return [
-            Generation(reply.text or "", len(tokens), len(reply.tokens))
+            Generation(answer_of(reply.text or ""), len(tokens), len(reply.tokens))
             for reply, tokens in zip(replies, ids, strict=True)
         ]
 
