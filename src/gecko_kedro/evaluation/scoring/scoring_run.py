@@ -1,7 +1,6 @@
 """Scores of encoders and baselines on tasks, through mteb's own API and result cache."""
 
 import logging
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from gecko_kedro.base.errors import write_error
+from gecko_kedro.base.files import atomic_path
 from gecko_kedro.base.progress import Progress
 from gecko_kedro.encoder.formatting import TEMPLATES
 from gecko_kedro.evaluation.scoring.schemas import (
@@ -278,14 +277,8 @@ def _versions() -> str:
 
 def _write(frame: pl.DataFrame, path: Path) -> None:
     """The whole file or none: its presence says that the result is finished."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
         frame.write_parquet(temporary)
-        temporary.replace(path)
-    except (OSError, pl.exceptions.ComputeError) as error:
-        temporary.unlink(missing_ok=True)
-        raise write_error(path, error) from error
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.corpus.quarantine import quarantine_row, quarantine_table
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
 from gecko_kedro.evaluation.scoring.schemas import CORPUS_SCHEMA, QRELS_SCHEMA, QUERIES_SCHEMA
@@ -56,7 +56,7 @@ class RetrievalData:
         if bad or empty:
             raise InputError(
                 f"retrieval task {self.name}", expected="unique ids, texts and known references",
-                got="; ".join(bad + [f"no rows in {table}" for table in empty]),
+                got=Words("; ".join(bad + [f"no rows in {table}" for table in empty])),
                 fix="Give the tables to evaluation.tasks.checked, which sets bad rows aside.",
             )  # fmt: skip
 
@@ -197,7 +197,7 @@ def require_tasks(tasks: Sequence[Any]) -> None:
     if not names or len(set(names)) != len(names):
         raise InputError(
             "evaluation tasks", expected="at least one, each with a name of its own",
-            got=names or "no tasks",
+            got=names or Words("no tasks"),
             fix="Hold out part of the corpus, or name a folder with own queries and judgements.",
         )  # fmt: skip
 
