@@ -10,6 +10,7 @@ from pydantic import Field
 
 from gecko_kedro.base.settings import EXECUTION, Count, Limit, Seed, Settings, Share
 from gecko_kedro.fret.controls import Shares
+from gecko_kedro.fret.round_trip import RoundTripSettings
 
 Ranker = Literal["query_likelihood", "relevance", "retriever"]
 RANKERS: tuple[Ranker, ...] = ("query_likelihood", "relevance", "retriever")
@@ -68,6 +69,7 @@ class FilterSettings(Settings):
     max_words: Count = 60
     near_duplicate_threshold: PositiveShare | None = 0.8
     max_reject_rate: Share = 0.3
+    round_trip: RoundTripSettings = RoundTripSettings()
     seed: Seed = 7
 
 
