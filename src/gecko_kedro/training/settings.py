@@ -70,7 +70,7 @@ class LoraSettings(Settings):
 
 
 class EncoderTraining(Settings):
-    """What all stages of training have in common: the templates, and adapters or none."""
+    """What is trained of an encoder, and how texts are written: adapters or none, templates."""
 
     templates: Literal["gecko", "own"] = Field(
         "gecko", description="the paper's, or the prompts that the initial embedder brings"
