@@ -61,14 +61,14 @@ class Fingerprints:
         for node in self.pipeline.nodes:  # in topological order
             made = self._of_node(node)
             for output in node.outputs:
-                self._known[_own_name(output)] = made
+                self._known[self._key(output)] = made
 
     def of(self, dataset: str) -> Fingerprint:
         """The fingerprint that ``dataset`` has, or will have once its node has run."""
-        name = _own_name(dataset)
-        if name not in self._known:
-            self._known[name] = self._of_input(dataset)
-        return self._known[name]
+        key = self._key(dataset)
+        if key not in self._known:
+            self._known[key] = self._of_input(dataset)
+        return self._known[key]
 
     def announce(self) -> None:
         """Tell the datasets that keep partial work which fingerprint it has to have."""
@@ -131,10 +131,13 @@ class Fingerprints:
         function = node.func
         parts: Parts = {"function": f"{function.__module__}.{function.__qualname__}"}
         for name in node.inputs:
+            if self._is_scratch(name):
+                continue
             if name.startswith("params:"):
                 parts |= dict(_flatten(name, _plain(self.catalog.load(name))))
-            elif name != "parameters" and not self._is_scratch(name):  # all of them: only shown
-                parts[f"dataset {_own_name(name)}"] = self.of(name).digest
+            elif name != "parameters":  # all of them: only shown
+                location = self._location(name)
+                parts[f"dataset {location.stem if location else name}"] = self.of(name).digest
         return _fingerprint(parts)
 
     def _of_input(self, name: str) -> Fingerprint:
@@ -151,11 +154,19 @@ class Fingerprints:
         location = self._location(name)
         if location is None:
             return
-        self._known[_own_name(name)] = _fingerprint({"content": _content_digest(location)})
+        self._known[self._key(name)] = _fingerprint({"content": _content_digest(location)})
         for later in self.pipeline.from_nodes(node.name).nodes:
             if later is not node:
                 made = self._of_node(later)
-                self._known |= {_own_name(output): made for output in later.outputs}
+                self._known |= {self._key(output): made for output in later.outputs}
+
+    def _key(self, name: str) -> str:
+        """The file, where there is one: two entries that read the same file are the same dataset.
+
+        Kedro's ``@scan``, ``@table`` are such entries.
+        """
+        location = self._location(name)
+        return name if location is None else str(location)
 
     def _is_scratch(self, name: str) -> bool:
         dataset = self._dataset(name)
@@ -168,11 +179,6 @@ class Fingerprints:
         dataset = self._dataset(name)
         path = getattr(dataset, "path", None) or getattr(dataset, "_filepath", None)
         return None if path is None or self._is_scratch(name) else Path(str(path))
-
-
-def _own_name(dataset: str) -> str:
-    """Without Kedro's ``@scan``, ``@table``: ways to read one and the same dataset."""
-    return dataset.partition("@")[0]
 
 
 def _record_file(location: Path) -> Path:

@@ -19,7 +19,7 @@ from gecko_kedro.base.files import atomic_path
 from gecko_kedro.base.memory import peak_memory_mb, reset_peak_memory
 
 logger = logging.getLogger(__name__)
-LEDGER = "run_ledger"
+LEDGER = "params:work.run_ledger"
 _PACKAGES = (
     "gecko-kedro", "torch", "transformers", "sentence-transformers", "mteb", "kedro", "mlflow",
     "numpy", "polars", "usearch",

@@ -36,7 +36,7 @@ class PilotHooks:
         stages = {stage: used for stage, used in recorded.items() if stage in ran and used}
         if not stages:
             return
-        pilot = catalog.load("seed_passages").height
+        pilot = catalog.load("synthesize.seed_passages").height
         if not pilot:
             return
         whole = min(self._parameters.synthesize.n_seeds, count_rows(catalog.load("passages@scan")))

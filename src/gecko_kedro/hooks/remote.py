@@ -53,7 +53,7 @@ class RemoteTeacherHooks:
         for node in pipeline.nodes:
             if run_params.get("only_missing_outputs") and _is_done(node, catalog):
                 continue
-            if "response_store" in node.inputs:
+            if "params:work.response_store" in node.inputs:
                 scores = ranker_calls(self._parameters.relabel.rankers)
                 calls += ["generate"] if "synthesize" in node.name else scores
         if calls:

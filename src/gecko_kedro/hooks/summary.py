@@ -39,7 +39,7 @@ class SummaryHooks:
             logger.info("Nothing to do: every output is there.")
             return
         logger.info("\n%s", self._cost_table())
-        if "results_table" in self._saved:
+        if "evaluate.results_table" in self._saved:
             logger.info("\n%s", _results(catalog))
         if "report" in self._saved:
             logger.info("\nReport: %s", catalog.get("report").path)
@@ -56,10 +56,12 @@ def _results(catalog: Any) -> str:
     from gecko_kedro import evaluation
     from gecko_kedro.pipelines.evaluate.content import comparison
 
-    tables = (catalog.load(name) for name in ("results_table", "fret_gain_table", "group_table"))
-    results, gain, groups = (pl.DataFrame(table) for table in tables)
+    def table(name: str) -> pl.DataFrame:
+        return pl.DataFrame(catalog.load(f"evaluate.{name}"))
+
+    results, gain, groups = map(table, ("results_table", "fret_gain_table", "group_table"))
     return evaluation.as_text(
         comparison(results, gain, groups),
-        categories=catalog.load("category_table"),
-        failures=catalog.load("evaluation_failures"),
+        categories=table("category_table"),
+        failures=table("evaluation_failures"),
     )

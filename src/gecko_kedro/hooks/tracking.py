@@ -101,12 +101,13 @@ class TrackingHooks:
         self._log_metrics(f"cost.{node.name}", cost)
         dataset = self._catalog.get(dataset_name)
         kind = (getattr(dataset, "metadata", None) or {}).get("mlflow")
+        name = dataset_name.rpartition(".")[2].partition("@")[0]  # without stage and reading
         if kind == "metrics":
-            self._log_metrics(dataset_name, dict(_numbers(data)))
+            self._log_metrics(name, dict(_numbers(data)))
         elif kind == "artifact":
             self._client.log_artifact(self._run_id, str(_path(dataset)))
         elif kind == "model":
-            self._log_model(data, dataset_name)
+            self._log_model(data, name)
 
     @hook_impl
     def after_pipeline_run(self) -> None:
