@@ -62,9 +62,9 @@ def test_the_six_stages_and_their_sums_are_there(pipelines: dict[str, Pipeline])
 
 
 @pytest.mark.parametrize("stage", [*STAGES, *EXTRAS])
-def test_a_stage_has_at_most_eight_nodes(pipelines: dict[str, Pipeline], stage: str) -> None:
+def test_a_stage_has_at_most_eleven_nodes(pipelines: dict[str, Pipeline], stage: str) -> None:
     nodes = [node for node in pipelines[stage].nodes if node.func is not sum_up]
-    assert 1 <= len(nodes) <= 8
+    assert 1 <= len(nodes) <= 11
 
 
 @pytest.mark.parametrize("name", SUMS)
@@ -99,7 +99,9 @@ def test_what_is_read_beside_a_dataset_is_there_once_that_is(
     for name in {name for name in everything.inputs() | everything.all_inputs() if "@" in name}:
         base = name.partition("@")[0]
         maker = files.get(place(entries[name]))
-        if maker is None or base == "side_findings":  # of pipelines that need not have run
+        if (
+            place(entries[name]) is None or maker is None or base == "side_findings"
+        ):  # of pipelines that need not have run
             continue
         before = everything.to_outputs(base).all_outputs()
         assert maker in before, f"{name} is the file of {maker}, which is no part of {base}"
@@ -177,7 +179,7 @@ def test_data_flow_from_layer_to_layer_in_one_direction(
     for node in {node for pipeline in pipelines.values() for node in pipeline.nodes}:
         read = [layer[name] for name in node.inputs if name in layer]
         for name in node.outputs:
-            assert layer[name] >= max(read), f"{node.name} -> {name}"
+            assert layer[name] >= max(read, default=layer[name]), f"{node.name} -> {name}"
 
 
 def test_the_catalog_can_be_built() -> None:

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
 
 from gecko_kedro.corpus.duplicates import ESTIMATE_ERROR, minhash_index, shingles, sketch_all
 from gecko_kedro.corpus.quarantine import record_json
 from gecko_kedro.corpus.results import OverlapResult
 from gecko_kedro.corpus.schemas import OVERLAP_SCHEMA
+from gecko_kedro.corpus.settings import OverlapSettings
 from gecko_kedro.corpus.words import WORD, normalise
 
 REASONS = ("equal_text", "shared_ngram", "near_duplicate", "similar_embedding")
@@ -20,17 +20,6 @@ REASONS = ("equal_text", "shared_ngram", "near_duplicate", "similar_embedding")
 Embed = Callable[[Sequence[str]], npt.NDArray[np.float32]]
 _ROWS = 4_096  # vectors whose similarities are held at a time
 _BOILERPLATE = 10  # an n-gram in more training texts than these tells nothing (GPT-3, appendix C)
-
-
-class OverlapSettings(BaseModel):
-    """What counts as an overlap; None switches a test off."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    ngram_words: int | None = Field(ge=4)
-    near_duplicate_threshold: float | None = Field(gt=0, le=1)  # Jaccard similarity of 3-grams
-    embedding_threshold: float | None = Field(gt=0, le=1)  # cosine similarity
-    seed: int = Field(ge=0)
 
 
 class Overlap(NamedTuple):
@@ -44,7 +33,7 @@ class Overlap(NamedTuple):
 def find_overlaps(
     texts: Sequence[str],
     evaluation_texts: Iterable[str],
-    settings: OverlapSettings,
+    settings: OverlapSettings = OverlapSettings(),
     *,
     embed: Embed | None = None,
 ) -> dict[int, Overlap]:

@@ -3,7 +3,7 @@
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import polars as pl
 
@@ -12,11 +12,11 @@ from gecko_kedro.corpus.chunking import first_sentence
 from gecko_kedro.corpus.quarantine import count_reasons, quarantine_row, quarantine_table
 from gecko_kedro.corpus.results import PairResult
 from gecko_kedro.corpus.schemas import PAIR_SCHEMA
+from gecko_kedro.corpus.settings import PairKind
 from gecko_kedro.corpus.words import count_words, normalise
 
 logger = logging.getLogger(__name__)
 
-PairKind = Literal["summary_body", "title_body", "name_body", "lead_body"]
 PAIR_KINDS: tuple[PairKind, ...] = get_args(PairKind)
 
 # Table 9 of the paper names five tasks. A summary, a title, a name and an opening sentence all

@@ -1,7 +1,6 @@
 """Held-out groups, stable samples, and the removal of what evaluation must not see in training."""
 
 import logging
-from collections.abc import Sequence
 from hashlib import blake2b
 
 import polars as pl
@@ -14,6 +13,7 @@ from gecko_kedro.corpus.quarantine import (
     set_aside,
 )
 from gecko_kedro.corpus.results import DecontaminationResult
+from gecko_kedro.corpus.settings import HeldoutSettings
 from gecko_kedro.corpus.words import normalise
 
 logger = logging.getLogger(__name__)
@@ -28,17 +28,18 @@ def stable_hash(text: str, *, seed: int) -> int:
 
 
 def split_heldout(
-    passages: pl.DataFrame, *, groups: Sequence[str], fraction: float, seed: int
+    passages: pl.DataFrame, settings: HeldoutSettings = HeldoutSettings()
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Split ``passages`` by whole groups into ``(train, heldout)``, both in the given order.
 
     The groups named in ``groups`` are held out. Where none of them occurs (a corpus of one's own)
     each group is, with probability ``fraction``, by the hash of its name: a group stays on its side
     when the corpus grows. Where that holds out nothing though ``fraction`` is above 0, the group
-    with the lowest hash is.
+    with the lowest hash is. Of the rest at most ``max_passages`` are trained on (``cap``).
 
     Raises InputError when nothing is left to train on.
     """
+    groups, fraction, seed = settings.groups, settings.fraction, settings.seed
     present = sorted(set(passages["group"]))
     hashes = {group: stable_hash(group, seed=seed) for group in present}
     out = {group for group in present if group in groups}
@@ -58,14 +59,17 @@ def split_heldout(
         logger.info("No passages of the held-out groups %s", ", ".join(missing))
     if heldout.is_empty():
         logger.warning("Nothing is held out: name groups of this corpus, or set a fraction")
+    capped = cap(train, limit=settings.max_passages, seed=seed)
+    if capped.height < train.height:
+        logger.warning(
+            "%d of %d passages are trained on; corpus.heldout.max_passages: null takes all",
+            capped.height, train.height,
+        )  # fmt: skip
     logger.info(
         "%d passages to train on; %d of %d groups held out, %d passages",
-        train.height,
-        len(out),
-        len(present),
-        heldout.height,
-    )
-    return train, heldout
+        capped.height, len(out), len(present), heldout.height,
+    )  # fmt: skip
+    return capped, heldout
 
 
 def cap(

@@ -2,17 +2,17 @@
 
 from collections.abc import Iterable, Mapping
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from gecko_kedro.base.settings import Settings
 
 
-class Templates(BaseModel):
+class Templates(Settings):
     """How a query and a passage become one string.
 
     ``{task}``, ``{title}`` and ``{text}`` are the only places filled in, by plain replacement, so
     braces inside a text stay as they are.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     query: str = Field(description="contains {task} and ends in {text}", pattern=r"\{text\}$")
     passage: str = Field(description="contains {title} and ends in {text}", pattern=r"\{text\}$")

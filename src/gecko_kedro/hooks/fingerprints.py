@@ -264,6 +264,8 @@ def _fingerprint(parts: Parts) -> Fingerprint:
 
 def _plain(value: Any) -> Any:
     """A parameter as plain data, without the fields that only say how fast a result is made."""
+    if isinstance(value, Mapping):
+        return {name: _plain(inner) for name, inner in value.items()}
     if not isinstance(value, BaseModel):
         return value
     plain = {}

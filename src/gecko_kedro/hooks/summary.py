@@ -4,7 +4,6 @@ import logging
 import time
 from typing import Any
 
-import polars as pl
 from kedro.framework.hooks import hook_impl
 from kedro.pipeline.node import Node
 
@@ -39,7 +38,7 @@ class SummaryHooks:
             logger.info("Nothing to do: every output is there.")
             return
         logger.info("\n%s", self._cost_table())
-        if "evaluate.results_table" in self._saved:
+        if "evaluate.comparison" in self._saved:
             logger.info("\n%s", _results(catalog))
         if "report" in self._saved:
             logger.info("\nReport: %s", catalog.get("report").path)
@@ -56,12 +55,9 @@ def _results(catalog: Any) -> str:
     from gecko_kedro import evaluation
     from gecko_kedro.pipelines.evaluate.content import comparison
 
-    def table(name: str) -> pl.DataFrame:
-        return pl.DataFrame(catalog.load(f"evaluate.{name}"))
-
-    results, gain, groups = map(table, ("results_table", "fret_gain_table", "group_table"))
+    compared = catalog.load("evaluate.comparison")
     return evaluation.as_text(
-        comparison(results, gain, groups),
-        categories=table("category_table"),
-        failures=table("evaluation_failures"),
+        comparison(compared),
+        categories=compared["categories"],
+        failures=catalog.load("evaluate.evaluation_scores")["failures"],
     )

@@ -12,16 +12,26 @@ from gecko_kedro.retrieval.ranking import fuse_results
 from gecko_kedro.retrieval.result import SearchCancelled, SearchResult
 from gecko_kedro.retrieval.routes import open_index
 from gecko_kedro.retrieval.sampling import sample_negatives
+from gecko_kedro.retrieval.settings import (
+    EmbedSettings,
+    PopularitySettings,
+    RouteSettings,
+    SearchSettings,
+)
 from gecko_kedro.retrieval.sliced import SlicedIndex
 
 __all__ = [
     "ApproximateIndex",
+    "EmbedSettings",
     "Exclusions",
     "Index",
     "LexicalIndex",
     "MinedNegatives",
+    "PopularitySettings",
+    "RouteSettings",
     "SearchCancelled",
     "SearchResult",
+    "SearchSettings",
     "SlicedIndex",
     "by_likelihood",
     "fuse_results",

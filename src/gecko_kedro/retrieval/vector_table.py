@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from gecko_kedro import retrieval
 from gecko_kedro.engine import Engine
+from gecko_kedro.retrieval.settings import VectorType
 from gecko_kedro.retrieval.vectors import block, widen
 
-VectorType = Literal["float32", "float16", "bfloat16"]
 # NumPy has no bfloat16: those numbers are kept as their bits.
 STORED_AS: dict[str, str] = {"float32": "<f4", "float16": "<f2", "bfloat16": "<u2"}
 

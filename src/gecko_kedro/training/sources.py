@@ -1,13 +1,14 @@
 """Training sets from files or the Hugging Face Hub, declared as data."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.settings import Settings
 from gecko_kedro.corpus.formats import check_mapping, read_hub, read_table
 from gecko_kedro.corpus.quarantine import count_reasons, quarantine_row, quarantine_table
 from gecko_kedro.corpus.readers import looks_like_path
@@ -32,10 +33,8 @@ _ROLES: dict[Converter, tuple[tuple[str, ...], str]] = {
 }
 
 
-class SourceSettings(BaseModel):
+class SourceSettings(Settings):
     """One training set: where it lies, what its columns are, and how it is trained on."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(min_length=1, description="the data set; a batch is of one")
     data: str = Field(description="a .jsonl, .csv, .tsv or .parquet file, or a hub id[:config]")
@@ -53,6 +52,15 @@ class SourceSettings(BaseModel):
     separation: classification.Separation = Field(
         "unique_id", description="of rows of one class in a batch; classification only"
     )
+
+
+Sources = Sequence[SourceSettings | Mapping[str, Any]]  # read from parameters, or plain ones
+
+
+def rates_of(sources: Sources) -> dict[str, float]:
+    """How often a row of each source is seen an epoch, by name."""
+    known = [SourceSettings.model_validate(source) for source in sources]
+    return {source.name: source.rate for source in known}
 
 
 def read_source(source: SourceSettings, *, seed: int) -> ExampleResult:

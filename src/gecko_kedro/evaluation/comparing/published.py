@@ -61,12 +61,12 @@ def parity_table(
     return pl.DataFrame(rows, schema=PARITY_SCHEMA)
 
 
-def parity_text(table: pl.DataFrame, model: str) -> str:
+def parity_text(table: pl.DataFrame) -> str:
     """The table for a terminal."""
     head = (
         f"{'task':<34} {'ours':>7}  {'published':<15} {'difference':>10}  {'allowed':>7}  verdict"
     )
-    lines = [f"{model}: our scores beside published ones, in percent", head, "-" * len(head)]
+    lines = ["our scores beside published ones, in percent", head, "-" * len(head)]
     for row in table.iter_rows(named=True):
         beside = " ".join(f"{score:.2f}" for score in row["published"] or ())
         lines.append(

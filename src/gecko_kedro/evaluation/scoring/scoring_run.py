@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
@@ -24,7 +24,8 @@ from gecko_kedro.evaluation.scoring.schemas import (
     RECORDS_SCHEMA,
     SCORES_SCHEMA,
 )
-from gecko_kedro.evaluation.scoring.under_test import EncoderUnderTest, Precision
+from gecko_kedro.evaluation.scoring.settings import Precision
+from gecko_kedro.evaluation.scoring.under_test import EncoderUnderTest
 from gecko_kedro.evaluation.tasks.registered import RegisteredTask, unreachable
 from gecko_kedro.evaluation.tasks.retrieval import RetrievalData
 from gecko_kedro.evaluation.tasks.rows import RowTask
@@ -54,6 +55,16 @@ class ScoreTable:
     failures: pl.DataFrame
     records: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=RECORDS_SCHEMA))
     encoded: int = 0
+
+    @classmethod
+    def of(cls, tables: Mapping[str, pl.DataFrame]) -> "ScoreTable":
+        """Again from the four tables by name."""
+        return cls(tables["scores"], tables["per_query"], tables["failures"], tables["records"])
+
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """Its four tables by name, for a catalog to keep."""
+        names = ("scores", "per_query", "failures", "records")
+        return {name: getattr(self, name) for name in names}
 
 
 def evaluate_encoder(
@@ -230,14 +241,14 @@ def _record(encoder: EncoderUnderTest, revision: str, data: Task) -> ScoreTable:
     return _recorded(
         data,
         model=encoder.name,
-        reference=encoder.reference,
+        reference=encoder.load.reference,
         model_revision=revision,
         templates=encoder.templates,
         prompt=data.task if with_template else None,
         symmetric=data.symmetric if with_template else None,
         dtype=encoder.resolved_dtype(),
-        max_seq_length=encoder.max_seq_length,
-        device=encoder.device,
+        max_seq_length=encoder.load.max_seq_length,
+        device=encoder.load.device,
     )
 
 

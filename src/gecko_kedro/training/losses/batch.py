@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from gecko_kedro.base.memory import give_back_free_memory
 from gecko_kedro.training.losses.embedded import Rows
 from gecko_kedro.training.losses.gathered import gather_batch, whole_batch_gradient
-from gecko_kedro.training.losses.matryoshka import Objective
+from gecko_kedro.training.losses.objective import Objective
 from gecko_kedro.training.passes import Features, Passes, plan_passes
 from gecko_kedro.training.ranks import world_size
 
