@@ -22,6 +22,7 @@ from gecko_kedro.fret.settings import (
     Ranker,
     SampleSettings,
     WriteSettings,
+    rankers_for,
 )
 from gecko_kedro.fret.synthesis import SynthesisResult, synthesize_queries
 from gecko_kedro.fret.tasks import TASK_NAMES, short_task_name
@@ -33,6 +34,6 @@ __all__ = [
     "ScoringResult", "Shares", "SynthesisResult", "WriteSettings", "as_queries", "audit_labels",
     "candidate_metrics", "candidates_with_seeds", "choose_examples", "filter_queries", "fret_card",
     "fuse_rankings", "join_query_log", "judged_candidates", "label_sample", "label_sample_page",
-    "query_plot", "ranker_sets", "score_candidates", "share_report", "short_task_name",
-    "stop_above", "synthesize_queries",
+    "query_plot", "ranker_sets", "rankers_for", "score_candidates", "share_report",
+    "short_task_name", "stop_above", "synthesize_queries",
 ]  # fmt: skip
