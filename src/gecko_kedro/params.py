@@ -49,6 +49,7 @@ from gecko_kedro.fret.settings import (
     WriteSettings,
 )
 from gecko_kedro.overrides import with_overrides
+from gecko_kedro.renamed import RENAMED
 from gecko_kedro.retrieval.settings import (
     EmbedSettings,
     PopularitySettings,
@@ -70,96 +71,6 @@ from gecko_kedro.training.sources import SourceSettings
 # A SentenceTransformer. Kedro reads the annotations of nodes, so a name known only to the type
 # checker would switch validation off, and importing the real one costs seconds.
 Encoder = Any
-
-# What a parameter was called before it got the name of the node that reads it.
-RENAMED: dict[str, str] = {
-    "corpus.min_words": "corpus.passages.min_words",
-    "corpus.max_words": "corpus.passages.max_words",
-    "corpus.overlap_words": "corpus.passages.overlap_words",
-    "corpus.near_duplicate_threshold": "corpus.passages.near_duplicate_threshold",
-    "corpus.max_passages": "corpus.heldout.max_passages",
-    "corpus.seed": "corpus.passages.seed and corpus.heldout.seed",
-    "corpus.pair_kinds": "corpus.pairs.kinds",
-    "corpus.heldout.pair_kinds": "corpus.pairs.heldout_kinds",
-    "queries.max_queries": "queries.join.max_queries",
-    "queries.use": "queries.join.use",
-    "queries.task_name": "queries.join.task_name",
-    "synthesize.n_seeds": "synthesize.sample.n_seeds",
-    "synthesize.pilot": "a pipeline: kedro run --pipelines estimate",
-    "synthesize.queries_per_passage": "synthesize.write.queries_per_passage",
-    "synthesize.temperature": "synthesize.write.temperature",
-    "synthesize.top_p": "synthesize.write.top_p",
-    "synthesize.shares": "synthesize.write.shares",
-    "synthesize.max_passage_tokens": "synthesize.write.max_passage_tokens",
-    "synthesize.language": "synthesize.write.language",
-    "synthesize.shard_size": "synthesize.write.shard_size",
-    "synthesize.max_query_words": "synthesize.filter.max_words",
-    "synthesize.near_duplicate_threshold": "synthesize.filter.near_duplicate_threshold",
-    "synthesize.max_reject_rate": "synthesize.write.max_reject_rate, of the teacher's replies, and "
-    "synthesize.filter.max_reject_rate, of all queries",
-    "synthesize.seed": "synthesize.sample.seed, synthesize.write.seed and synthesize.filter.seed",
-    "mine.n_candidates": "mine.search.n_candidates",
-    "mine.lexical_candidates": "mine.search.lexical_candidates",
-    "mine.route_constant": "mine.search.route_constant",
-    "mine.popularity.pool": "mine.search.popularity_pool",
-    "mine.search_shard_size": "mine.search.shard_size",
-    "mine.threads": "mine.search.threads",
-    "mine.max_seq_length": "mine.embed.max_seq_length",
-    "mine.vectors_dtype": "mine.embed.vectors_dtype",
-    "mine.embed_shard_size": "mine.embed.shard_size",
-    "mine.exact_max_pairs": "mine.route.exact_max_pairs",
-    "mine.min_recall": "mine.route.min_recall",
-    "mine.recall_queries": "mine.route.recall_queries",
-    "relabel.relevance_score": "relabel.fuse.relevance_score",
-    "relabel.fusion": "relabel.fuse.method",
-    "relabel.fusion_k": "relabel.fuse.k",
-    "relabel.ranker_weights": "relabel.fuse.weights",
-    "relabel.max_query_tokens": "relabel.judge.max_query_tokens",
-    "relabel.max_passage_tokens": "relabel.judge.max_passage_tokens",
-    "relabel.queries_at_once": "relabel.judge.queries_at_once",
-    "relabel.shard_size": "relabel.judge.shard_size",
-    "relabel.positive": "relabel.choose.positive",
-    "relabel.negative": "relabel.choose.negative",
-    "relabel.percent_of_positive": "relabel.choose.percent_of_positive",
-    "relabel.audit_rows": "relabel.audit.rows",
-    "relabel.seed": "relabel.choose.seed and relabel.audit.seed",
-    "label_quality.max_queries": "label_quality.select.max_queries",
-    "label_quality.max_passages": "label_quality.select.max_passages",
-    "label_quality.fold": "label_quality.compare.fold",
-    "label_quality.resamples": "label_quality.compare.resamples",
-    "label_quality.seed": "label_quality.select.seed and label_quality.compare.seed",
-    **{
-        f"encoder.{name}": f"encoder.load.{name}"
-        for name in (
-            "reference", "device", "dtype", "batch_size", "max_seq_length", "trust_remote_code",
-            "attention", "bidirectional", "width",
-        )
-    },
-    "encoder.templates": "encoder.train.templates",
-    "encoder.lora": "encoder.train.lora",
-    "pretrain.max_pairs": "pretrain.select.max_pairs",
-    "finetune.rates": "finetune.mix.rates",
-    "finetune.mined_negatives": "finetune.mine",
-    "evaluate.max_passages": "evaluate.select.max_passages",
-    "evaluate.max_queries": "evaluate.select.max_queries",
-    "evaluate.dimensions": "evaluate.score.dimensions",
-    "evaluate.precisions": "evaluate.score.precisions",
-    "evaluate.hybrid_constant": "evaluate.score.hybrid_constant",
-    "evaluate.resamples": "evaluate.compare.resamples",
-    "evaluate.seed": "evaluate.select.seed and evaluate.compare.seed",
-    "evaluate.moved_queries": "evaluate.show.moved_queries",
-    "guard.weights": "guard.sweep.weights",
-    "guard.choose_fraction": "guard.sweep.choose_fraction",
-    "guard.seed": "guard.sweep.seed",
-    "guard.weight": "guard.choose.weight",
-    **{f"ablate.{name}": f"ablate.run.{name}" for name in AblationSettings.model_fields},
-    "parity.model": "parity.load.reference",
-    **{
-        f"parity.{name}": f"parity.load.{name}"
-        for name in ("max_seq_length", "dtype", "device", "batch_size")
-    },
-    **{f"parity.{name}": f"parity.compare.{name}" for name in ParitySettings.model_fields},
-}  # fmt: skip
 
 
 class CorpusParams(Settings):
@@ -398,11 +309,11 @@ def _explain(mistake: Mapping[str, Any]) -> tuple[str, str]:
     if name in RENAMED:
         return f"{name} is no parameter any more", _new_name(name)
     if mistake["type"] == "extra_forbidden":
-        known = _fields_at(path[:-1])
+        known = _names_at(path[:-1])
         near = get_close_matches(path[-1], known, n=1, cutoff=0.5)
-        prefix = "".join(f"{part}." for part in path[:-1])
-        hint = f"Did you mean {prefix}{near[0]}?" if near else f"Known here: {', '.join(known)}."
-        return f"{name} is no parameter", hint
+        here = (known[near[0]],) if near else dict.fromkeys(n.split(".")[0] for n in known.values())
+        names = ", ".join(".".join([*path[:-1], one]) for one in here)
+        return f"{name} is no parameter", f"Did you mean {names}?" if near else f"Known: {names}."
     if mistake["type"] == "missing":
         return f"{name} is missing", f"Set {name}."
     # A key that was put in the wrong place must not be shown.
@@ -414,11 +325,17 @@ def _new_name(old: str) -> str:
     return f"{old} is now {RENAMED[old]}."
 
 
-def _fields_at(path: Sequence[str]) -> list[str]:
-    model: type[BaseModel] = Parameters
+def _names_at(path: Sequence[str]) -> dict[str, str]:
+    """The last part of each name below ``path`` -> all of it from there on; the nearest first."""
+    model: Any = Parameters
     for part in path:
-        annotation = model.model_fields[part].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        model = annotation
-    return list(model.model_fields)
+        model = model.model_fields[part].annotation if _is_block(model) else None
+    names = {name: name for name in model.model_fields} if _is_block(model) else {}
+    for name in list(names):
+        for last, inner in _names_at([*path, name]).items():
+            names.setdefault(last, f"{name}.{inner}")
+    return names
+
+
+def _is_block(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

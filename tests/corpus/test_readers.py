@@ -136,10 +136,7 @@ def test_a_single_line_of_five_megabytes_is_read_and_cut(tmp_path: Path, suffix:
     source = str(tmp_path if suffix == ".txt" else path)
     documents = read_corpus(source, columns={"text": "text"}).documents
     assert documents["text"][0] == text.strip()
-    passages = make_passages(
-        documents, min_words=20, max_words=200, overlap_words=0,
-        near_duplicate_threshold=None, seed=1,
-    ).passages  # fmt: skip
+    passages = make_passages(documents).passages
     assert passages["text"].str.len_chars().max() < 200 * 7
 
 

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from gecko_kedro.base.errors import InputError
+from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.evaluation.scoring.scoring_run import evaluate_encoder
 from gecko_kedro.evaluation.scoring.under_test import EncoderUnderTest
 from gecko_kedro.evaluation.tasks.reading import ReadTasks, read_tasks
@@ -44,9 +45,11 @@ def folder(root: Path, **changes: list[Any]) -> Path:
 
 def score(found: ReadTasks, tiny_encoder: Path, cache: Path) -> float:
     encoder = EncoderUnderTest(
-        name="tiny", reference=str(tiny_encoder), templates="none", dims=(32,), max_seq_length=32,
-        batch_size=8, device="cpu", dtype="float32",
-    )  # fmt: skip
+        "tiny",
+        LoadSettings(reference=str(tiny_encoder), max_seq_length=32, device="cpu", dtype="float32"),
+        templates="none",
+        dims=(32,),
+    )
     made = evaluate_encoder(encoder, found.all(), cache_root=cache)
     assert made.failures.is_empty(), made.failures["error"].to_list()
     return float(made.scores.filter("main")["score"].item())

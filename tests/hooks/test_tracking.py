@@ -59,7 +59,7 @@ def test_what_is_reported_in_a_part_goes_to_a_run_of_its_own() -> None:
     stop(hooks)
     assert client.calls == [
         ("create_run", ("row", "parent")),
-        ("log_batch", ("run of row", [("relabel.negative", "none")])),
+        ("log_batch", ("run of row", [("relabel.choose.negative", "none")])),
         ("log_batch", ("run of row", [("scores.own", 0.5)])),
         ("set_terminated", ("run of row", "FINISHED")),
         ("log_batch", ("parent", [("cost.seconds", 2.0)])),

@@ -25,10 +25,8 @@ def share_report(
     synthetic = queries.filter(pl.col("origin") == "synthetic")
     counts: dict[str, int] = {}
     for query_id, task_name, query in synthetic.select("query_id", "task_name", "query").rows():
-        wanted, got = (
-            inventory.draw(query_id, settings.shares, seed=settings.seed),
-            length_of(query),
-        )
+        wanted = inventory.draw(query_id, settings.shares, seed=settings.seed)
+        got = length_of(query)
         names = [f"wanted_{axis}.{name}" for axis in AXES if (name := getattr(wanted, axis))]
         names += [f"got_length.{got}", f"got_task.{task_name}"]
         if wanted.task is not None and inventory.task[wanted.task].task_name == task_name:

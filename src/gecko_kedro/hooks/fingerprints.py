@@ -29,7 +29,7 @@ Parts = dict[str, Any]
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """A digest and the parts that it was made of (``params:mine.n_candidates`` -> 20, ...)."""
+    """A digest and what it was made of (``params:mine.search.n_candidates`` -> 20, ...)."""
 
     digest: str
     parts: Parts

@@ -21,10 +21,10 @@ from gecko_kedro.training.checkpoints import (
     last_whole_checkpoint,
     remove_checkpoints,
 )
-from gecko_kedro.training.examples import EXAMPLE_SCHEMA, render_examples
+from gecko_kedro.training.examples import EXAMPLE_SCHEMA
 from gecko_kedro.training.followers import call_followers
 from gecko_kedro.training.job import Job, Loss, digest_of
-from gecko_kedro.training.lengths import share_truncated
+from gecko_kedro.training.lengths import report_truncated
 from gecko_kedro.training.mixture import BatchPlan, plan_batches
 from gecko_kedro.training.settings import LoraSettings, TrainSettings
 from gecko_kedro.training.setup import batch_loss, embedded_negatives, training_arguments
@@ -126,7 +126,7 @@ def _train(model: "SentenceTransformer", examples: pl.DataFrame, job: Job) -> Tr
     ):
         run = _run(model, examples, job, folder)
     seconds = time.perf_counter() - started
-    truncated = _report_truncated(model, examples, job)
+    truncated = report_truncated(model, examples, job)
     model.max_seq_length = own_length  # it can read longer texts than it was trained on
     history = _history(run.trainer.state.log_history, run.trainer.plan)
     steps = run.trainer.state.global_step
@@ -274,19 +274,6 @@ def _plan(examples: pl.DataFrame, settings: TrainSettings, name: str) -> BatchPl
     if max(map(len, plan.batches)) == 1:
         logger.warning("%s: every batch is one row: there are no in-batch negatives", name)
     return plan
-
-
-def _report_truncated(model: "SentenceTransformer", examples: pl.DataFrame, job: Job) -> float:
-    """The share of queries and positives that are cut to max_seq_length; logged."""
-    table = render_examples(examples, templates=job.templates, max_negatives=0)
-    texts = pl.concat([table["query"], table["positive"].alias("query")])
-    share = share_truncated(model, texts, seed=job.settings.seed)
-    if share:
-        logger.info(
-            "%s: %.1f %% of the texts are longer than %d tokens and are cut",
-            job.name, 100 * share, job.settings.max_seq_length,
-        )  # fmt: skip
-    return share
 
 
 def _history(log: list[dict[str, float]], plan: BatchPlan) -> pl.DataFrame:

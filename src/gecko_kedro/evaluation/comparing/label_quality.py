@@ -58,7 +58,7 @@ def label_quality(
     ``accuracy`` is the share of queries whose first candidate is relevant: how often p+ is right.
     With a ``fold`` only one half of the queries is measured, by the hash of their ids.
     """
-    qrels = _half_of(qrels, settings)
+    qrels = half_of(qrels, settings)
     groups = qrels.group_by("query_id", maintain_order=True).agg(pl.col("group").first())
     scored = {name: _per_query(rows, qrels, groups["query_id"]) for name, rows in rankings.items()}
     base = next(iter(scored.values()))
@@ -100,7 +100,8 @@ def sample_judged(
     return queries, pl.concat([judged, cap(others, limit=room, seed=seed)]), qrels
 
 
-def _half_of(qrels: pl.DataFrame, settings: LabelQualitySettings) -> pl.DataFrame:
+def half_of(qrels: pl.DataFrame, settings: LabelQualitySettings) -> pl.DataFrame:
+    """The judgements of one half of the queries, by the hash of their ids; all without a fold."""
     if settings.fold is None:
         return qrels
     halves = [stable_hash(query_id, seed=settings.seed) % 2 for query_id in qrels["query_id"]]

@@ -36,7 +36,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 
-def choose_rows(rows: list[str] | str, definitions: dict[str, Any]) -> dict[str, AblationRow]:
+def choose_rows(rows: Any, definitions: dict[str, Any]) -> dict[str, AblationRow]:
     """The rows that are asked for, each behind the one that it is set against."""
     return AblationRows.model_validate({"rows": rows, "definitions": definitions}).chosen()
 
