@@ -4,8 +4,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from kedro.io.core import DatasetError
 
-from gecko_kedro.base.errors import InputError
 from gecko_kedro.datasets import TablesDataset
 
 SCHEMA = "gecko_kedro.evaluation.scoring.schemas.FAILURES_SCHEMA"
@@ -33,6 +33,6 @@ def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
 def test_tables_of_two_runs_are_never_there_together(tmp_path: Path) -> None:
     dataset(tmp_path).save(tables(2))
     broken = tables(1) | {"second": pl.DataFrame({"model": ["m"]})}
-    with pytest.raises(InputError, match="a column 'dimension'"):
+    with pytest.raises(DatasetError, match="a column 'dimension'"):
         dataset(tmp_path).save(broken)
     assert not dataset(tmp_path).exists()

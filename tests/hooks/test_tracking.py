@@ -53,7 +53,7 @@ def stop(hooks: TrackingHooks) -> None:
 def test_what_is_reported_in_a_part_goes_to_a_run_of_its_own() -> None:
     client = Recorder()
     hooks = tracking(client)
-    with events.part("row", {"relabel": {"negative": "none"}}):
+    with events.part("row", {"relabel": {"choose": {"negative": "none"}}}):
         events.emit("scores", 1, {"own": 0.5})
     events.emit("cost", 0, {"seconds": 2.0})
     stop(hooks)

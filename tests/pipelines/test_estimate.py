@@ -8,12 +8,14 @@ import pytest
 import yaml
 
 from gecko_kedro import corpus, fret
-from gecko_kedro.corpus.schemas import DOCUMENT_SCHEMA
+from gecko_kedro.corpus.schemas import DOCUMENT_SCHEMA, QUARANTINE_SCHEMA
 from gecko_kedro.estimation import Measures
 from gecko_kedro.fret.schemas import QUERY, empty_table
 from gecko_kedro.params import CorpusParams, Parameters, check_parameters
 from gecko_kedro.pipeline_registry import register_pipelines
+from gecko_kedro.pipelines import _teacher
 from gecko_kedro.pipelines._teacher import PreparedTeacher, prepare_teacher
+from gecko_kedro.pipelines.estimate import nodes
 from gecko_kedro.pipelines.estimate.asking import measure_teacher
 from gecko_kedro.pipelines.estimate.calibration import (
     measure_corpus,
@@ -22,6 +24,7 @@ from gecko_kedro.pipelines.estimate.calibration import (
     measure_training,
 )
 from gecko_kedro.pipelines.estimate.plan import plan_run, training_examples
+from gecko_kedro.pipelines.synthesize import nodes as synthesize
 from gecko_kedro.teacher import build_teacher
 from tests.support.tiny_encoder import tiny_encoder
 from tests.test_params import CONF, load
@@ -116,31 +119,87 @@ def test_the_stages_of_an_estimate_are_nodes_of_the_road(
     )
     measures = Measures(corpus_measure, encoding, searching, teaching, training)
     estimate = plan_run(measures, logged=0, parameters=parameters)
-    nodes = {node.name for node in register_pipelines()["__default__"].nodes}
-    assert set(estimate.content["stages"]) <= nodes
+    names = {node.name for node in register_pipelines()["__default__"].nodes}
+    assert set(estimate.content["stages"]) <= names
     assert all(stage["seconds"] > 0 for stage in estimate.content["stages"].values())
     assert all(stage["memory"] > 0 for stage in estimate.content["stages"].values())
     assert estimate.content["all"]["usage"]["calls"] > 0
-    assert len(estimate.text.splitlines()) == 2 + len(nodes & set(estimate.content["stages"])) + 1
+    assert len(estimate.text.splitlines()) == 2 + len(names & set(estimate.content["stages"])) + 1
 
 
-def test_replies_are_those_that_the_run_asks_for_first_and_are_not_paid_twice(
-    known: Parameters, tmp_path: Path
+def large_corpus() -> corpus.ReadResult:
+    """More documents than the estimate reads, of two passages each, in twenty groups."""
+    sentences = [f"Room {n} of the {TOPICS[n % 8]} store is kept dry and cool." for n in range(600)]
+    rows = [
+        {"doc_id": f"d{n}", "title": f"Store {n}", "group": f"g{n % 20}",
+         "text": f"{sentences[n]} It has {n + 3} shelves.\n\nVisitor {n} asked for {TOPICS[n % 8]} "
+                 f"and paid {n + 7} coins for it."}
+        for n in range(600)
+    ]  # fmt: skip
+    table = pl.DataFrame(rows, schema_overrides=DOCUMENT_SCHEMA)
+    others = [pl.lit(None, dtype=DOCUMENT_SCHEMA[name]).alias(name)
+              for name in DOCUMENT_SCHEMA if name not in table.columns]  # fmt: skip
+    documents = table.with_columns(others).select(list(DOCUMENT_SCHEMA))
+    return corpus.ReadResult(documents, QUARANTINE_SCHEMA.to_frame(), {})
+
+
+@pytest.mark.parametrize(("corpus_seed", "max_passages"), [(7, None), (7, 900), (3, 900)])
+def test_the_replies_of_an_estimate_are_some_of_those_that_the_run_asks_for(
+    known: Parameters,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    corpus_seed: int,
+    max_passages: int | None,
 ) -> None:
-    _, passages = measured_corpus(known.corpus)
-    measure, written = ask(passages, known, tmp_path)
-    assert set(measure.calls) == {
-        "generate", "query_log_likelihood", "label_log_likelihood"
-    }  # fmt: skip
-    teacher = build_teacher(known.teacher, texts=passages["text"], store=tmp_path)
-    seeds = corpus.cap(passages, limit=20, seed=known.synthesize.sample.seed)
+    chunks = {"min_words": 4, "max_words": 14, "near_duplicate_threshold": None}
+    update = {
+        "passages": known.corpus.passages.model_copy(update=chunks | {"seed": corpus_seed}),
+        "heldout": known.corpus.heldout.model_copy(
+            update={"seed": corpus_seed, "max_passages": max_passages}
+        ),
+    }
+    corpus_params = known.corpus.model_copy(update=update)
+    documents, drawing = large_corpus(), known.synthesize.sample
+    sample, measure = nodes.sample_documents(
+        documents, corpus_params.model_dump(), drawing.n_seeds, 10, 5
+    )
+    assert 10 < measure["sampled_documents"] < documents.documents.height / 2
+    # The lexical stand-in is another one for each corpus that it is fitted on; an LLM is not.
+    texts = sample["text"]
+    monkeypatch.setattr(_teacher, "build_teacher", lambda settings, **given: build_teacher(
+        settings, **(given | {"texts": texts})
+    ))  # fmt: skip
+    ask(sample, known, tmp_path, queries=5)
+
+    made, _, _ = synthesize.read_passages(documents, corpus_params.passages)
+    passages, _ = synthesize.split_passages(made, corpus_params.heldout)
+    seeds = synthesize.sample_seeds(passages, None, "join", drawing)
+    assert seeds.height == drawing.n_seeds
+    teacher = build_teacher(known.teacher, texts=texts, store=tmp_path)
     fret.synthesize_queries(
         seeds, teacher=teacher, prompts=fret.Prompts.model_validate(PROMPTS),
         settings=known.synthesize.write,
     )  # fmt: skip
-    assert teacher.usage.generate.hits == 3
-    assert teacher.usage.generate.calls == 17
-    assert written["passage_id"].is_in(seeds["passage_id"].implode()).all()
+    assert teacher.usage.generate.hits == 5
+    assert teacher.usage.generate.calls == seeds.height - 5
+
+
+def test_a_trial_on_fewer_seeds_is_a_part_of_the_run(known: Parameters) -> None:
+    _, passages = measured_corpus(known.corpus)
+    trial, whole = (
+        synthesize.sample_seeds(passages, None, "join", fret.SampleSettings(n_seeds=n))
+        for n in (6, 20)
+    )
+    assert trial.height == 6
+    assert trial["passage_id"].is_in(whole["passage_id"].implode()).all()
+
+
+def test_every_kind_of_call_of_the_run_is_measured(known: Parameters, tmp_path: Path) -> None:
+    _, passages = measured_corpus(known.corpus)
+    measure, _ = ask(passages, known, tmp_path)
+    assert set(measure.calls) == {
+        "generate", "query_log_likelihood", "label_log_likelihood"
+    }  # fmt: skip
 
 
 def test_a_second_estimate_pays_nothing_and_keeps_the_rate_of_the_first(

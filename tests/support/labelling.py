@@ -75,7 +75,7 @@ def catalog(folder: Path, url: str, engine: str) -> DataCatalog:
         **{f"params:{name}": value for name, value in params},
         **{
             f"params:{block}.{name}": value
-            for block in ("queries", "synthesize", "relabel")
+            for block in ("queries", "encoder", "synthesize", "relabel")
             for name, value in getattr(params, block)
         },
     }

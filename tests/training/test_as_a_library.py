@@ -26,7 +26,9 @@ def test_a_model_and_examples_are_enough(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     model = tiny_encoder()
     before = weights(model)
-    result = train_encoder(model, examples(12), settings=TrainSettings(threads=1))
+    result = train_encoder(
+        model, examples(12), settings=TrainSettings(threads=1, max_seq_length=32)
+    )
     assert result.metrics["steps"] > 0
     assert any(not before[name].equal(value) for name, value in weights(result.model).items())
     assert not list(tmp_path.iterdir())

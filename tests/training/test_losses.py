@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gecko_kedro.training.losses.distillation import distillation_loss
 from gecko_kedro.training.losses.embedded import Rows, Vectors
-from gecko_kedro.training.losses.gecko import GeckoLoss
+from gecko_kedro.training.losses.gecko import GeckoObjective
 from gecko_kedro.training.losses.in_batch import InBatchLoss
 from gecko_kedro.training.losses.masks import NO_MASKS
 from gecko_kedro.training.losses.objective import Objective, spread_out
@@ -119,8 +119,8 @@ def assert_same_loss_and_gradient(ours: Tensor, theirs: Tensor, inputs: list[Ten
         torch.testing.assert_close(mine, other, rtol=1e-9, atol=1e-12)
 
 
-def gecko(reference: Reference) -> GeckoLoss:
-    return GeckoLoss(
+def gecko(reference: Reference) -> GeckoObjective:
+    return GeckoObjective(
         temperature=TEMPERATURE,
         same_tower=reference.same_tower,
         negatives=reference.negatives,
@@ -198,7 +198,7 @@ def test_hard_negatives_can_be_weighted_and_counted(negatives: str, max_negative
 
 def test_one_row_without_negative_has_no_loss_and_no_gradient() -> None:
     inputs = columns(1, 1)
-    value = GeckoLoss(TEMPERATURE)(Vectors.exact(inputs), Rows.distinct(1))
+    value = GeckoObjective(TEMPERATURE)(Vectors.exact(inputs), Rows.distinct(1))
     assert value.item() == 0
     assert all(not gradient.any() for gradient in torch.autograd.grad(value, inputs))
 
@@ -211,9 +211,11 @@ def test_the_stock_loss_is_ours_with_the_negatives_of_all_rows(hardness: float) 
     )  # fmt: skip
     triples, rows = columns(9, 9, 9), Rows.distinct(9, [1] * 9)
     theirs = stock.compute_loss_from_embeddings(triples, None)
-    ours = GeckoLoss(TEMPERATURE, negatives="all", hardness=hardness)(Vectors.exact(triples), rows)
+    ours = GeckoObjective(TEMPERATURE, negatives="all", hardness=hardness)(
+        Vectors.exact(triples), rows
+    )
     assert_same_loss_and_gradient(ours, theirs, triples)
-    assert GeckoLoss(TEMPERATURE, hardness=hardness)(Vectors.exact(triples), rows) < theirs
+    assert GeckoObjective(TEMPERATURE, hardness=hardness)(Vectors.exact(triples), rows) < theirs
 
 
 @pytest.mark.parametrize("rows", [1, 2, 7])
@@ -259,7 +261,7 @@ def test_distillation_without_any_scores_is_nothing() -> None:
 
 def test_scores_are_exact_under_bfloat16_autocast() -> None:
     inputs = [column.detach().float() for column in columns(33, 33, 33)]
-    objective = Objective(GeckoLoss(0.01), (8,), temperature=0.01)
+    objective = Objective(GeckoObjective(0.01), (8,), temperature=0.01)
     rows = Rows.distinct(33, [1] * 33)
     plain = objective(inputs, rows)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -270,7 +272,7 @@ def test_scores_are_exact_under_bfloat16_autocast() -> None:
 def test_the_objective_adds_all_terms_at_each_dimension() -> None:
     inputs, rows = columns(6, 6, 8), SHARING
     rows = replace(rows, teacher=torch.randn(6, 4, dtype=torch.float64))
-    loss = GeckoLoss(TEMPERATURE)
+    loss = GeckoObjective(TEMPERATURE)
     objective = Objective(
         loss, (8, 5, 2), temperature=TEMPERATURE, spread_out=0.5, distillation=0.25,
         teacher_temperature=3,
@@ -300,5 +302,7 @@ def test_matryoshka_is_that_of_sentence_transformers() -> None:
         model, scale=1 / TEMPERATURE, directions=("query_to_doc", "query_to_query")
     )
     theirs = MatryoshkaLoss(model, stock, [8, 5, 2])([{"vectors": x} for x in inputs], None)
-    ours = Objective(GeckoLoss(TEMPERATURE, negatives="all"), (8, 5, 2), temperature=TEMPERATURE)
+    ours = Objective(
+        GeckoObjective(TEMPERATURE, negatives="all"), (8, 5, 2), temperature=TEMPERATURE
+    )
     assert_same_loss_and_gradient(ours(inputs, rows), theirs, inputs)

@@ -13,7 +13,7 @@ from gecko_kedro.encoder.grouping import token_budget_ranges
 from gecko_kedro.training import passes as passes_module
 from gecko_kedro.training.losses.batch import BatchLoss
 from gecko_kedro.training.losses.embedded import Rows
-from gecko_kedro.training.losses.gecko import GeckoLoss
+from gecko_kedro.training.losses.gecko import GeckoObjective
 from gecko_kedro.training.losses.in_batch import InBatchLoss
 from gecko_kedro.training.losses.objective import Objective
 from gecko_kedro.training.passes import plan_passes
@@ -37,9 +37,9 @@ MODEL = tiny_encoder().eval()
 ALL_MASKS = MaskSettings(margin=0.1)
 OBJECTIVES = {
     "in_batch": Objective(InBatchLoss(0.05, ALL_MASKS), (32, 16), 0.05),
-    "gecko": Objective(GeckoLoss(0.05), (32,), 0.05),
+    "gecko": Objective(GeckoObjective(0.05), (32,), 0.05),
     "gecko with everything": Objective(
-        GeckoLoss(0.05, negatives="all", hardness=5, masks=ALL_MASKS),
+        GeckoObjective(0.05, negatives="all", hardness=5, masks=ALL_MASKS),
         (32, 16, 5), 0.05, spread_out=0.5, distillation=0.5,
     ),
 }  # fmt: skip

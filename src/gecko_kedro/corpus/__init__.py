@@ -21,7 +21,7 @@ from gecko_kedro.corpus.settings import (
     PassageSettings,
     PythonDocsSettings,
 )
-from gecko_kedro.corpus.splits import cap, decontaminate, split_heldout
+from gecko_kedro.corpus.splits import cap, decontaminate, heldout_groups, split_heldout
 
 __all__ = [
     "DecontaminateSettings",
@@ -40,6 +40,7 @@ __all__ = [
     "collect_pairs",
     "decontaminate",
     "find_overlaps",
+    "heldout_groups",
     "make_passages",
     "natural_pairs",
     "read_corpus",

@@ -1,6 +1,7 @@
 """Held-out groups, stable samples, and the removal of what evaluation must not see in training."""
 
 import logging
+from collections.abc import Collection
 from hashlib import blake2b
 
 import polars as pl
@@ -39,13 +40,8 @@ def split_heldout(
 
     Raises InputError when nothing is left to train on.
     """
-    groups, fraction, seed = settings.groups, settings.fraction, settings.seed
-    present = sorted(set(passages["group"]))
-    hashes = {group: stable_hash(group, seed=seed) for group in present}
-    out = {group for group in present if group in groups}
-    out = out or {group for group in present if hashes[group] < fraction * _HASH_RANGE}
-    if not out and fraction > 0 and len(present) > 1:
-        out = {min(present, key=lambda group: (hashes[group], group))}
+    present = set(passages["group"])
+    out = heldout_groups(present, settings)
     is_out = pl.col("group").is_in(sorted(out))
     train, heldout = passages.filter(~is_out), passages.filter(is_out)
     if train.is_empty():
@@ -55,11 +51,11 @@ def split_heldout(
             got=f"no group but {', '.join(sorted(out))}" if out else "no passages",
             fix="Name fewer held-out groups, lower the fraction or read a larger corpus.",
         )
-    if missing := sorted(set(groups) - set(present)):
+    if missing := sorted(set(settings.groups) - present):
         logger.info("No passages of the held-out groups %s", ", ".join(missing))
     if heldout.is_empty():
         logger.warning("Nothing is held out: name groups of this corpus, or set a fraction")
-    capped = cap(train, limit=settings.max_passages, seed=seed)
+    capped = cap(train, limit=settings.max_passages, seed=settings.seed)
     if capped.height < train.height:
         logger.warning(
             "%d of %d passages are trained on; corpus.heldout.max_passages: null takes all",
@@ -70,6 +66,16 @@ def split_heldout(
         capped.height, len(out), len(present), heldout.height,
     )  # fmt: skip
     return capped, heldout
+
+
+def heldout_groups(present: Collection[str], settings: HeldoutSettings) -> set[str]:
+    """Those of the groups ``present`` that ``split_heldout`` holds out."""
+    hashes = {group: stable_hash(group, seed=settings.seed) for group in present}
+    out = {group for group in present if group in settings.groups}
+    out = out or {group for group in present if hashes[group] < settings.fraction * _HASH_RANGE}
+    if not out and settings.fraction > 0 and len(present) > 1:
+        out = {min(present, key=lambda group: (hashes[group], group))}
+    return out
 
 
 def cap(

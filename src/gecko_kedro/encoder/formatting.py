@@ -40,7 +40,6 @@ GECKO = Templates(
     passage="title: {title} | text: {text}",
     missing_title="none",
 )
-PLAIN = Templates(query="{text}", passage="{text}", missing_title="")
 # The first row of the paper's table 7: the parts one after the other, without their names.
 CONCATENATED = Templates(query="{task} {text}", passage="{title} {text}", missing_title="")
 TEMPLATES = {"gecko": GECKO, "concatenated": CONCATENATED}

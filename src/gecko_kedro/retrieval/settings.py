@@ -6,6 +6,7 @@ from pydantic import Field
 
 from gecko_kedro.base.settings import EXECUTION, Count, Limit, Seed, Settings, Share
 
+SearchDevice = Literal["auto", "cpu", "cuda"]
 VectorType = Literal["float32", "float16", "bfloat16"]
 
 
@@ -41,4 +42,6 @@ class SearchSettings(Settings):
     route_constant: Annotated[float, Field(ge=0.0)] = 60.0
     popularity_pool: Count = 200
     shard_size: Count = 4096
+    # The same bits on each device (``open_exact``).
+    device: SearchDevice = Field("auto", json_schema_extra=EXECUTION)
     threads: Limit = Field(None, json_schema_extra=EXECUTION)

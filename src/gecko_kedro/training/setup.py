@@ -82,11 +82,13 @@ def batch_loss(model: "SentenceTransformer", settings: TrainSettings, loss: Loss
 
 def objective(settings: LossSettings, loss: Loss, *, width: int) -> "Objective":
     """The loss on vectors that ``settings`` and ``loss`` ask for."""
-    from gecko_kedro.training.losses.gecko import GeckoLoss
+    from gecko_kedro.training.losses.gecko import GeckoObjective
     from gecko_kedro.training.losses.in_batch import InBatchLoss
     from gecko_kedro.training.losses.objective import Objective
 
-    equation: type[InBatchLoss | GeckoLoss] = InBatchLoss if loss == "in_batch" else GeckoLoss
+    equation: type[InBatchLoss | GeckoObjective] = (
+        InBatchLoss if loss == "in_batch" else GeckoObjective
+    )
     return Objective(
         equation(**{field.name: getattr(settings, field.name) for field in fields(equation)}),
         tuple(sorted({width, *settings.matryoshka_dims}, reverse=True)),

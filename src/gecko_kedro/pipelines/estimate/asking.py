@@ -29,7 +29,7 @@ def measure_teacher(
 
     Replies go to the run's own store, and the seed passages are those of the sample that the run
     would draw first. With ``logged`` (QUERY) these are judged and nothing is written. A candidate
-    set is the seed and passages at random: what it costs hangs on lengths, not on likeness. The
+    set is the seed and passages at random: its cost depends on lengths, not on likeness. The
     QUERY rows come with the measure.
     """
     calls = ranker_calls(relabel.rankers)

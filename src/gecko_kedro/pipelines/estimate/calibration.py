@@ -1,6 +1,7 @@
 """Small pieces of the real work, timed: the same functions and settings as in the run itself."""
 
 import io
+import math
 import tempfile
 import time
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from gecko_kedro.estimation import (
     TrainingMeasure,
 )
 from gecko_kedro.params import CorpusParams, Encoder
+from gecko_kedro.retrieval import open_exact
 from gecko_kedro.retrieval.settings import SearchSettings, VectorType
 from gecko_kedro.retrieval.vector_table import VectorTable, narrowed
 from gecko_kedro.training.job import Loss
@@ -35,13 +37,16 @@ def measure_corpus(
 ) -> tuple[CorpusMeasure, pl.DataFrame]:
     """``sample`` documents by the hash of their ids, made into passages as the run does it.
 
-    The training passages of the sample come with the measure.
+    The training passages of the sample come with the measure; of a corpus above
+    ``heldout.max_passages`` only such as the run keeps.
     """
     drawn = corpus.cap(documents, limit=sample, seed=params.passages.seed, id_column="doc_id")
     with Measuring() as measured:
         made = corpus.make_passages(drawn, params.passages)
-    uncapped = params.heldout.model_copy(update={"max_passages": None})
-    passages, _ = corpus.split_heldout(made.passages, uncapped)
+    # A sample may have none of the groups that are named.
+    groups = sorted(corpus.heldout_groups(set(documents["group"]), params.heldout))
+    update = {"groups": groups, "fraction": 0.0, "max_passages": None}
+    passages, _ = corpus.split_heldout(made.passages, params.heldout.model_copy(update=update))
     measure = CorpusMeasure(
         documents=documents.height,
         sampled_documents=drawn.height,
@@ -53,7 +58,11 @@ def measure_corpus(
         passage_memory=passages.estimated_size() / passages.height,
         memory=measured.memory,
     )
-    return measure, passages
+    most = params.heldout.max_passages
+    if most is None:
+        return measure, passages
+    limit = math.ceil(most * drawn.height / documents.height)
+    return measure, corpus.cap(passages, limit=limit, seed=params.heldout.seed)
 
 
 def measure_encoder(
@@ -126,7 +135,8 @@ def measure_search(
         stored.tofile(file)
         file.flush()
         mapped = np.memmap(file.name, dtype=stored.dtype, mode="r", shape=stored.shape)
-        index = VectorTable(ids, mapped, dtype).index()
+        stored_as = VectorTable(ids, mapped, dtype).stored_as
+        index = open_exact(mapped, device=settings.device, stored_as=stored_as)
         search = partial(index.search, k=settings.n_candidates, threads=settings.threads)
         search(queries[:64])  # a first touch
         with Measuring() as searching:

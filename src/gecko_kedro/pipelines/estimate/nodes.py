@@ -32,12 +32,23 @@ logger = logging.getLogger(__name__)
 
 
 def sample_documents(
-    documents: corpus.ReadResult, corpus_params: dict[str, Any], sample: int
+    documents: corpus.ReadResult,
+    corpus_params: dict[str, Any],
+    n_seeds: int,
+    sample: int,
+    asked: int,
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """Passages of a sample of the corpus, and how many the whole will have."""
+    """Passages of a sample of the corpus, and how many the whole will have.
+
+    The sample is large enough to have the seed passages that the teacher will be asked about among
+    those of the run, which reuses the replies.
+    """
+    enough = estimation.documents_with_seeds(
+        documents.documents.height, queries=asked, n_seeds=n_seeds
+    )
     measure, passages = measure_corpus(
         documents.documents,
-        sample=sample,
+        sample=max(sample, enough),
         params=CorpusParams.model_validate(corpus_params),
     )
     logger.info(

@@ -14,7 +14,13 @@ def create_pipeline() -> Pipeline:
         [
             step(
                 nodes.sample_documents,
-                inputs=["documents", "params:corpus", "params:estimate.documents"],
+                inputs=[
+                    "documents",
+                    "params:corpus",
+                    "params:synthesize.sample.n_seeds",
+                    "params:estimate.documents",
+                    "params:estimate.queries",
+                ],
                 outputs=["estimate_sample", "corpus_measure"],
             ),
             step(

@@ -43,7 +43,8 @@ class PreparedSearch:
             graph = open_graph(exact, self.graphs)
         else:
             engine = build_engine(self.engine)
-            exact, graph = vectors.sliced_index(engine, threads=settings.threads), None
+            exact = vectors.sliced_index(engine, threads=settings.threads, device=settings.device)
+            graph = None
         words = _lexical(self.passages, vectors.ids) if settings.lexical_candidates else None
         popular = None if self.popularity.is_empty() else _in_order(self.popularity, vectors.ids)
         return Search(vectors, exact, graph, words, popular, settings)

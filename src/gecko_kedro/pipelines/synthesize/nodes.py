@@ -97,7 +97,10 @@ def sample_seeds(
     """
     replaced = log_source is not None and use_of_log == "replace"
     seeds = corpus.cap(passages, limit=0 if replaced else settings.n_seeds, seed=settings.seed)
-    logger.info("sample_seeds: %d of %d passages", seeds.height, passages.height)
+    logger.info(
+        "sample_seeds: %d of %d passages; kedro run --pipelines estimate tells what they will cost",
+        seeds.height, passages.height,
+    )  # fmt: skip
     return seeds
 
 

@@ -19,7 +19,7 @@ from gecko_kedro.training.settings import MaskSettings
 
 
 @dataclass(frozen=True)
-class GeckoLoss:
+class GeckoObjective:
     r"""The mean over a batch of n rows of
 
     .. math::
