@@ -30,6 +30,7 @@ from gecko_kedro.fret.settings import (
     Ranker,
     SampleSettings,
     WriteSettings,
+    rankers_for,
 )
 from gecko_kedro.fret.synthesis import (
     SynthesisResult,
@@ -47,7 +48,7 @@ __all__ = [
     "WorthlessRankerError", "WriteSettings", "as_queries", "audit_labels", "candidate_metrics",
     "candidates_with_seeds", "choose_examples", "filter_queries", "fret_card", "fuse_rankings",
     "information", "join_query_log", "judged_candidates", "label_sample", "label_sample_page",
-    "query_plot", "ranker_sets", "refuse_worthless", "reject_reason", "rejected_texts",
-    "round_trip", "score_candidates", "share_report", "short_task_name", "stop_above",
-    "synthesize_queries",
+    "query_plot", "ranker_sets", "rankers_for", "refuse_worthless", "reject_reason",
+    "rejected_texts", "round_trip", "score_candidates", "share_report", "short_task_name",
+    "stop_above", "synthesize_queries",
 ]  # fmt: skip

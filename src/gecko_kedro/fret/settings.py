@@ -14,6 +14,15 @@ from gecko_kedro.fret.round_trip import RoundTripSettings
 
 Ranker = Literal["query_likelihood", "relevance", "retriever"]
 RANKERS: tuple[Ranker, ...] = ("query_likelihood", "relevance", "retriever")
+
+
+def rankers_for(rankers: list[Ranker] | None, *, is_language_model: bool) -> list[Ranker]:
+    """``rankers``; for None the paper's two, which the retriever joins beside a mere stand-in."""
+    if rankers is not None:
+        return rankers
+    return ["query_likelihood", "relevance"] if is_language_model else list(RANKERS)
+
+
 Positive = Literal["relabelled", "seed"]
 Negative = Literal["last", "sampled", "none"]
 Fusion = Literal["reciprocal_rank", "standardised"]
