@@ -9,7 +9,7 @@ from kedro.pipeline import Node
 
 from gecko_kedro.base import events
 from gecko_kedro.datasets import JsonDataset
-from gecko_kedro.hooks.ledger import LedgerHooks, read_ledger
+from gecko_kedro.hooks.ledger import LEDGER, LedgerHooks, read_ledger
 
 
 @pytest.fixture
