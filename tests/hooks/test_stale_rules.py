@@ -27,7 +27,8 @@ EXEMPT_NAMES = {
     # Of the teacher: how it is reached, how much it is asked at once, what it runs on.
     "api_key_env", "api_key_header", "base_url", "headers", "backoff_s", "breaker_cooldown_s",
     "breaker_failures", "breaker_probes", "check_at_start", "concurrency", "longest_wait_s",
-    "max_retries", "timeout_s", "wait_for_server_s", "check_prompt_tokens", "batch_tokens", "kv_cache_tokens", "engine_args",
+    "max_retries", "timeout_s", "wait_for_server_s", "check_prompt_tokens",
+    "batch_tokens", "kv_cache_tokens", "engine_args",
     "gpu_memory_utilization", "max_num_batched_tokens", "tensor_parallel_size",
 }  # fmt: skip
 
