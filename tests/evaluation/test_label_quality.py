@@ -8,6 +8,8 @@ import pytest
 
 from gecko_kedro.evaluation.comparing.label_quality import (
     LABEL_QUALITY_SCHEMA,
+    JudgedSettings,
+    LabelQualitySettings,
     half_of,
     label_quality,
     label_quality_metrics,
@@ -42,7 +44,7 @@ def judged(score_of: dict[str, int]) -> pl.DataFrame:
 def measured(rankings: dict[str, str], score_of: dict[str, int]) -> dict[tuple[str, str], dict]:
     table = label_quality(
         {name: ranking(order) for name, order in rankings.items()},
-        judged(score_of), resamples=200, seed=1,
+        judged(score_of), LabelQualitySettings(resamples=200, seed=1),
     )  # fmt: skip
     assert table.schema == LABEL_QUALITY_SCHEMA
     return {(row["ranking"], row["measure"]): row for row in table.to_dicts()}
@@ -69,14 +71,14 @@ def test_the_first_ranking_differs_from_itself_by_nothing() -> None:
 
 def test_a_query_without_candidates_scores_nothing_and_stays() -> None:
     rankings = {"retriever": ranking("ab").filter(pl.col("query_id") != "q0")}
-    table = label_quality(rankings, judged({"a": 1}), resamples=50, seed=1)
+    table = label_quality(rankings, judged({"a": 1}), LabelQualitySettings(resamples=50, seed=1))
     assert table["mean"].to_list() == pytest.approx([(N - 1) / N] * 2)
 
 
 def test_what_is_shown_agrees_with_the_table() -> None:
     table = label_quality(
         {"retriever": ranking("ab"), "query_likelihood + relevance": ranking("ba")},
-        judged({"b": 1}), resamples=50, seed=1,
+        judged({"b": 1}), LabelQualitySettings(resamples=50, seed=1),
     )  # fmt: skip
     metrics = label_quality_metrics(table)
     assert metrics["query_likelihood_relevance.accuracy.mean"] == 1.0
@@ -115,20 +117,22 @@ def retrieval_data(n_queries: int, n_passages: int) -> RetrievalData:
 
 def test_a_sample_has_every_judged_passage_and_fills_up_with_others() -> None:
     data = retrieval_data(30, 100)
-    queries, passages, qrels = sample_judged(data, max_queries=10, max_passages=25, seed=1)
+    queries, passages, qrels = sample_judged(
+        data, JudgedSettings(max_queries=10, max_passages=25, seed=1)
+    )
     assert (queries.height, passages.height, qrels.height) == (10, 25, 10)
     assert set(qrels["passage_id"]) <= set(passages["passage_id"])
     assert qrels["group"].to_list() == ["g" + query[1:] for query in qrels["query_id"]]
-    few = sample_judged(data, max_queries=10, max_passages=1, seed=1)
+    few = sample_judged(data, JudgedSettings(max_queries=10, max_passages=1, seed=1))
     assert set(few[1]["passage_id"]) == set(qrels["passage_id"])
-    whole = sample_judged(data, max_queries=None, max_passages=1_000, seed=1)
+    whole = sample_judged(data, JudgedSettings(max_queries=None, max_passages=1_000, seed=1))
     assert (whole[0].height, whole[1].height) == (30, 100)
 
 
 def test_the_two_halves_share_no_query_and_are_the_whole() -> None:
     qrels = judged({"a": 1, "b": 0})
-    first, second = (half_of(qrels, fold, seed=1) for fold in (0, 1))
+    first, second = (half_of(qrels, LabelQualitySettings(fold=fold)) for fold in (0, 1))
     assert not set(first["query_id"]) & set(second["query_id"])
     assert first.height + second.height == qrels.height
     assert min(first.height, second.height) > 0
-    assert half_of(qrels, None, seed=1).equals(qrels)
+    assert half_of(qrels, LabelQualitySettings()).equals(qrels)

@@ -16,6 +16,7 @@ from sklearn.metrics import average_precision_score
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.encoder.encoding import encode_texts
 from gecko_kedro.encoder.loading import load_encoder
+from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.evaluation.scoring.mteb_tasks import _keeping, mteb_task
 from gecko_kedro.evaluation.scoring.scoring_run import evaluate_bm25, evaluate_encoder
 from gecko_kedro.evaluation.scoring.under_test import EncoderUnderTest
@@ -35,9 +36,10 @@ SCORES = [float(n % 6) for n in range(23)]
 
 
 def under_test(reference: Path, **changes) -> EncoderUnderTest:
-    arguments = {"name": "tiny", "templates": "none", "dims": (32,), "max_seq_length": 32,
-                 "batch_size": 8, "device": "cpu", "dtype": "float32"}  # fmt: skip
-    return EncoderUnderTest(reference=str(reference), **(arguments | changes))
+    how = {"max_seq_length": 32, "batch_size": 8, "device": "cpu", "dtype": "float32"}
+    how |= {name: changes.pop(name) for name in how.keys() & changes}
+    arguments = {"name": "tiny", "templates": "none", "dims": (32,)} | changes
+    return EncoderUnderTest(load=LoadSettings(reference=str(reference), **how), **arguments)
 
 
 def read(root: Path, **settings) -> ReadTasks:
@@ -269,7 +271,7 @@ def test_a_model_gets_its_own_prompts_by_task_and_side(
         model.prompts = {"query": "q: ", "document": "d: ", "STS": "s: "}
         return model
 
-    monkeypatch.setattr("gecko_kedro.evaluation.scoring.mteb_models.load_encoder", with_prompts)
+    monkeypatch.setattr("gecko_kedro.encoder.settings.load_encoder", with_prompts)
     tasks = read(root, name="S", type="STS", path="sts").all()
     tasks += read(root, name="R", type="Retrieval", path="pairs_of_texts").all()
     evaluate_encoder(under_test(tiny_encoder, templates="own"), tasks, cache_root=root / "cache")

@@ -8,8 +8,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from gecko_kedro.fret.information import information
-from gecko_kedro.fret.ranking import Ranker
 from gecko_kedro.fret.schemas import FRET, RANKING, require_columns
+from gecko_kedro.fret.settings import Ranker
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -8,8 +8,8 @@ from math import lgamma
 
 import polars as pl
 
-from gecko_kedro.base.errors import InputError
-from gecko_kedro.fret.ranking import Ranker
+from gecko_kedro.base.errors import InputError, Words
+from gecko_kedro.fret.settings import Ranker
 
 _SCORED: tuple[Ranker, ...] = ("query_likelihood", "relevance")
 # Scores that differ by less are those of one number that was computed twice.
@@ -128,7 +128,7 @@ def _worthless(found: Information, judged: pl.DataFrame, queries: pl.DataFrame) 
     error = WorthlessRankerError(
         f"labels of the ranker {found.ranker}",
         expected="scores that tell the candidates of a query apart",
-        got=f"no information: {found.problem}",
+        got=Words(f"no information: {found.problem}"),
         fix=f"For example {examples}. If the model thinks aloud, switch that off. Try another "
         "model, another way to ask it (teacher.http.dialect, api, tokenizer) or other labels in "
         "conf/prompts, or leave the ranker out (relabel.rankers). Its replies are asked for anew.",

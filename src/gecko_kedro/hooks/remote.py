@@ -8,7 +8,6 @@ import yaml
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.pipeline import Pipeline
-from kedro.pipeline.node import Node
 
 from gecko_kedro.params import Parameters, check_parameters
 
@@ -49,19 +48,21 @@ class RemoteTeacherHooks:
         from gecko_kedro.teacher.check import Call, check_teacher
         from gecko_kedro.teacher.http.teacher import HttpTeacher
 
+        scores = ranker_calls(self._parameters.relabel.rankers)
+        asked: dict[str, list[Call]] = {
+            "synthesize_teacher": ["generate"],
+            "relabel_teacher": scores,
+            "label_quality_teacher": scores,
+            "estimate_teacher": ["generate", *scores],
+        }
         calls: list[Call] = []
         for node in pipeline.nodes:
-            if run_params.get("only_missing_outputs") and _is_done(node, catalog):
+            if run_params.get("only_missing_outputs") and all(map(catalog.exists, node.outputs)):
                 continue
-            if "response_store" in node.inputs:
-                scores = ranker_calls(self._parameters.relabel.rankers)
-                calls += ["generate"] if "synthesize" in node.name else scores
+            for name in asked.keys() & set(node.inputs):
+                calls += asked[name]
         if calls:
             check_teacher(HttpTeacher(self._parameters.teacher.http), list(dict.fromkeys(calls)))
-
-
-def _is_done(node: Node, catalog: Any) -> bool:
-    return all(catalog.get(name).exists() for name in node.outputs)
 
 
 def _local_key(file: Path) -> str | None:

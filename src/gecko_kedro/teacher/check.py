@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.teacher.protocol import Prompt, Refused, Reply, Scored, Teacher, TeacherError
 from gecko_kedro.teacher.refusals import CHECK_SETTINGS
 
@@ -99,7 +99,7 @@ def _refuse_unusable(teacher: Teacher, call: Call, replies: Sequence[Reply]) -> 
             raise TeacherError(
                 f"teacher {teacher.identity!r}, {call}, start-up check",
                 expected="a usable reply to a tiny example",
-                got=f"no usable reply: {reply.words}",
+                got=Words(f"no usable reply: {reply.words}"),
                 fix=f"{CHECK_SETTINGS} No work was done yet.",
             )
     each = {"generate": 0, "query_log_likelihood": 1, "label_log_likelihood": len(_LABELS)}[call]

@@ -2,6 +2,7 @@
 
 import logging
 
+from gecko_kedro.base.errors import Words
 from gecko_kedro.teacher.protocol import Refused, TeacherError
 from gecko_kedro.teacher.usage import KindUsage
 
@@ -49,7 +50,7 @@ class Refusals:
         return TeacherError(
             f"teacher {self._identity!r}, {kind}",
             expected="replies to most prompts",
-            got=f"no usable reply to {count} prompts: {last.words}",
+            got=Words(f"no usable reply to {count} prompts: {last.words}"),
             fix=f"{CHECK_SETTINGS} What was answered before is stored: run again to go on from "
             "there.",
         )

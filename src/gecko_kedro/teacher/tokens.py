@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.teacher.thinking import without_thought
 
 ChatTemplate = Literal["auto", "on", "off"]
@@ -38,7 +38,7 @@ class PromptTokenizer:
             raise InputError(
                 f"teacher.model.chat_template of {model}",
                 expected="a tokenizer with a chat template",
-                got="no chat template",
+                got=Words("no chat template"),
                 fix="Set chat_template to auto, or choose the instruct variant of the model.",
             )
         self.is_chat = has_template and chat_template != "off"

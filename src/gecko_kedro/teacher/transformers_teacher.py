@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.base.precision import fast_bf16
 from gecko_kedro.teacher.causal_lm import CausalLM, Pass, Request
 from gecko_kedro.teacher.protocol import Generation, Prompt, Scored, ScoredLabels
@@ -210,7 +210,7 @@ class TransformersTeacher:
             raise InputError(
                 f"teacher {self._settings.name}, {call}, prompt {ids.index([])}",
                 expected="at least one token to go on from",
-                got="no tokens",
+                got=Words("no tokens"),
                 fix="Give the prompt an instruction.",
             )
         lengths = [len(prompt) + more for prompt, more in zip(ids, extra, strict=True)]

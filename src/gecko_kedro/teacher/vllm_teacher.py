@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.teacher.protocol import Generation, Prompt, Scored, ScoredLabels
 from gecko_kedro.teacher.revision import local_folder, model_revision, unloadable
 from gecko_kedro.teacher.sampling import prompt_seed
@@ -68,7 +68,7 @@ class VllmTeacher:
             raise InputError(
                 "teacher.backend: vllm",
                 expected="the package vllm, which this backend runs the model with",
-                got="no such package" if error.name == "vllm" else str(error),
+                got=Words("no such package") if error.name == "vllm" else str(error),
                 fix="Run: pip install 'gecko-kedro[vllm]' (NVIDIA GPU, Linux), or set "
                 "teacher.backend: transformers.",
             ) from error

@@ -11,10 +11,10 @@ import torch
 from transformers import TrainerCallback
 
 from gecko_kedro.base import events
+from gecko_kedro.base.files import atomic_path, write_text
 from gecko_kedro.encoder.encoding import encode_texts
 from gecko_kedro.encoder.formatting import Templates
 from gecko_kedro.training.adapters import trained_weights
-from gecko_kedro.training.checkpoints import writing
 from gecko_kedro.training.examples import render_examples
 from gecko_kedro.training.mixture import text_ids
 from gecko_kedro.training.ranks import from_main, is_main
@@ -140,28 +140,13 @@ class HeldoutWatch(TrainerCallback):
         self.model.load_state_dict(weights, strict=False)  # the others have not changed
         return {METRIC: self.scores[best], "best_step": best, "stopped_early": stopped is not None}
 
-    def improves(self, metrics: dict[str, float]) -> bool:
-        """Whether the weights now in the model are no worse than those that ``metrics`` tell of.
-
-        If so ``metrics`` get their score. Without held-out rows it is always so.
-        """
-        if self.heldout.is_empty():
-            return True
-        score = heldout_score(self.model, self.heldout, templates=self.templates)
-        better = score >= metrics[METRIC]
-        if better:
-            metrics[METRIC] = score
-        return better
-
     @property
     def _weights(self) -> Path:
         return self.folder / "best_weights.pt"
 
     def _keep_weights(self) -> None:
-        temporary = self._weights.with_suffix(".tmp")
-        with writing(temporary):
+        with atomic_path(self._weights) as temporary:
             torch.save(trained_weights(self.model), temporary)
-            temporary.replace(self._weights)
 
     def _read(self) -> dict[int, float]:
         path = self.folder / "heldout_scores.json"
@@ -170,8 +155,4 @@ class HeldoutWatch(TrainerCallback):
         return {int(k): v for k, v in json.loads(path.read_text(encoding="utf-8")).items()}
 
     def _write(self) -> None:
-        path = self.folder / "heldout_scores.json"
-        temporary = path.with_suffix(".tmp")
-        with writing(temporary):
-            temporary.write_text(json.dumps(self.scores), encoding="utf-8")
-            temporary.replace(path)
+        write_text(self.folder / "heldout_scores.json", json.dumps(self.scores))

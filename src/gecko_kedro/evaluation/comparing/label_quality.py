@@ -1,11 +1,12 @@
 """How well a labeller ranks, on queries with human judgements and without training (table 6)."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import polars as pl
 
+from gecko_kedro.base.settings import Count, Limit, Seed, Settings
 from gecko_kedro.corpus.splits import cap, stable_hash
 from gecko_kedro.evaluation.comparing.bootstrap import paired_bootstrap
 from gecko_kedro.evaluation.tasks.retrieval import RetrievalData
@@ -28,8 +29,26 @@ LABEL_QUALITY_SCHEMA = pl.Schema(
 )
 
 
+class JudgedSettings(Settings):
+    """How many judged queries, and how many passages to find the relevant ones among."""
+
+    max_queries: Limit = 500
+    max_passages: Count = 3000
+    seed: Seed = 7
+
+
+class LabelQualitySettings(Settings):
+    """Which half of the queries is measured, and by how many resamples of the bootstrap."""
+
+    fold: Literal[0, 1] | None = None
+    resamples: Count = 10_000
+    seed: Seed = 7
+
+
 def label_quality(
-    rankings: Mapping[str, pl.DataFrame], qrels: pl.DataFrame, *, resamples: int, seed: int
+    rankings: Mapping[str, pl.DataFrame],
+    qrels: pl.DataFrame,
+    settings: LabelQualitySettings = LabelQualitySettings(),
 ) -> pl.DataFrame:
     """LABEL_QUALITY_SCHEMA: each ranking against the first one, by the paired bootstrap.
 
@@ -37,7 +56,9 @@ def label_quality(
     query_id, group, passage_id, score; above 0 is relevant, the gain is the score. ``ndcg_at_10``
     is trec_eval's, so that a relevant passage that is no candidate counts against all rankings.
     ``accuracy`` is the share of queries whose first candidate is relevant: how often p+ is right.
+    With a ``fold`` only one half of the queries is measured, by the hash of their ids.
     """
+    qrels = half_of(qrels, settings)
     groups = qrels.group_by("query_id", maintain_order=True).agg(pl.col("group").first())
     scored = {name: _per_query(rows, qrels, groups["query_id"]) for name, rows in rankings.items()}
     base = next(iter(scored.values()))
@@ -45,8 +66,9 @@ def label_quality(
     for name, own in scored.items():
         for measure, values in own.items():
             sure = paired_bootstrap(
-                values, base[measure], groups["group"].to_list(), resamples=resamples, seed=seed
-            )
+                values, base[measure], groups["group"].to_list(),
+                resamples=settings.resamples, seed=settings.seed,
+            )  # fmt: skip
             rows.append(
                 {"ranking": name, "measure": measure, "queries": sure.queries,
                  "mean": float(np.mean(values)), "difference": sure.difference,
@@ -56,15 +78,16 @@ def label_quality(
 
 
 def sample_judged(
-    data: RetrievalData, *, max_queries: int | None, max_passages: int, seed: int
+    data: RetrievalData, settings: JudgedSettings = JudgedSettings()
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Queries (query_id, query, group), passages (passage_id, title, text) and their judgements.
 
     Queries are drawn by the hash of their ids. Every judged passage of theirs is there; others by
     the same draw fill up to ``max_passages``. The judgements carry the query's group.
     """
+    seed = settings.seed
     named = data.queries.rename({"id": "passage_id"})
-    queries = cap(named, limit=max_queries, seed=seed).select(
+    queries = cap(named, limit=settings.max_queries, seed=seed).select(
         query_id="passage_id", query="text", group="group"
     )
     qrels = data.qrels.join(
@@ -73,16 +96,16 @@ def sample_judged(
     passages = data.corpus.rename({"id": "passage_id"})
     judged = passages.join(qrels, on="passage_id", how="semi", maintain_order="left")
     others = passages.join(qrels, on="passage_id", how="anti", maintain_order="left")
-    room = max(0, max_passages - judged.height)
+    room = max(0, settings.max_passages - judged.height)
     return queries, pl.concat([judged, cap(others, limit=room, seed=seed)]), qrels
 
 
-def half_of(qrels: pl.DataFrame, fold: int | None, *, seed: int) -> pl.DataFrame:
-    """The judgements of one half of the queries, by the hash of their ids; all for None."""
-    if fold is None:
+def half_of(qrels: pl.DataFrame, settings: LabelQualitySettings) -> pl.DataFrame:
+    """The judgements of one half of the queries, by the hash of their ids; all without a fold."""
+    if settings.fold is None:
         return qrels
-    halves = [stable_hash(query_id, seed=seed) % 2 for query_id in qrels["query_id"]]
-    return qrels.filter(pl.Series(halves) == fold)
+    halves = [stable_hash(query_id, seed=settings.seed) % 2 for query_id in qrels["query_id"]]
+    return qrels.filter(pl.Series(halves) == settings.fold)
 
 
 def label_quality_text(table: pl.DataFrame) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 
 PARITY_SCHEMA = pl.Schema(
     {
@@ -61,12 +61,12 @@ def parity_table(
     return pl.DataFrame(rows, schema=PARITY_SCHEMA)
 
 
-def parity_text(table: pl.DataFrame, model: str) -> str:
+def parity_text(table: pl.DataFrame) -> str:
     """The table for a terminal."""
     head = (
         f"{'task':<34} {'ours':>7}  {'published':<15} {'difference':>10}  {'allowed':>7}  verdict"
     )
-    lines = [f"{model}: our scores beside published ones, in percent", head, "-" * len(head)]
+    lines = ["our scores beside published ones, in percent", head, "-" * len(head)]
     for row in table.iter_rows(named=True):
         beside = " ".join(f"{score:.2f}" for score in row["published"] or ())
         lines.append(
@@ -85,7 +85,7 @@ def require_parity(table: pl.DataFrame) -> None:
     shown = [f"{row['task']}: {row['verdict']}" for row in bad.iter_rows(named=True)]
     raise InputError(
         "parity", expected="every score within its tolerance of a published one",
-        got=shown or "no task was scored",
+        got=shown or Words("no task was scored"),
         fix="Check that the local copies equal MTEB's, model, prompts, dtype and versions.",
     )  # fmt: skip
 

@@ -1,8 +1,7 @@
 """Scores of encoders and baselines on tasks, through mteb's own API and result cache."""
 
 import logging
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from gecko_kedro.base.errors import write_error
+from gecko_kedro.base.files import atomic_path
 from gecko_kedro.base.progress import Progress
 from gecko_kedro.encoder.formatting import TEMPLATES
 from gecko_kedro.evaluation.scoring.schemas import (
@@ -24,7 +23,8 @@ from gecko_kedro.evaluation.scoring.schemas import (
     RECORDS_SCHEMA,
     SCORES_SCHEMA,
 )
-from gecko_kedro.evaluation.scoring.under_test import EncoderUnderTest, Precision
+from gecko_kedro.evaluation.scoring.settings import Precision
+from gecko_kedro.evaluation.scoring.under_test import EncoderUnderTest
 from gecko_kedro.evaluation.tasks.registered import RegisteredTask, unreachable
 from gecko_kedro.evaluation.tasks.retrieval import RetrievalData
 from gecko_kedro.evaluation.tasks.rows import RowTask
@@ -54,6 +54,16 @@ class ScoreTable:
     failures: pl.DataFrame
     records: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=RECORDS_SCHEMA))
     encoded: int = 0
+
+    @classmethod
+    def of(cls, tables: Mapping[str, pl.DataFrame]) -> "ScoreTable":
+        """Again from the four tables by name."""
+        return cls(tables["scores"], tables["per_query"], tables["failures"], tables["records"])
+
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """Its four tables by name, for a catalog to keep."""
+        names = ("scores", "per_query", "failures", "records")
+        return {name: getattr(self, name) for name in names}
 
 
 def evaluate_encoder(
@@ -207,7 +217,7 @@ def _scored(model: Any, data: Task, row: dict[str, Any], *, cache_root: Path) ->
     ]  # fmt: skip
     return ScoreTable(
         pl.DataFrame(scores, schema=SCORES_SCHEMA),
-        pl.read_parquet(single_scores),
+        pl.read_parquet(single_scores, glob=False),
         pl.DataFrame(schema=FAILURES_SCHEMA),
     )
 
@@ -230,14 +240,14 @@ def _record(encoder: EncoderUnderTest, revision: str, data: Task) -> ScoreTable:
     return _recorded(
         data,
         model=encoder.name,
-        reference=encoder.reference,
+        reference=encoder.load.reference,
         model_revision=revision,
         templates=encoder.templates,
         prompt=data.task if with_template else None,
         symmetric=data.symmetric if with_template else None,
         dtype=encoder.resolved_dtype(),
-        max_seq_length=encoder.max_seq_length,
-        device=encoder.device,
+        max_seq_length=encoder.load.max_seq_length,
+        device=encoder.load.device,
     )
 
 
@@ -267,14 +277,8 @@ def _versions() -> str:
 
 def _write(frame: pl.DataFrame, path: Path) -> None:
     """The whole file or none: its presence says that the result is finished."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
         frame.write_parquet(temporary)
-        temporary.replace(path)
-    except (OSError, pl.exceptions.ComputeError) as error:
-        temporary.unlink(missing_ok=True)
-        raise write_error(path, error) from error
 
 
 @contextmanager

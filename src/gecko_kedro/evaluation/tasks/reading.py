@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
 from gecko_kedro.evaluation.tasks.pair_files import read_pairs, read_reranking
 from gecko_kedro.evaluation.tasks.registered import RegisteredTask, registered_tasks
@@ -75,7 +75,7 @@ def read_task(
     """Read one local task."""
     if settings.path is None or settings.type is None:
         raise InputError(
-            f"task {settings.name}", expected="a path and a type", got="no path",
+            f"task {settings.name}", expected="a path and a type", got=Words("no path"),
             fix="Read tasks of mteb with read_tasks.",
         )  # fmt: skip
     path = (root or Path()) / Path(settings.path).expanduser()

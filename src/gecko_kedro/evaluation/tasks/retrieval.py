@@ -11,12 +11,12 @@ from typing import Any
 
 import polars as pl
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
+from gecko_kedro.corpus.quarantine import quarantine_row, quarantine_table
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
 from gecko_kedro.evaluation.scoring.schemas import CORPUS_SCHEMA, QRELS_SCHEMA, QUERIES_SCHEMA
 from gecko_kedro.evaluation.tasks.settings import TaskType
 
-_LONGEST_RECORD_FIELD = 2_000
 _README = """---
 configs:
 - config_name: default
@@ -56,7 +56,7 @@ class RetrievalData:
         if bad or empty:
             raise InputError(
                 f"retrieval task {self.name}", expected="unique ids, texts and known references",
-                got="; ".join(bad + [f"no rows in {table}" for table in empty]),
+                got=Words("; ".join(bad + [f"no rows in {table}" for table in empty])),
                 fix="Give the tables to evaluation.tasks.checked, which sets bad rows aside.",
             )  # fmt: skip
 
@@ -197,7 +197,7 @@ def require_tasks(tasks: Sequence[Any]) -> None:
     if not names or len(set(names)) != len(names):
         raise InputError(
             "evaluation tasks", expected="at least one, each with a name of its own",
-            got=names or "no tasks",
+            got=names or Words("no tasks"),
             fix="Hold out part of the corpus, or name a folder with own queries and judgements.",
         )  # fmt: skip
 
@@ -205,22 +205,14 @@ def require_tasks(tasks: Sequence[Any]) -> None:
 def quarantined(
     rows: Iterable[dict[str, object]], *, where: str, reason: str, detail: str
 ) -> pl.DataFrame:
-    """The rows in QUARANTINE_SCHEMA, long fields cut to 2,000 characters."""
-
-    def cut(value: object) -> object:
-        return value[:_LONGEST_RECORD_FIELD] if isinstance(value, str) else value
-
-    records = [
-        {
-            "where": where,
-            "row_id": str(row.get("id", row.get("query_id", ""))),
-            "reason": reason,
-            "detail": detail,
-            "record": json.dumps({k: cut(v) for k, v in row.items()}, ensure_ascii=False),
-        }
-        for row in rows
-    ]
-    return pl.DataFrame(records, schema=QUARANTINE_SCHEMA)
+    """The rows in QUARANTINE_SCHEMA."""
+    return quarantine_table(
+        [
+            quarantine_row(where, str(row.get("id", row.get("query_id", ""))), reason=reason,
+                           detail=detail, record=row)
+            for row in rows
+        ]
+    )  # fmt: skip
 
 
 def _problems(

@@ -7,7 +7,9 @@ import polars as pl
 from plotly.io import from_json
 from pydantic import BaseModel
 
-from gecko_kedro import evaluation, fret
+from gecko_kedro import evaluation, fret, training
+from gecko_kedro.evaluation.comparing.ablation import ablations_of
+from gecko_kedro.evaluation.reporting.ablation_plot import ablation_differences
 from gecko_kedro.params import Parameters, check_parameters
 
 _NAMES = {"base": "base", "pretrained": "pretrained", "tuned": "gecko"}
@@ -17,11 +19,32 @@ _LOSSES = {
 }
 
 
-def comparison(
-    results: pl.DataFrame, fret_gain: pl.DataFrame, by_group: pl.DataFrame
-) -> evaluation.Comparison:
+def comparison(tables: Mapping[str, pl.DataFrame]) -> evaluation.Comparison:
     """The comparison again, out of the tables that the catalog keeps."""
-    return evaluation.Comparison(results, fret_gain, by_group, _NAMES)
+    return evaluation.Comparison(
+        tables["results"], tables["fret"], tables["by_group"], names=_NAMES
+    )
+
+
+def other_pipelines(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of a ReportContent that ``collect_facts`` has collected."""
+    sweep = evaluation.sweep_of(facts["forgetting"])
+    ablation_table = ablations_of(facts["ablations"])
+    histories = {
+        stage: pl.DataFrame(rows, schema=training.HISTORY_SCHEMA)
+        for stage, rows in facts["training"].items()
+    }
+    return {
+        "teacher": facts["label_audit"].get("teacher"),
+        "audit": label_audit(facts["label_audit"]),
+        "corpus_counts": facts["corpus"].get("counts", {}),
+        "quarantine": facts["corpus"].get("quarantined", {}),
+        "training_figures": (evaluation.loss_curves(histories),),
+        "forgetting": sweep,
+        "forgetting_figures": (evaluation.forgetting_curve(sweep),),
+        "ablations": ablation_table,
+        "ablation_figures": (ablation_differences(ablation_table),),
+    }
 
 
 def result_metrics(results: pl.DataFrame) -> dict[str, float]:
@@ -80,9 +103,9 @@ def model_facts(
     counts = finetune_examples["dataset"].value_counts().sort("dataset")
     return evaluation.ModelFacts(
         name="gecko encoder",
-        base_model=known.encoder.reference,
-        dims=known.evaluate.dimensions,
-        max_seq_length=known.encoder.max_seq_length,
+        base_model=known.encoder.load.reference,
+        dims=known.evaluate.score.dimensions,
+        max_seq_length=known.encoder.load.max_seq_length,
         teacher=audit.get("teacher", "not recorded: FRet was made elsewhere"),
         teacher_is_language_model=known.teacher.backend != "lexical",
         prompt_versions=audit.get("prompt_versions", {}),
@@ -93,7 +116,7 @@ def model_facts(
         },
         losses=_LOSSES | {"temperature of fine-tuning": str(known.finetune.train.loss.temperature)},
         licences=_licences(known),
-        templates=known.encoder.templates,
+        templates=known.encoder.train.templates,
     )
 
 
@@ -110,7 +133,7 @@ def _licences(known: Parameters) -> dict[str, str]:
     )
     return {
         f"corpus {known.corpus.source}": yours,
-        f"base model {known.encoder.reference}": "that of its own model card",
+        f"base model {known.encoder.load.reference}": "that of its own model card",
         **log,
         **{f"training set {name} ({data})": yours for name, data in sources.items()},
         **teacher,

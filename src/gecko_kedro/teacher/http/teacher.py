@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.teacher.http import scoring
 from gecko_kedro.teacher.http.calls import Calls
 from gecko_kedro.teacher.http.client import Client
@@ -104,7 +104,7 @@ class HttpTeacher:
                 f"teacher {self._settings.model!r}, query likelihood",
                 expected="a server that gives log-probabilities of the prompt (echo with logprobs, "
                 "or vLLM's prompt_logprobs, on /completions)",
-                got="no such server",
+                got=Words("no such server"),
                 fix="Set relabel.rankers: [relevance], or use a server such as vLLM.",
             )
 
@@ -224,7 +224,7 @@ class HttpTeacher:
         error = TeacherError(
             f"teacher {settings.model!r} at {settings.base_url}, {kind}, prompt {row}",
             expected="a usable reply",
-            got=f"no usable reply: {failure.words}",
+            got=Words(f"no usable reply: {failure.words}"),
             fix=f"{fix} What was answered before is stored: run again to go on from there.",
         )
         error.cut_at = failure.cut_at
