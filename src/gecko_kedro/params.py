@@ -111,6 +111,7 @@ class MineParams(Settings):
     """The seed retriever, the vectors and the candidates."""
 
     seed_retriever: Literal["trained", "given"] = "trained"
+    encoder: EncoderTraining = EncoderTraining()
     train: SeedRetrieverTraining = SeedRetrieverTraining()
     embed: EmbedSettings = EmbedSettings()
     route: RouteSettings = RouteSettings()

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 import yaml
-from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 from kedro.runner import SequentialRunner
 
 from gecko_kedro import fret
+from gecko_kedro.config import ParameterAwareConfigLoader
 from gecko_kedro.corpus.query_log import read_query_log
 from gecko_kedro.corpus.schemas import PAIR_SCHEMA, PASSAGE_SCHEMA, QUARANTINE_SCHEMA
 from gecko_kedro.datasets import FinishedShardsDataset, ShardedParquetDataset, TableDataset
@@ -39,7 +39,7 @@ KEY = "GECKO_TEST_KEY"  # the server wants a key where this is set
 
 def parameters(url: str, engine: str = "local") -> Parameters:
     """Those of conf/base, with the teacher at ``url`` and small shards."""
-    loader = OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base")
+    loader = ParameterAwareConfigLoader(str(CONF), base_env="base", default_run_env="base")
     values: dict[str, Any] = dict(loader["parameters"])
     values["teacher"]["backend"] = "http"
     values["teacher"]["http"] |= {"base_url": url, "model": NAME, "concurrency": CONCURRENCY}
