@@ -114,7 +114,7 @@ PIPELINE = Pipeline(
         Node(
             synthesize.filter_queries,
             ["undecided_queries", "query_overlaps", "rejected_reply_shards", "query_log",
-             "passages", "heldout_pairs", "params:synthesize.filter"],
+             "passages", "heldout_pairs", "params:encoder.load", "params:synthesize.filter"],
             ["queries", "queries_quarantine"],
         ),
         Node(neighbours, ["queries", "passages"], "candidates"),
