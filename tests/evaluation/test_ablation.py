@@ -3,6 +3,7 @@
 import numpy as np
 import polars as pl
 import pytest
+from gecko_kedro.evaluation.reporting.ablation_plot import ablation_differences
 
 from gecko_kedro.evaluation.comparing.ablation import (
     ABLATION_TABLE_SCHEMA,
@@ -15,7 +16,6 @@ from gecko_kedro.evaluation.comparing.ablation import (
     summarise_ablations,
 )
 from gecko_kedro.evaluation.comparing.bootstrap import paired_bootstrap
-from gecko_kedro.evaluation.reporting.ablation_plot import ablation_differences
 from gecko_kedro.evaluation.scoring.schemas import FAILURES_SCHEMA, PER_QUERY_SCHEMA, SCORES_SCHEMA
 from gecko_kedro.evaluation.scoring.scoring_run import ScoreTable
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import polars as pl
 import pytest
+from gecko_kedro.evaluation.comparing.moved import moved_queries
 
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.evaluation.comparing.comparison import (
@@ -13,7 +14,6 @@ from gecko_kedro.evaluation.comparing.comparison import (
     Comparison,
     compare,
 )
-from gecko_kedro.evaluation.comparing.moved import moved_queries
 from gecko_kedro.evaluation.comparing.verdicts import headline
 from gecko_kedro.evaluation.reporting.plots import (
     dimension_curve,

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 from datasets import Dataset
+from gecko_kedro.evaluation.scoring.mteb_tasks import _keeping, mteb_task
 from mteb.abstasks import AbsTaskClassification
 from scipy.stats import spearmanr
 from sklearn.metrics import average_precision_score
@@ -16,7 +17,6 @@ from sklearn.metrics import average_precision_score
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.encoder.encoding import encode_texts
 from gecko_kedro.encoder.loading import load_encoder
-from gecko_kedro.evaluation.scoring.mteb_tasks import _keeping, mteb_task
 from gecko_kedro.evaluation.scoring.scoring_run import evaluate_bm25, evaluate_encoder
 from gecko_kedro.evaluation.scoring.under_test import EncoderUnderTest
 from gecko_kedro.evaluation.tasks.reading import ReadTasks, read_tasks

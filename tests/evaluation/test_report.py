@@ -8,15 +8,15 @@ from pathlib import Path
 import plotly.graph_objects as go
 import polars as pl
 import pytest
+from gecko_kedro.evaluation.comparing.moved import MOVED_SCHEMA
+from gecko_kedro.evaluation.reporting.ablation_plot import ablation_differences
 from playwright.sync_api import Browser
 
 from gecko_kedro.corpus.schemas import OVERLAP_SCHEMA
 from gecko_kedro.evaluation.comparing.ablation import ABLATION_TABLE_SCHEMA
 from gecko_kedro.evaluation.comparing.comparison import Comparison, compare
 from gecko_kedro.evaluation.comparing.forgetting import SWEEP_SCHEMA, forgetting_curve
-from gecko_kedro.evaluation.comparing.moved import MOVED_SCHEMA
 from gecko_kedro.evaluation.comparing.verdicts import CATEGORIES, category_table
-from gecko_kedro.evaluation.reporting.ablation_plot import ablation_differences
 from gecko_kedro.evaluation.reporting.model_card import ModelFacts, model_card
 from gecko_kedro.evaluation.reporting.plots import dimension_curve, group_differences, loss_curves
 from gecko_kedro.evaluation.reporting.report import (

@@ -54,12 +54,11 @@ class SummaryHooks:
 
 def _results(catalog: Any) -> str:
     from gecko_kedro import evaluation
-    from gecko_kedro.pipelines.evaluate.content import comparison
 
     tables = (catalog.load(name) for name in ("results_table", "fret_gain_table", "group_table"))
     results, gain, groups = (pl.DataFrame(table) for table in tables)
     return evaluation.as_text(
-        comparison(results, gain, groups),
+        evaluation.Comparison(results, gain, groups),
         categories=catalog.load("category_table"),
         failures=catalog.load("evaluation_failures"),
     )

@@ -8,7 +8,8 @@ import polars as pl
 
 from gecko_kedro import evaluation
 from gecko_kedro.evaluation.comparing import ablation
-from gecko_kedro.evaluation.reporting.ablation_plot import ablation_differences
+from gecko_kedro.evaluation.reporting.difference_plots import ablation_differences
+from gecko_kedro.evaluation.reporting.text_tables import ablation_text
 from gecko_kedro.params import (
     AblateParams,
     DecontaminateParams,
@@ -63,8 +64,8 @@ def run_ablations(
         queries, passages, candidates, judgement_shards, natural_pairs, candidate_passages,
         source_examples,
     ).cut(params.max_rows)  # fmt: skip
-    ranked = evaluation.from_tables(corpus, task_queries, qrels)
-    tasks = chosen_tasks([*ranked, *declared.rows, *declared.registered], params.tasks)
+    every = evaluation.from_tables(corpus, task_queries, qrels, others=declared.tasks)
+    tasks = chosen_tasks(every, params.tasks)
     bench = Bench(
         pretrained_encoder, tasks, encoder_params, evaluate_params, checkpoints, cache, store
     )
@@ -94,20 +95,19 @@ def summarise_ablations(
     task_queries: pl.DataFrame,
     evaluate_params: EvaluateParams,
     params: AblateParams,
-) -> tuple[pl.DataFrame, dict[str, Any], dict[str, float]]:
+) -> tuple[pl.DataFrame, dict[str, float]]:
     """Mean and spread of each row, and its difference to its reference beside the paper's."""
     table = ablation.summarise_ablations(
         ablation_scores,
         ablation_per_query,
-        task_queries.select("task", pl.col("id").alias("query_id"), "group"),
+        evaluation.query_groups(task_queries),
         params.chosen(),
         notes=notes,
         resamples=evaluate_params.resamples,
         seed=evaluate_params.seed,
     )
-    logger.info("summarise_ablations, in points:\n%s", ablation.ablation_text(table))
-    shown = {"rows": table.fill_nan(None).to_dicts()}
-    return table, shown, ablation.ablation_metrics(table)
+    logger.info("summarise_ablations, in points:\n%s", ablation_text(table))
+    return table, ablation.ablation_metrics(table)
 
 
 def plot_ablations(ablation_table: pl.DataFrame) -> Any:

@@ -60,7 +60,7 @@ def create_pipeline() -> Pipeline:
                     "params:evaluate",
                     "params:ablate",
                 ],
-                outputs=["ablation_table", "ablations", "ablation_metrics"],
+                outputs=["ablation_table", "ablation_metrics"],
             ),
             step(nodes.plot_ablations, inputs=["ablation_table"], outputs="ablation_plot"),
         ],

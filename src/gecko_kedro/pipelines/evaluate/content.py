@@ -4,24 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
-from plotly.io import from_json
 from pydantic import BaseModel
 
-from gecko_kedro import evaluation, fret
+from gecko_kedro import evaluation
 from gecko_kedro.params import Parameters, check_parameters
 
-_NAMES = {"base": "base", "pretrained": "pretrained", "tuned": "gecko"}
 _LOSSES = {
     "pre-finetuning": "in-batch softmax, query to passage (equation 2)",
     "fine-tuning": "in-batch, own hard and same-tower negatives (equation 3), Matryoshka",
 }
-
-
-def comparison(
-    results: pl.DataFrame, fret_gain: pl.DataFrame, by_group: pl.DataFrame
-) -> evaluation.Comparison:
-    """The comparison again, out of the tables that the catalog keeps."""
-    return evaluation.Comparison(results, fret_gain, by_group, _NAMES)
 
 
 def result_metrics(results: pl.DataFrame) -> dict[str, float]:
@@ -34,19 +25,6 @@ def result_metrics(results: pl.DataFrame) -> dict[str, float]:
         for name, value in ((row["metric"], row["score"]), *((n, row[n]) for n in more))
         if value is not None
     }  # fmt: skip
-
-
-def label_audit(audit: Mapping[str, Any]) -> evaluation.LabelAudit | None:
-    """The audit that relabel wrote; None where FRet was made elsewhere."""
-    if not audit:
-        return None
-    return evaluation.LabelAudit(
-        facts=audit["facts"],
-        shares=frozenset(audit["shares"]),
-        rejected=audit["rejected"],
-        samples=pl.DataFrame(audit["samples"], schema=fret.LABEL_SAMPLE),
-        figures=[from_json(figure) for figure in audit["figures"]],
-    )
 
 
 def node_costs(ledger: Mapping[str, Any]) -> list[evaluation.NodeCost]:

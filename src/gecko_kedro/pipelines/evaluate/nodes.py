@@ -7,8 +7,6 @@ from typing import Any
 import polars as pl
 
 from gecko_kedro import evaluation
-from gecko_kedro.evaluation.comparing.ablation import ablations_of
-from gecko_kedro.evaluation.reporting.ablation_plot import ablation_differences
 from gecko_kedro.params import EncoderParams, EvaluateParams
 from gecko_kedro.pipelines._decontamination import overlap_counts
 from gecko_kedro.pipelines.evaluate import content
@@ -24,7 +22,8 @@ def select_tasks(
     params: EvaluateParams,
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """The held-out task (natural pairs that training never saw) and the user's own tasks."""
-    tasks = [*([] if own_data is None else [own_data.data]), *declared.retrieval]
+    read = declared.behind(own_data)
+    tasks = list(read.tasks)
     if not heldout_pairs.is_empty():
         heldout = evaluation.heldout_from_pairs(
             heldout_pairs,
@@ -35,12 +34,10 @@ def select_tasks(
             seed=params.seed,
         )
         tasks.append(heldout)
-    every: list[evaluation.Task] = [*tasks, *declared.rows, *declared.registered]
-    evaluation.require_tasks(every)
-    for task in every:
+    evaluation.require_tasks(tasks)
+    for task in tasks:
         logger.info("select_tasks: %s (%s), %s", task.name, task.type, task.size)
-    quarantine = pl.concat([evaluation.quarantined_of(own_data), declared.quarantine])
-    return *evaluation.to_tables(tasks), quarantine
+    return *evaluation.to_tables(tasks), read.quarantine
 
 
 def score_encoders(
@@ -55,8 +52,7 @@ def score_encoders(
     params: EvaluateParams,
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """BM25, base, pretrained, tuned encoder and the hybrid on every task, at every dimension."""
-    ranked = evaluation.from_tables(corpus, queries, qrels)
-    tasks: list[evaluation.Task] = [*ranked, *declared.rows, *declared.registered]
+    tasks = evaluation.from_tables(corpus, queries, qrels, others=declared.tasks)
     tables = [evaluation.evaluate_bm25(tasks, cache_root=cache)]
     for name, reference in (
         (BASE, encoder_params.reference),
@@ -93,7 +89,7 @@ def compare_encoders(
     """Paired differences with intervals: to the base, what fine-tuning adds, by group."""
     comparison = evaluation.compare(
         evaluation.ScoreTable(scores, per_query, failures),
-        queries.select("task", pl.col("id").alias("query_id"), "group"),
+        evaluation.query_groups(queries),
         base=BASE,
         tuned=GECKO,
         pretrained=PRETRAINED,
@@ -110,7 +106,7 @@ def plot_results(
     results: pl.DataFrame, fret_gain: pl.DataFrame, by_group: pl.DataFrame
 ) -> tuple[Any, Any]:
     """nDCG@10 by dimension, and the differences by query group."""
-    comparison = content.comparison(results, fret_gain, by_group)
+    comparison = evaluation.Comparison(results, fret_gain, by_group)
     return evaluation.dimension_curve(comparison), evaluation.group_differences(comparison)
 
 
@@ -119,16 +115,11 @@ def list_moved_queries(
     corpus: pl.DataFrame,
     queries: pl.DataFrame,
     qrels: pl.DataFrame,
-    results: pl.DataFrame,
     params: EvaluateParams,
 ) -> pl.DataFrame:
     """The queries that gained and lost most, with the passages that moved."""
-    empty = pl.DataFrame()
     return evaluation.moved_queries(
-        evaluation.ScoreTable(empty, per_query, empty),
-        evaluation.from_tables(corpus, queries, qrels),
-        content.comparison(results, empty, empty),
-        count=params.moved_queries,
+        per_query, corpus, queries, qrels, base=BASE, tuned=GECKO, count=params.moved_queries
     )
 
 
@@ -152,9 +143,8 @@ def export_encoder(
     parameters: dict[str, Any],
 ) -> tuple[str, tuple[str, str]]:
     """The card, with what a user of the model has to know, and the model's folder with it."""
-    empty = pl.DataFrame()
     facts = content.model_facts(pretrain_examples, finetune_examples, label_audit, parameters)
-    card = evaluation.model_card(facts, content.comparison(results, empty, empty))
+    card = evaluation.model_card(facts, evaluation.Comparison(results))
     return card, (gecko_encoder, card)
 
 
@@ -171,39 +161,27 @@ def write_report(
     finetune_history: pl.DataFrame,
     corpus_metrics: dict[str, Any],
     label_audit: dict[str, Any],
-    forgetting: dict[str, Any],
-    ablations: dict[str, Any],
+    forgetting: pl.DataFrame,
+    ablations: pl.DataFrame,
     ledger: dict[str, Any],
     parameters: dict[str, Any],
 ) -> str:
     """One self-contained HTML page of the run."""
-    comparison = content.comparison(results, fret_gain, by_group)
-    sweep, ablation_table = evaluation.sweep_of(forgetting), ablations_of(ablations)
     return evaluation.write_report(
         evaluation.ReportContent(
             title="gecko_kedro",
             created=ledger["run"]["started"],
             teacher=label_audit.get("teacher"),
-            comparison=comparison,
-            result_figures=(
-                evaluation.dimension_curve(comparison),
-                evaluation.group_differences(comparison),
-            ),
+            comparison=evaluation.Comparison(results, fret_gain, by_group),
             failures=failures,
             categories=categories,
             records=records,
-            forgetting=sweep,
-            forgetting_figures=(evaluation.forgetting_curve(sweep),),
-            ablations=ablation_table,
-            ablation_figures=(ablation_differences(ablation_table),),
-            audit=content.label_audit(label_audit),
+            forgetting=forgetting,
+            ablations=ablations,
+            audit=label_audit,
             corpus_counts=corpus_metrics.get("counts", {}),
             quarantine=corpus_metrics.get("quarantined", {}),
-            training_figures=(
-                evaluation.loss_curves(
-                    {"Pre-finetuning": pretrain_history, "Fine-tuning": finetune_history}
-                ),
-            ),
+            histories={"Pre-finetuning": pretrain_history, "Fine-tuning": finetune_history},
             moved=moved,
             decontamination=decontamination,
             costs=content.node_costs(ledger),

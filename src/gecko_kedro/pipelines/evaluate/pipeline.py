@@ -58,7 +58,7 @@ def create_pipeline() -> Pipeline:
             step(nodes.plot_results, inputs=COMPARISON, outputs=["dimension_plot", "group_plot"]),
             step(
                 nodes.list_moved_queries,
-                inputs=["evaluation_per_query", *TASKS, "results_table", "params:evaluate"],
+                inputs=["evaluation_per_query", *TASKS, "params:evaluate"],
                 outputs="moved_queries",
             ),
             step(
@@ -91,8 +91,8 @@ def create_pipeline() -> Pipeline:
                     "finetune_history",
                     "corpus_metrics",
                     "label_audit",
-                    "forgetting",
-                    "ablations",
+                    "forgetting_table",
+                    "ablation_table",
                     "run_ledger",
                     "parameters",
                 ],

@@ -31,9 +31,9 @@ def sweep_weights(
     """
     *tables, _ = select_tasks(heldout_pairs, own_data, declared, evaluate_params)
     targets = evaluation.from_tables(*tables)
-    tasks: list[evaluation.Task] = [*targets, *general.all()]
-    points = [
-        score_point(
+    tasks = [*targets, *general.tasks]
+    points = {
+        weight: score_point(
             weight,
             gecko_encoder,
             tasks,
@@ -42,30 +42,28 @@ def sweep_weights(
             params=evaluate_params,
         )
         for weight in params.weights
-    ]
+    }
     table = evaluation.sweep_table(
         points,
-        evaluation.task_groups(tasks),
+        evaluation.query_groups(evaluation.to_tables(tasks).queries),
         [task.name for task in targets],
         fraction=params.choose_fraction,
         resamples=evaluate_params.resamples,
         seed=params.seed,
     )
-    failures = [point.scores.failures for point in points]
-    return table, pl.concat(failures)
+    return table, pl.concat(point.failures for point in points.values())
 
 
 def choose_weight(
     sweep_table: pl.DataFrame, params: GuardParams
-) -> tuple[pl.DataFrame, dict[str, Any], dict[str, float], Any]:
+) -> tuple[pl.DataFrame, dict[str, float], Any]:
     """The best point without a loss on a general task, or the one that a parameter names."""
     weight = evaluation.choose_weight(sweep_table) if params.weight is None else params.weight
-    table = evaluation.mark_chosen(sweep_table, weight)
+    table = sweep_table.with_columns(chosen=pl.col("weight") == weight)
     logger.info("choose_weight: %.2f of the tuned model's weights", weight)
     reported = table.filter("chosen", side="report")
     metrics = {f"{row['task']}.difference": row["difference"] for row in reported.to_dicts()}
-    shown = {"rows": table.fill_nan(None).to_dicts()}
-    return table, shown, {"weight": weight, **metrics}, evaluation.forgetting_curve(table)
+    return table, {"weight": weight, **metrics}, evaluation.forgetting_curve(table)
 
 
 def interpolate_encoder(

@@ -16,7 +16,7 @@ def score_point(
     cache: Path,
     encoder_params: EncoderParams,
     params: EvaluateParams,
-) -> evaluation.SweepPoint:
+) -> evaluation.ScoreTable:
     """The model with ``weight`` of the tuned weights, at full width, on all tasks.
 
     The base (0) is scored as in evaluate, with its own prompts or none; every other point gets the
@@ -34,8 +34,7 @@ def score_point(
             device=encoder_params.device,
             dtype=encoder_params.dtype,
         )
-        scores = evaluation.evaluate_encoder(encoder, tasks, cache_root=cache)
-    return evaluation.SweepPoint(weight, scores)
+        return evaluation.evaluate_encoder(encoder, tasks, cache_root=cache)
 
 
 def _reference(weight: float, tuned: str, folder: Path, encoder_params: EncoderParams) -> str:

@@ -9,6 +9,10 @@ import polars as pl
 from gecko_kedro import encoder, fret, retrieval
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.evaluation.comparing import label_quality as quality
+from gecko_kedro.evaluation.reporting.difference_plots import label_quality_plot
+from gecko_kedro.evaluation.reporting.text_tables import label_quality_text
+from gecko_kedro.evaluation.scoring.rankings import score_ranking
+from gecko_kedro.evaluation.tasks.judged import half_of, sample_judged
 from gecko_kedro.evaluation.tasks.retrieval import CheckedData
 from gecko_kedro.fret.calls import ranker_calls
 from gecko_kedro.params import EncoderParams, LabelQualityParams, MineParams, RelabelParams
@@ -30,7 +34,7 @@ def select_judged(
             fix="kedro run --pipelines label_quality --params label_quality.data=FOLDER",
         )
     data = judged_data.data
-    queries, passages, qrels = quality.sample_judged(
+    queries, passages, qrels = sample_judged(
         data, max_queries=params.max_queries, max_passages=params.max_passages, seed=params.seed
     )
     logger.info(
@@ -127,12 +131,13 @@ def measure_labels(
         for rankers in fret.ranker_sets(relabel_params.rankers)
     }
     asked = judged_qrels.join(candidates, on="query_id", how="semi", maintain_order="left")
-    qrels = quality.half_of(asked, params.fold, seed=params.seed)
-    table = quality.label_quality(rankings, qrels, resamples=params.resamples, seed=params.seed)
+    qrels = half_of(asked, params.fold, seed=params.seed)
+    scores = {name: score_ranking(ranking, qrels) for name, ranking in rankings.items()}
+    table = quality.label_quality(scores, qrels, resamples=params.resamples, seed=params.seed)
     metrics = {
         "teacher": teacher_name(teacher_settings),
         "queries": qrels["query_id"].n_unique(),
         **quality.label_quality_metrics(table),
     }
-    logger.info("measure_labels:\n%s", quality.label_quality_text(table))
-    return table, metrics, quality.label_quality_plot(table)
+    logger.info("measure_labels:\n%s", label_quality_text(table))
+    return table, metrics, label_quality_plot(table)

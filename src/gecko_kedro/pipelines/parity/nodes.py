@@ -26,7 +26,7 @@ def score_published_model(
         device=params.device,
         dtype=params.dtype,
     )
-    table = evaluation.evaluate_encoder(encoder, parity_tasks.all(), cache_root=cache)
+    table = evaluation.evaluate_encoder(encoder, parity_tasks.tasks, cache_root=cache)
     return table.scores, table.failures, table.records
 
 
