@@ -28,7 +28,7 @@ def test_local_tasks_are_read_with_their_prompts(root: Path) -> None:
     (task,) = dataset(root, TASK).load().all()
     assert (task.name, task.task) == ("Own", "semantic similarity")
     own = dataset(root, TASK, overrides={"Own": {"task": "mine", "symmetric": True}})
-    assert own.load().rows[0].task == "mine"
+    assert own.load().tasks[0].task == "mine"
 
 
 def test_no_tasks_are_no_tasks() -> None:

@@ -70,7 +70,7 @@ def catalog(folder: Path, url: str, engine: str) -> DataCatalog:
         "query_log": read_query_log(None, columns=params.queries.columns),
         "heldout_pairs": pl.DataFrame(schema=PAIR_SCHEMA),
         "evaluation_data": None,
-        "evaluation_tasks": ReadTasks([], [], [], pl.DataFrame(schema=QUARANTINE_SCHEMA)),
+        "evaluation_tasks": ReadTasks([], pl.DataFrame(schema=QUARANTINE_SCHEMA)),
         **{f"params:{name}": getattr(params, name) for name in type(params).model_fields},
     }
     shards = {

@@ -169,8 +169,10 @@ class _Results:
             return {"note": f"no score of {reference} with the same seed"}
         plain = {"difference": (both["score"] - both["score_of_reference"]).mean()}
         single = self.per_query.filter(**place).rename({"query_score": "score"})
-        pairs = paired(*(single.filter(row=row) for row in (name, reference)), self.groups,
-                       on=("seed", "task", "query_id"))  # fmt: skip
+        pairs = paired(
+            single.filter(row=name), single.filter(row=reference), self.groups,
+            on=("seed", "task", "query_id"),
+        )  # fmt: skip
         parts = [
             resampled(of_seed, at["type"], resamples=self.resamples, seed=self.seed)
             for of_seed in pairs.partition_by("seed", maintain_order=True)

@@ -153,7 +153,7 @@ class _Judge:
         self, task: str, model: tuple[str, int | None], other: tuple[str, int | None]
     ) -> pl.DataFrame:
         """What both answered, as ``paired`` gives it."""
-        sides = (
+        ours, theirs = (
             self._single.filter(
                 (pl.col("task") == task)
                 & (pl.col("model") == name)
@@ -161,7 +161,7 @@ class _Judge:
             )
             for name, dimension in (model, other)
         )
-        return paired(*sides, self._groups)
+        return paired(ours, theirs, self._groups)
 
     def resampled(self, task: str, pairs: pl.DataFrame) -> Resampled | None:
         """The difference of one table of pairs; None where no single scores are known."""
