@@ -21,6 +21,7 @@ from gecko_kedro.evaluation.scoring.under_test import EncoderUnderTest
 from gecko_kedro.evaluation.tasks.retrieval import RetrievalData
 from gecko_kedro.evaluation.tasks.retrieval_files import read_retrieval_data
 from gecko_kedro.evaluation.tasks.settings import TaskPrompt
+from gecko_kedro.retrieval import LexicalIndex
 
 
 def under_test(reference: Path | str, **changes) -> EncoderUnderTest:
@@ -272,7 +273,7 @@ def test_the_wrapper_is_an_encoder_to_mteb_with_a_name_of_its_own(tiny_encoder: 
 def test_bm25_finds_shared_words_and_scores_every_query(
     toy_data: RetrievalData, tmp_path: Path
 ) -> None:
-    foreign = pl.DataFrame({"id": ["q99"], "text": ["xyzzy the"], "group": ["g9"]})
+    foreign = pl.DataFrame({"id": ["q99"], "text": ["xyzzy qwerty"], "group": ["g9"]})
     judged = pl.DataFrame({"query_id": ["q99"], "passage_id": ["p00"], "score": [1]})
     data = replace(
         toy_data,
@@ -289,6 +290,17 @@ def test_bm25_finds_shared_words_and_scores_every_query(
     assert score(found.scores, metric="ndcg_at_10") == pytest.approx(mean, abs=1e-5)
     assert found.scores["dimension"].is_null().all()
     assert evaluate_bm25([data], cache_root=tmp_path).per_query.equals(found.per_query)
+
+
+def test_bm25_ranks_as_mining_does(toy_data: RetrievalData, tmp_path: Path) -> None:
+    found = evaluate_bm25([toy_data], cache_root=tmp_path).per_query
+    titled = [f"{row['title'] or ''} {row['text']}" for row in toy_data.corpus.to_dicts()]
+    mined = LexicalIndex(titled).search(toy_data.queries["text"].to_list(), 10)
+    ids = toy_data.corpus["id"].to_list()
+    for query, rows, scores in zip(toy_data.queries["id"], mined.ids, mined.scores, strict=True):
+        top = found.filter(query_id=query)["top_ids"].item().to_list()
+        first = [ids[row] for row in rows[scores == scores[0]]]
+        assert top[0] == max(first)  # of equal scores the higher id, as in trec_eval
 
 
 def test_tables_of_several_models_become_one(

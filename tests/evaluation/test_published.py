@@ -171,7 +171,7 @@ def test_the_published_score_of_a_known_model_is_met(shared_data, tmp_path: Path
     settings = TaskSettings(
         name="STSBenchmark", type="STS", path=str(shared_data("eval_stsbenchmark"))
     )
-    tasks = read_tasks([settings], TaskPrompts(by_name={}, by_type={})).all()
+    tasks = read_tasks([settings], TaskPrompts(by_name={}, by_type={})).tasks
     encoder = EncoderUnderTest(
         name="base", reference="all-MiniLM-L6-v2", templates="own", dims=(384,),
         max_seq_length=256, batch_size=32, device="cpu", dtype="float32",
