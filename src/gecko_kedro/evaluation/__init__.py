@@ -13,8 +13,7 @@ from gecko_kedro.evaluation.reporting.model_card import ModelFacts, model_card
 from gecko_kedro.evaluation.reporting.moved import moved_queries
 from gecko_kedro.evaluation.reporting.plots import dimension_curve, plot_training
 from gecko_kedro.evaluation.reporting.report import NodeCost, ReportContent, write_report
-from gecko_kedro.evaluation.reporting.terminal import as_text
-from gecko_kedro.evaluation.reporting.text_tables import parity_text
+from gecko_kedro.evaluation.reporting.terminal import as_text, parity_text
 from gecko_kedro.evaluation.scoring.score_table import ScoreTable, concat_scores
 from gecko_kedro.evaluation.scoring.scoring_run import evaluate_bm25, evaluate_encoder
 from gecko_kedro.evaluation.scoring.under_test import EncoderUnderTest

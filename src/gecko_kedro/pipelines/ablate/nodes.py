@@ -9,7 +9,7 @@ import polars as pl
 from gecko_kedro import evaluation
 from gecko_kedro.evaluation.comparing import ablation
 from gecko_kedro.evaluation.reporting.difference_plots import ablation_differences
-from gecko_kedro.evaluation.reporting.text_tables import ablation_text
+from gecko_kedro.evaluation.reporting.terminal import ablation_text
 from gecko_kedro.params import (
     AblateParams,
     DecontaminateParams,
