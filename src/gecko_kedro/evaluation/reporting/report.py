@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,12 +80,12 @@ def write_report(content: ReportContent) -> str:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= {
-        "score": _score,
-        "signed": _signed,
-        "count": _count,
+        "score": partial(_number, form=".4f"),
+        "signed": partial(_number, form="+.4f"),
+        "count": partial(_number, form=",.0f"),
+        "percent": lambda share: _number(None if share is None else 100 * share, form=".2f"),
         "fact": _fact,
         "metric": metric_name,
-        "percent": _percent,
     }
     comparison, figures = content.comparison, _figures(content)
     moved = _rows(content.moved)
@@ -200,22 +201,10 @@ def _figure_title(figure: go.Figure) -> str:
     return html.unescape(figure.layout.title.text or "")
 
 
-def _score(value: float | None) -> str:
-    return _NOTHING if value is None or math.isnan(value) else f"{value:.4f}"
-
-
-def _percent(value: float | None) -> str:
-    return _NOTHING if value is None else f"{100 * value:.2f}"
-
-
-def _signed(value: float | None) -> str:
-    return (
-        _NOTHING if value is None or math.isnan(value) else f"{value:+.4f}".replace("-", "\u2212")
-    )
-
-
-def _count(value: float | None) -> str:
-    return _NOTHING if value is None else f"{value:,.0f}"
+def _number(value: float | None, *, form: str) -> str:
+    if value is None or math.isnan(value):
+        return _NOTHING
+    return format(value, form).replace("-", "\u2212")  # a true minus
 
 
 def _fact(value: float | int | str, share: bool) -> str:

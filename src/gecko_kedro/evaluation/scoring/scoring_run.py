@@ -1,7 +1,7 @@
 """Scores of encoders and baselines on tasks, through mteb's own API and result cache."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, partial
@@ -171,7 +171,7 @@ def _scored(model: Any, data: Task, row: dict[str, Any], *, cache_root: Path) ->
 
 
 def _scores(
-    kind: str, main: str, parts: Sequence[dict[str, Any]], row: dict[str, Any]
+    kind: str, main: str, parts: Sequence[Mapping[str, Any]], row: dict[str, Any]
 ) -> pl.DataFrame:
     """SCORES_SCHEMA: the mean of each metric over the subsets and splits."""
     more = _MORE_METRICS if kind in RANKED_TYPES else ()
