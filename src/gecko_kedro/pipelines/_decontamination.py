@@ -46,7 +46,7 @@ def against_evaluation(
     query of the evaluation, false none. Where nothing would be left to train on, InputError says
     so.
     """
-    tasks = unseen.behind(own_data).tasks
+    tasks = unseen.with_own(own_data).tasks
     # Texts of one corpus share its turns of phrase: common words are no leak among them.
     same_corpus = params.overlap.model_copy(update={"ngram_words": None})
     embed = None if params.overlap.embedding_threshold is None else encoder_params.embed

@@ -70,7 +70,7 @@ class ReadTasks:
     tasks: Sequence[Task]
     quarantine: pl.DataFrame  # QUARANTINE_SCHEMA
 
-    def behind(self, own: Checked[Task] | None) -> "ReadTasks":
+    def with_own(self, own: Checked[Task] | None) -> "ReadTasks":
         """The task of the user's own data, where there is one, and then these."""
         if own is None:
             return self

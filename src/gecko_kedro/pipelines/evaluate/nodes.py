@@ -22,7 +22,7 @@ def select_tasks(
     params: EvaluateParams,
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """The held-out task (natural pairs that training never saw) and the user's own tasks."""
-    read = declared.behind(own_data)
+    read = declared.with_own(own_data)
     tasks = list(read.tasks)
     if not heldout_pairs.is_empty():
         heldout = evaluation.heldout_from_pairs(
