@@ -77,7 +77,7 @@ class Index:
     ) -> None:
         where = "retrieval.Index, vectors"
         matrix = as_matrix(vectors, where, stored_as=stored_as)
-        file = MappedFile.with_own(matrix)
+        file = MappedFile.behind(matrix)
         with nullcontext() if file is None else file.reading():
             norms = measure_norms(matrix, where)
         self._set(matrix, norms, dtype, margin)
@@ -101,7 +101,7 @@ class Index:
             )
         self._margin = margin
         self.vectors, self._norms, self._dtype = vectors, norms, dtype
-        self._file = MappedFile.with_own(vectors)
+        self._file = MappedFile.behind(vectors)
         self._growing: tuple[GrowingRows, GrowingRows] | None = None
         self._searches = 0
         self._packed: dict[str, Any] = {}

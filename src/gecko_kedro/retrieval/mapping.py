@@ -27,7 +27,7 @@ class MappedFile:
         self._torn = False
 
     @classmethod
-    def with_own(cls, array: NDArray[Any]) -> "MappedFile | None":
+    def behind(cls, array: NDArray[Any]) -> "MappedFile | None":
         """The mapped file that ``array`` is a view of, or None where it is in memory."""
         base: Any = array
         name, start = "memory-mapped file", 0
