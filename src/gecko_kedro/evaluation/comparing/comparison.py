@@ -85,17 +85,22 @@ def compare(
         .drop("_order")
         .to_dicts()
     )
-    parts = [judge.against(row, base) for row in rows]
-    results = pl.DataFrame(
-        [row | _columns(part) for row, part in zip(rows, parts, strict=True)]
-        + list(_overall(rows, parts)),
-        schema=RESULTS_SCHEMA,
-    )
-    fret = judge.everywhere(tuned, pretrained) if pretrained is not None else []
+    parts = [None if row["model"] == base else judge.against(row, base) for row in rows]
+    results = [row | _columns(part) for row, part in zip(rows, parts, strict=True)]
+    of_tuned = [row for row in rows if row["model"] == tuned]
+    fret = [
+        {"task": row["task"], "dimension": row["dimension"], "model": tuned, "against": pretrained,
+         **_columns(judge.against(row, pretrained))}
+        for row in of_tuned
+        if pretrained and row["dimension"] in judge.dimensions(row["task"], pretrained)
+    ]  # fmt: skip
+    widest = [
+        row for row in of_tuned if row["dimension"] == judge.dimensions(row["task"], tuned)[0]
+    ]
     return Comparison(
-        results,
+        pl.DataFrame([*results, *_overall(rows, parts)], schema=RESULTS_SCHEMA),
         pl.DataFrame(fret, schema=DIFFERENCES_SCHEMA),
-        pl.DataFrame(judge.by_group(tuned, base), schema=GROUPS_SCHEMA),
+        pl.DataFrame([one for row in widest for one in judge.by_group(row, base)], GROUPS_SCHEMA),
         names,
     )
 
@@ -135,78 +140,51 @@ def _overall(rows: list[dict[str, Any]], parts: list[Resampled | None]) -> Itera
 
 
 class _Judge:
-    """Paired differences between two (model, dimension) pairs of one score table."""
+    """Paired differences between the models of one score table."""
 
     def __init__(
         self, table: ScoreTable, groups: pl.DataFrame, *, resamples: int, seed: int
     ) -> None:
-        self._single = table.per_query
-        self._types = dict(table.scores.select("task", "type").unique().iter_rows())
-        self._groups, self._resamples, self._seed = groups, resamples, seed
+        self._single, self._groups = table.per_query, groups
+        self._resamples, self._seed = resamples, seed
 
     def dimensions(self, task: str, model: str) -> list[int]:
         """Of ``model`` on ``task``, the full width first."""
         of_model = self._single.filter(task=task, model=model)["dimension"]
         return sorted(of_model.drop_nulls().unique().to_list(), reverse=True)
 
-    def pairs(
-        self, task: str, model: tuple[str, int | None], other: tuple[str, int | None]
-    ) -> pl.DataFrame:
-        """What both answered, as ``paired`` gives it."""
-        ours, theirs = (
-            self._single.filter(
-                (pl.col("task") == task)
-                & (pl.col("model") == name)
-                & pl.col("dimension").eq_missing(pl.lit(dimension, pl.Int64))
-            )
-            for name, dimension in (model, other)
-        )
-        return paired(ours, theirs, self._groups)
+    def against(self, row: Mapping[str, Any], other: str) -> Resampled | None:
+        """A row of the scores against ``other``; None where no single scores of both are known."""
+        pairs = self._pairs(row, other)
+        return None if pairs.is_empty() else self._resampled(pairs, row)
 
-    def resampled(self, task: str, pairs: pl.DataFrame) -> Resampled | None:
-        """The difference of one table of pairs; None where no single scores are known."""
-        if pairs.is_empty():
-            return None
-        return resampled(pairs, self._types[task], resamples=self._resamples, seed=self._seed)
-
-    def against(self, row: Mapping[str, Any], base: str) -> Resampled | None:
-        """One row of the scores against the base; None for the base and where it has no result."""
-        task, dimension = row["task"], row["dimension"]
-        of_base = self.dimensions(task, base)
-        if row["model"] == base or not of_base:
-            return None
-        partner = dimension if dimension in of_base else of_base[0]
-        return self.resampled(task, self.pairs(task, (row["model"], dimension), (base, partner)))
-
-    def everywhere(self, model: str, other: str) -> list[dict[str, Any]]:
-        """``model`` against ``other`` on every task at every dimension that both have."""
-        return [
-            {"task": task, "dimension": dimension, "model": model, "against": other,
-             **_columns(self.resampled(
-                 task, self.pairs(task, (model, dimension), (other, dimension))))}
-            for task in sorted(self._single["task"].unique())
-            for dimension in self.dimensions(task, model)
-            if dimension in self.dimensions(task, other)
-        ]  # fmt: skip
-
-    def by_group(self, model: str, base: str) -> list[dict[str, Any]]:
-        """``model`` against the base at full width in each group, resampled by query.
+    def by_group(self, row: Mapping[str, Any], other: str) -> Iterator[dict[str, Any]]:
+        """A row of the scores against ``other`` in each group, resampled by query.
 
         Nothing for a task whose every query is a group of its own: there is no structure to show.
         """
-        rows = []
-        for task in sorted(self._single["task"].unique()):
-            mine, theirs = self.dimensions(task, model), self.dimensions(task, base)
-            if not mine or not theirs:
-                continue
-            pairs = self.pairs(task, (model, mine[0]), (base, theirs[0]))
-            if pairs["group"].n_unique() == pairs.height:
-                continue
-            for (group,), members in pairs.group_by("group", maintain_order=True):
-                alone = members.with_columns(pl.int_range(pl.len()).cast(pl.String).alias("group"))
-                row = {"task": task, "group": group, "model": model}
-                rows.append(row | _columns(self.resampled(task, alone)))
-        return rows
+        pairs = self._pairs(row, other)
+        if pairs["group"].n_unique() == pairs.height:
+            return
+        for (group,), members in pairs.group_by("group", maintain_order=True):
+            alone = members.with_columns(pl.int_range(pl.len()).cast(pl.String).alias("group"))
+            named = {"task": row["task"], "group": group, "model": row["model"]}
+            yield named | _columns(self._resampled(alone, row))
+
+    def _pairs(self, row: Mapping[str, Any], other: str) -> pl.DataFrame:
+        """``paired``, the other at the same dimension, or where it has no such at full width."""
+        known = self.dimensions(row["task"], other)
+        partner = row["dimension"] if row["dimension"] in known else next(iter(known), None)
+        of_task = self._single.filter(task=row["task"])
+        at = pl.col("dimension").eq_missing(pl.lit(row["dimension"], pl.Int64))
+        return paired(
+            of_task.filter(at, model=row["model"]),
+            of_task.filter(pl.col("dimension") == partner, model=other),
+            self._groups,
+        )
+
+    def _resampled(self, pairs: pl.DataFrame, row: Mapping[str, Any]) -> Resampled:
+        return resampled(pairs, row["type"], resamples=self._resamples, seed=self._seed)
 
 
 def _columns(part: Resampled | None) -> dict[str, Any]:
