@@ -94,13 +94,16 @@ def compare(
         for row in of_tuned
         if pretrained and row["dimension"] in judge.dimensions(row["task"], pretrained)
     ]  # fmt: skip
-    widest = [
-        row for row in of_tuned if row["dimension"] == judge.dimensions(row["task"], tuned)[0]
+    by_group = [
+        one
+        for row in of_tuned
+        if row["dimension"] in judge.dimensions(row["task"], tuned)[:1]  # the full width
+        for one in judge.by_group(row, base)
     ]
     return Comparison(
         pl.DataFrame([*results, *_overall(rows, parts)], schema=RESULTS_SCHEMA),
         pl.DataFrame(fret, schema=DIFFERENCES_SCHEMA),
-        pl.DataFrame([one for row in widest for one in judge.by_group(row, base)], GROUPS_SCHEMA),
+        pl.DataFrame(by_group, schema=GROUPS_SCHEMA),
         names,
     )
 
