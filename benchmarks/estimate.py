@@ -39,12 +39,11 @@ def parameters(size: str, threads: int) -> dict:
     return {
         "corpus": {
             "python_docs": {"include": PACKAGES, "stdlib": False},
-            "heldout": {"groups": ["jinja2"]},
-            "max_passages": passages,
+            "heldout": {"groups": ["jinja2"], "max_passages": passages},
         },
-        "synthesize": {"n_seeds": seeds},
-        "mine": {"threads": threads, **train},
-        "pretrain": {"max_pairs": pairs, **train},
+        "synthesize": {"sample": {"n_seeds": seeds}},
+        "mine": {"search": {"threads": threads}, **train},
+        "pretrain": {"select": {"max_pairs": pairs}, **train},
         "finetune": train,
     }
 

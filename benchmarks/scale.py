@@ -29,7 +29,8 @@ _BUDGET = 2e9  # bytes
 _PROJECT = Path(__file__).resolve().parents[1]
 _EMBED, _SEARCH = "embed_passages", "search_candidates"
 _PARAMETERS = """
-encoder: {{reference: {encoder}, device: cpu, dtype: float32, batch_size: 128, max_seq_length: 64}}
+encoder:
+  load: {{reference: {encoder}, device: cpu, dtype: float32, batch_size: 128, max_seq_length: 64}}
 mine:
   seed_retriever: given
   max_seq_length: 32

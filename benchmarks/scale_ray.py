@@ -109,23 +109,24 @@ def settings(folder: Path, kind: str):
     """Engine, encoder and teacher as conf/base has them, at the benchmark's size."""
     import yaml
 
+    from gecko_kedro.encoder.settings import LoadSettings
     from gecko_kedro.engine import EngineSettings
-    from gecko_kedro.params import EncoderParams
     from gecko_kedro.teacher import TeacherSettings
 
-    engine, encoder, teacher = (
+    engine, teacher = (
         yaml.safe_load((_CONF / f"parameters/{name}.yml").read_text("utf-8"))[name]
-        for name in ("engine", "encoder", "teacher")
+        for name in ("engine", "teacher")
     )
     engine["kind"] = kind
     engine["ray"]["local_cluster"] = {"cpus": 2, "gpus": 0, "object_store_mb": 200}
     for role in ("encoder", "search", "teacher"):
         engine["ray"][role] |= {"actors": 2, "cpus": 1}
-    encoder |= {"reference": str(folder / "encoder"), "device": "cpu", "dtype": "float32",
-                "batch_size": 128}  # fmt: skip
+    load = LoadSettings(
+        reference=str(folder / "encoder"), device="cpu", dtype="float32", batch_size=128
+    )
     return (
         EngineSettings.model_validate(engine),
-        EncoderParams.model_validate(encoder),
+        load,
         TeacherSettings.model_validate(teacher),
     )
 

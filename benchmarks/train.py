@@ -41,19 +41,10 @@ def settings(steps: int, batch: int, threads: int, **changes):
     """Those of the default fine-tuning, without checkpoints in between."""
     from gecko_kedro.training.settings import TrainSettings
 
-    loss = {
-        "temperature": TEMPERATURE, "matryoshka_dims": DIMS, "same_tower": True,
-        "negatives": "own", "max_negatives": 1, "both_directions": False, "hardness": 0,
-        "spread_out": 0, "distillation": 0, "teacher_temperature": 1,
-        "masks": {"same_text": True, "known_positive": True, "same_label": True, "margin": None},
-    }  # fmt: skip
     values = {
-        "epochs": 1, "max_steps": steps, "batch_size": batch, "learning_rate": 2e-5,
-        "warmup_ratio": 0.1, "max_seq_length": TOKENS, "loss": loss, "seed": 7,
-        "tokens_per_pass": 2048, "gradient_caching": False, "compile": False, "threads": threads,
+        "max_steps": steps, "batch_size": batch, "learning_rate": 2e-5, "max_seq_length": TOKENS,
+        "loss": {"temperature": TEMPERATURE, "matryoshka_dims": DIMS}, "threads": threads,
         "precision": "fp32", "checkpoint_steps": 10**6,
-        "average_share": 0, "heldout_rows": 0,
-        "evaluation_steps": 1000, "patience": None,
     }  # fmt: skip
     return TrainSettings.model_validate(values | changes)
 

@@ -6,7 +6,6 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
-#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -15,7 +14,6 @@
 
 #include "amx_permission.h"
 #include "dispatch.h"
-#include "mapping_guard.h"
 #include "mining.h"
 #include "packed.h"
 #include "parallel.h"
@@ -324,14 +322,21 @@ std::vector<std::string> level_names() {
 }  // namespace gecko
 
 PYBIND11_MODULE(_core, module) {
-  module.doc() = "Exact top-k search and negative sampling; use gecko_kedro.retrieval instead.";
-  module.def("available_levels", &gecko::level_names, "Names of the instruction sets, best first.");
+  module.doc() = R"(Exact top-k search and negative sampling; use gecko_kedro.retrieval instead.
+
+Arguments are checked by gecko_kedro.retrieval. Here a ValueError is raised only where memory
+outside of an array would be read, and for an unknown name. A matrix of vectors is
+(rows, dimension), float32, float16, or uint16 for the bits of bfloat16, of any strides; it is read
+in place. Other arrays are C-contiguous and converted where they are not. The GIL is released while
+numbers are computed, and Ctrl-C is answered meanwhile.)";
+  module.def("available_levels", &gecko::level_names,
+             R"(Names of the instruction sets that this machine and this build have, best first.)");
   module.def(
       "byte_levels", [] { return gecko::levels_with(gecko::FirstPass::kInt8); },
-      "Those levels that have an int8 pass.");
+      R"(Those of available_levels() that have a first pass in int8.)");
   module.def(
       "bfloat16_levels", [] { return gecko::levels_with(gecko::FirstPass::kBFloat16); },
-      "Those levels that have a bfloat16 pass.");
+      R"(Those of available_levels() that have a first pass in bfloat16.)");
   module.def(
       "most_packed_queries",
       [](const std::string& level) {
@@ -339,37 +344,89 @@ PYBIND11_MODULE(_core, module) {
             gecko::packed_scan(gecko::kernels_named(level), gecko::FirstPass::kInt8);
         return scan == nullptr ? 0 : scan->most_queries;
       },
-      "The number of queries up to which an int8 pass pays at this level; 0 for any number.");
+      py::arg("level"),
+      R"(The number of queries up to which an int8 pass pays at this level; 0 for any number.)");
   module.def(
       "amx_refusal", [] { return gecko::amx_permission().refusal; },
-      "Why a processor's AMX may not be used; empty if it may, and where there is none.");
-  py::class_<gecko::PackedPassages>(module, "PackedPassages")
-      .def_property_readonly("nbytes", &gecko::PackedPassages::bytes)
-      .def_property_readonly("rows", &gecko::PackedPassages::rows)
-      .def("extend", &gecko::extend)
-      .def("parts", &gecko::parts);
-  module.def("pack", &gecko::pack);
-  module.def("adopt", &gecko::adopt, py::keep_alive<0, 4>());  // the words stay where they are
-  py::class_<gecko::MappingGuard>(module, "MappingGuard")
-      .def(py::init([](uintptr_t begin, size_t size) {
-        return std::make_unique<gecko::MappingGuard>(reinterpret_cast<const void*>(begin), size);
-      }))
-      .def_property_readonly("tripped", &gecko::MappingGuard::tripped);
-  module.def("measure_norms", &gecko::py_measure_norms);
-  module.def("score_pairs", &gecko::py_score_pairs);
-  py::class_<gecko::BoundSearch>(module, "Search")
+      R"(Why a processor's AMX may not be used; empty if it may, and where there is none.)");
+  py::class_<gecko::PackedPassages>(
+      module, "PackedPassages",
+      R"(Passages rounded to int8 or bfloat16 for one level, made by pack() or adopt().
+
+Each row has the bound of its own rounding error, so that a search with them is still exact.)")
+      .def_property_readonly("nbytes", &gecko::PackedPassages::bytes,
+                             R"(Bytes of memory that the rounded passages take.)")
+      .def_property_readonly("rows", &gecko::PackedPassages::rows, R"(Number of passages.)")
+      .def("extend", &gecko::extend, py::arg("passages"), py::arg("threads"),
+           R"(Pack the rows that passages (n, d) has gained; the first ones are unchanged.
+
+threads: 0 for all. ValueError for another dimension, and for fewer rows than are packed.)")
+      .def("parts", &gecko::parts,
+           R"(Views of what was packed, by name; they keep it alive. For rows padded to whole tiles:
+
+words int32 (rows x words of a row), offsets int32, scales, residuals and norms float32 (rows,).
+csrc/packed.h says what is in them.)");
+  module.def("pack", &gecko::pack, py::arg("passages"), py::arg("level"), py::arg("threads"),
+             R"(Passages (n, d) rounded to the packed type of the level; they are not kept.
+
+threads: 0 for all. ValueError for a level without such a type, and in int8 above 65,536
+dimensions.)");
+  module.def("adopt", &gecko::adopt, py::arg("rows"), py::arg("columns"), py::arg("level"),
+             py::arg("words"), py::arg("offsets"), py::arg("scales"), py::arg("residuals"),
+             py::arg("norms"), py::keep_alive<0, 4>(),  // the words stay where they are
+             R"(What parts() gave, as PackedPassages again; the words are not copied.
+
+ValueError where a part does not fit the shape, or the words are not aligned to 64 bytes.)");
+  module.def("measure_norms", &gecko::py_measure_norms, py::arg("rows"), py::arg("level"),
+             R"(Euclidean norms of the rows (n, d) -> (n,) float32, rounded up.
+
+NaN or infinite where the row has such a number: the caller refuses it.)");
+  module.def(
+      "score_pairs", &gecko::py_score_pairs, py::arg("queries"), py::arg("passages"),
+      py::arg("ids"), py::arg("level"),
+      R"(Scores of queries (q, d) with the passages (n, d) of ids (q, m) int64 -> (q, m) float32.
+
+The inner product in float64, rounded once, as in a search; -inf where the id is negative.
+ValueError for shapes that do not fit and ids of n and above.)");
+  py::class_<gecko::BoundSearch>(module, "Search",
+                                 R"(A search that is ready to run; it keeps what it reads alive.)")
       .def(py::init<py::array, gecko::Array<float>, py::array, gecko::Array<float>, int64_t,
                     gecko::Array<int64_t>, gecko::Array<int64_t>, const std::string&,
                     const std::string&, const py::object&, bool>(),
            py::arg("queries"), py::arg("query_norms"), py::arg("passages"),
            py::arg("passage_norms"), py::arg("k"), py::arg("exclude_offsets"),
            py::arg("exclude_ids"), py::arg("level"), py::arg("first_pass"), py::arg("packed"),
-           py::arg("certified"))
-      .def("run", &gecko::BoundSearch::run, py::arg("threads"), py::arg("progress"))
+           py::arg("certified"),
+           R"(Of queries (q, d) among passages (n, d), with their norms of measure_norms().
+
+exclude_ids int64: query i must not get exclude_ids[exclude_offsets[i]:exclude_offsets[i + 1]],
+which are sorted. first_pass: float32, int8 or bfloat16; it never changes a result. packed: the
+passages of pack() for a first pass that is not float32, or None to round them while they are read.
+certified: keep all that may be among the best by a bound that always holds; False reckons with six
+standard deviations of the error of packed numbers.
+ValueError for shapes that do not fit, k below 0, and a first pass that the level lacks.)")
+      .def("run", &gecko::BoundSearch::run, py::arg("threads"), py::arg("progress"),
+           R"(The best k of each query: scores (q, k) float32 and ids (q, k) int64.
+
+Higher score first, then lower id; padded with -inf and -1. threads: 0 for all. progress: None, or
+called from a worker with the finished share; what it raises ends the search.)")
       .def("mine_negatives", &gecko::BoundSearch::mine, py::arg("positive_offsets"),
            py::arg("positive_ids"), py::arg("query_ids"), py::arg("n_negatives"),
            py::arg("strategy"), py::arg("seed"), py::arg("rank_window"), py::arg("max_score"),
            py::arg("min_score"), py::arg("absolute_margin"), py::arg("relative_margin"),
-           py::arg("threads"), py::arg("progress"));
-  module.def("sample_negatives", &gecko::py_sample_negatives);
+           py::arg("threads"), py::arg("progress"),
+           R"(Search, filter, draw: ids (q, n) int64, scores (q, n) float32, numbers of candidates.
+
+positive_ids by positive_offsets as the exclusions; query_ids (q,) uint64 seed the draws. The
+filters are those of gecko_kedro.retrieval.mine_negatives, None for off; the numbers are those that
+each of them refused, in their order, and last those that were left. Short rows end in -1 and -inf.
+ValueError for shapes that do not fit, positives that are no passages, and an unknown strategy.)");
+  module.def(
+      "sample_negatives", &gecko::py_sample_negatives, py::arg("candidates"), py::arg("eligible"),
+      py::arg("n_negatives"), py::arg("strategy"), py::arg("seed"), py::arg("query_ids"),
+      R"(Draw from candidates (q, k) int64, best first, where eligible (q, k) bool -> (q, n) int64.
+
+strategy: top (best first), last (worst first) or random: the smallest keys Philox4x32-10 of (seed,
+query id, passage id) win. query_ids: (q,) uint64. Negative ids are never drawn; rows end in -1
+where too few are eligible. ValueError for shapes that do not fit and an unknown strategy.)");
 }

@@ -1,15 +1,21 @@
 """Parameters: what is wrong is said before any work, with the nearest right name."""
 
 import copy
+import re
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
 import pytest
 from kedro.config import OmegaConfigLoader
+from pydantic import BaseModel, TypeAdapter
+from pydantic.fields import FieldInfo
 
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.config import ParameterAwareConfigLoader
-from gecko_kedro.params import Parameters, check_parameters
+from gecko_kedro.params import RENAMED, Parameters, check_parameters
+from tests.support.conf import all_base_parameters
 
 CONF = Path(__file__).parents[1] / "conf"
 
@@ -40,7 +46,7 @@ def test_the_papers_scale_names_its_sets() -> None:
     parameters = check_parameters(load("gecko-1b"))
     names = {source.name for source in parameters.finetune.sources}
     assert names >= {"nq", "hotpotqa", "fever", "medmcqa", "snli", "mnli", "miracl_en"}
-    assert parameters.encoder.width == 768
+    assert parameters.encoder.load.width == 768
     assert parameters.teacher.backend == "vllm"
     assert parameters.relabel.rankers == ["query_likelihood", "relevance"]
     assert parameters.finetune.train.loss.matryoshka_dims == (256,)
@@ -72,8 +78,75 @@ def test_a_task_with_the_name_of_another_is_told_before_training(
 
 
 def test_an_unknown_name_is_answered_with_the_nearest_one(parameters: dict[str, Any]) -> None:
-    parameters["mine"]["n_candidate"] = 20
-    assert "Did you mean mine.n_candidates?" in complaint(parameters)
+    parameters["mine"]["search"]["n_candidate"] = 20
+    assert "Did you mean mine.search.n_candidates?" in complaint(parameters)
+
+
+def test_a_name_without_its_block_is_found_in_it(parameters: dict[str, Any]) -> None:
+    parameters["relabel"]["wieghts"] = {}
+    assert "Did you mean relabel.fuse.weights?" in complaint(parameters)
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_an_old_name_is_answered_with_the_new_one(
+    parameters: dict[str, Any], old: str, new: str
+) -> None:
+    *blocks, name = old.split(".")
+    block = parameters
+    for part in blocks:
+        block = block[part]
+    block[name] = 1
+    assert f"{old} is now {new}" in complaint(parameters)
+
+
+def test_an_old_name_in_an_override_is_answered_with_the_new_one(
+    parameters: dict[str, Any],
+) -> None:
+    definitions = parameters["ablate"]["definitions"]
+    definitions["seed_none"]["overrides"] = {"relabel.positive": "seed"}
+    assert "relabel.positive is now relabel.choose.positive" in complaint(parameters)
+
+
+def names_of(block: Any, prefix: str = "") -> set[str]:
+    fields = dict(block) if isinstance(block, BaseModel | dict) else {}
+    return {prefix}.union(*(names_of(fields[name], f"{prefix}.{name}") for name in fields))
+
+
+def test_every_new_name_is_one_that_exists(parameters: dict[str, Any]) -> None:
+    known = {name.removeprefix(".") for name in names_of(check_parameters(parameters))}
+    for new in RENAMED.values():
+        assert set(re.findall(r"\w+(?:\.\w+)+", new)) <= known
+
+
+def settings_of(model: type[BaseModel], prefix: str = "") -> dict[str, FieldInfo]:
+    """All fields that have a default, outermost first: settings whole, and what is beside them."""
+    found: dict[str, FieldInfo] = {}
+    for name, field in model.model_fields.items():
+        if not field.is_required():
+            found[f"{prefix}{name}"] = field
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            found |= settings_of(field.annotation, f"{prefix}{name}.")
+    return found
+
+
+DEFAULTS = settings_of(Parameters)
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_the_defaults_are_those_of_conf_base(name: str) -> None:
+    value = reduce(getitem, name.split("."), all_base_parameters())
+    field = DEFAULTS[name]
+    assert field.default == TypeAdapter(field.annotation).validate_python(value)
+
+
+# These list what differs from a block that is complete.
+SHORT = ("mine.train.", "pretrain.train.", "parity.load.", "ablate.definitions.")
+
+
+def test_conf_base_lists_everything_that_can_be_set(parameters: dict[str, Any]) -> None:
+    listed = {name.removeprefix(".") for name in names_of(all_base_parameters())}
+    known = {name.removeprefix(".") for name in names_of(check_parameters(parameters))}
+    assert {name for name in known - listed if not name.startswith(SHORT)} == set()
 
 
 def test_an_unknown_pipeline_is_answered_with_the_nearest_one(parameters: dict[str, Any]) -> None:
@@ -87,21 +160,16 @@ def test_a_name_deep_down_is_found_too(parameters: dict[str, Any]) -> None:
 
 
 def test_a_value_out_of_bounds_is_shown(parameters: dict[str, Any]) -> None:
-    parameters["synthesize"]["temperature"] = -1
-    assert "synthesize.temperature = -1" in complaint(parameters)
-
-
-def test_a_missing_value_says_which_file_has_it(parameters: dict[str, Any]) -> None:
-    del parameters["relabel"]["fusion_k"]
-    assert "conf/base/parameters/relabel.yml" in complaint(parameters)
+    parameters["synthesize"]["write"]["temperature"] = -1
+    assert "synthesize.write.temperature = -1" in complaint(parameters)
 
 
 def test_all_mistakes_are_told_at_once(parameters: dict[str, Any]) -> None:
-    parameters["relabel"]["fusion_k"] = "none"
-    parameters["mine"]["n_candidates"] = 0
+    parameters["relabel"]["fuse"]["k"] = "none"
+    parameters["mine"]["search"]["n_candidates"] = 0
     text = complaint(parameters)
-    assert "relabel.fusion_k" in text
-    assert "mine.n_candidates" in text
+    assert "relabel.fuse.k" in text
+    assert "mine.search.n_candidates" in text
 
 
 @pytest.mark.parametrize(
@@ -132,15 +200,15 @@ def test_a_secret_in_the_teachers_address_is_not_shown(parameters: dict[str, Any
 
 
 def test_adapters_are_off_and_can_be_switched_on(parameters: dict[str, Any]) -> None:
-    assert check_parameters(parameters).encoder.lora is None
-    parameters["encoder"]["lora"] = {
+    assert check_parameters(parameters).encoder.train.lora is None
+    parameters["encoder"]["train"]["lora"] = {
         "rank": 16, "alpha": 32, "dropout": 0.1, "target_modules": ["query", "value"],
     }  # fmt: skip
-    lora = check_parameters(parameters).encoder.lora
+    lora = check_parameters(parameters).encoder.train.lora
     assert lora is not None
     assert lora.target_modules == ("query", "value")
-    parameters["encoder"]["lora"] |= {"rank": 0}
-    assert "encoder.lora.rank" in complaint(parameters)
+    parameters["encoder"]["train"]["lora"] |= {"rank": 0}
+    assert "encoder.train.lora.rank" in complaint(parameters)
 
 
 def test_an_unknown_ablation_row_is_answered_with_those_there_are(
@@ -156,7 +224,7 @@ def test_an_override_of_an_ablation_that_does_not_exist_is_refused(
     parameters: dict[str, Any],
 ) -> None:
     definitions = parameters["ablate"]["definitions"]
-    definitions["seed_none"]["overrides"] = {"relabel.positiv": "seed"}
+    definitions["seed_none"]["overrides"] = {"relabel.choose.positiv": "seed"}
     text = complaint(parameters)
     assert "ablate.definitions.seed_none.overrides" in text
     assert "Did you mean positive?" in text
@@ -164,8 +232,8 @@ def test_an_override_of_an_ablation_that_does_not_exist_is_refused(
 
 def test_an_override_out_of_bounds_is_refused(parameters: dict[str, Any]) -> None:
     definitions = parameters["ablate"]["definitions"]
-    definitions["seed_none"]["overrides"] = {"relabel.positive": "best"}
-    assert "relabel.positive = 'best'" in complaint(parameters)
+    definitions["seed_none"]["overrides"] = {"relabel.choose.positive": "best"}
+    assert "relabel.choose.positive = 'best'" in complaint(parameters)
 
 
 def test_a_reference_that_has_one_itself_is_refused(parameters: dict[str, Any]) -> None:
@@ -200,5 +268,5 @@ def test_table_3_stands_in_the_ablations_as_the_paper_has_it(parameters: dict[st
         assert definitions[name].paper == pytest.approx(expected)
         positive, negative = name.split("_")
         assert definitions[name].overrides == {
-            "relabel.positive": positive, "relabel.negative": negative,
+            "relabel.choose.positive": positive, "relabel.choose.negative": negative,
         }  # fmt: skip

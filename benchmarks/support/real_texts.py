@@ -24,10 +24,10 @@ def real_texts(
     documents = PythonDocsDataset(
         include=list(packages), exclude=[], stdlib=True, workers=1
     ).load().documents  # fmt: skip
-    made = corpus.make_passages(
-        documents, min_words=8, max_words=200, overlap_words=20, near_duplicate_threshold=None,
-        seed=seed,
-    )  # fmt: skip
+    settings = corpus.PassageSettings(
+        min_words=8, overlap_words=20, near_duplicate_threshold=None, seed=seed
+    )
+    made = corpus.make_passages(documents, settings)
     table = corpus.natural_pairs(made.passages, kinds=["summary_body"])
     drawn = made.passages.sample(passages, seed=seed)
     texts = [encoder.render_passage(t, x) for t, x in drawn.select("title", "text").iter_rows()]

@@ -1,9 +1,11 @@
-"""Searches at every level of this machine: the same bits, and more than NumPy alone."""
+"""Searches at every level of this machine: the same bits, and more than NumPy alone; and types."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 
+import gecko_kedro
 from gecko_kedro.retrieval import Index
 from gecko_kedro.retrieval.levels import VARIABLE, available_levels
 
@@ -20,6 +22,9 @@ def main() -> None:
         results[level] = found.ids.tobytes() + found.scores.tobytes()
     if len(set(results.values())) != 1 or len(results) < 2:
         raise SystemExit(f"levels differ, or there is no extension: {list(results)}")
+    package = Path(gecko_kedro.__file__).parent
+    if missing := [name for name in ("py.typed", "_core.pyi") if not (package / name).is_file()]:
+        raise SystemExit(f"the wheel lacks {missing}")
     print(*results)
 
 

@@ -1,8 +1,11 @@
 """A config loader whose catalog can read parameters: ``source: ${params:corpus.source}``."""
 
 import warnings
+from glob import escape
+from pathlib import Path
 from typing import Any
 
+from fsspec.implementations.local import LocalFileSystem
 from kedro.config import OmegaConfigLoader
 from omegaconf import OmegaConf
 
@@ -12,18 +15,49 @@ from gecko_kedro.base.errors import InputError
 warnings.filterwarnings("ignore", message=r"register_new_resolver\(\)", category=UserWarning)
 
 
+class _Folder(LocalFileSystem):  # type: ignore[misc]
+    """Local files whose ``glob`` takes ``folder`` literally.
+
+    Kedro makes the folder of the configuration part of a pattern, so that brackets in the path of a
+    project would match nothing.
+    """
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(skip_instance_cache=True)
+        self._folder = folder
+
+    def glob(self, path: str, **kwargs: Any) -> Any:
+        return super().glob(path.replace(self._folder, escape(self._folder), 1), **kwargs)
+
+
 class ParameterAwareConfigLoader(OmegaConfigLoader):
-    """OmegaConfigLoader with one more resolver, ``params``.
+    """OmegaConfigLoader with two more resolvers, ``params`` and ``conf``.
 
     What a dataset reads (which corpus, which query log) is a parameter like any other: set in YAML,
     by environment or with ``--params``. Kedro's own ``runtime_params`` resolver would see only the
-    last of the three.
+    last of the three. ``${conf:prompts/gecko.yml}`` is a file of the configuration, wherever that
+    lies: a packaged project may be run from any folder.
     """
 
     def __init__(self, conf_source: str, *args: Any, **kwargs: Any) -> None:
         resolvers = dict(kwargs.pop("custom_resolvers", None) or {})
-        resolvers["params"] = self._parameter
+        resolvers |= {"params": self._parameter, "conf": self._file}
         super().__init__(conf_source, *args, custom_resolvers=resolvers, **kwargs)
+
+    @staticmethod
+    def _initialise_filesystem_and_protocol(conf_source: str) -> tuple[Any, str]:
+        files, protocol = OmegaConfigLoader._initialise_filesystem_and_protocol(conf_source)
+        return (_Folder(Path(conf_source).as_posix()) if protocol == "file" else files), protocol
+
+    def _file(self, path: str) -> str:
+        if self._protocol != "file":
+            raise InputError(
+                f"--conf-source {self.conf_source}",
+                expected="a folder: the prompts in it are read as files",
+                got=f"an archive or address ({self._protocol})",
+                fix="Unpack it and give the folder.",
+            )
+        return (Path(self.conf_source).absolute() / path).as_posix()
 
     def _parameter(self, path: str) -> Any:
         parameters = OmegaConf.create(self["parameters"])

@@ -15,7 +15,7 @@ def with_overrides(
 ) -> dict[str, Any]:
     """A copy of ``values`` in which ``overrides`` replace what is there.
 
-    ``{"relabel.positive": "seed"}`` sets ``values["relabel"]["positive"]``, and
+    ``{"relabel.fuse.k": 60}`` sets ``values["relabel"]["fuse"]["k"]``, and
     ``finetune.sources.every.rate`` that of each source. Nothing is ever added: a name that does not
     exist raises InputError with the nearest one that does. ``where`` is for the message.
     """

@@ -8,7 +8,6 @@ from gecko_kedro.hooks import (
     GuardHooks,
     LedgerHooks,
     LockHooks,
-    PilotHooks,
     RemoteTeacherHooks,
     SummaryHooks,
     TrackingHooks,
@@ -20,7 +19,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # Called from the last to the first: the guard comes before anything is written. The lock wraps all.
 HOOKS = (
-    PilotHooks(),
     SummaryHooks(),
     TrackingHooks(),
     LedgerHooks(),

@@ -4,8 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from gecko_kedro.corpus.overlap import REASONS, OverlapSettings, find_overlaps, remove_overlaps
+from gecko_kedro.corpus.overlap import REASONS, find_overlaps, remove_overlaps
 from gecko_kedro.corpus.schemas import EVALUATION_TEXT_SCHEMA, OVERLAP_SCHEMA
+from gecko_kedro.corpus.settings import OverlapSettings
 
 ALL = OverlapSettings(
     ngram_words=13, near_duplicate_threshold=0.6, embedding_threshold=0.95, seed=1

@@ -2,14 +2,17 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.corpus.duplicates import exact_duplicates, near_duplicates, shingles
 from gecko_kedro.corpus.passages import make_passages
 from gecko_kedro.corpus.schemas import DOCUMENT_SCHEMA, PASSAGE_SCHEMA, QUARANTINE_SCHEMA
+from gecko_kedro.corpus.settings import PassageSettings
 
-SETTINGS = {"min_words": 4, "max_words": 30, "overlap_words": 5, "seed": 3}
-SETTINGS |= {"near_duplicate_threshold": 0.7}
+SETTINGS = PassageSettings(
+    min_words=4, max_words=30, overlap_words=5, near_duplicate_threshold=0.7, seed=3
+)
 
 
 def documents(texts: dict[str, str]) -> pl.DataFrame:
@@ -36,7 +39,7 @@ TEXTS = st.dictionaries(
 @given(TEXTS)
 def test_a_passage_is_its_document_between_the_offsets(texts: dict[str, str]) -> None:
     texts["long"] = sentence(*range(75))
-    made = make_passages(documents(texts), **SETTINGS)
+    made = make_passages(documents(texts), SETTINGS)
     assert made.passages.schema == PASSAGE_SCHEMA
     for row in made.passages.iter_rows(named=True):
         assert texts[row["doc_id"]][row["start"] : row["end"]] == row["text"]
@@ -49,8 +52,8 @@ def test_what_stays_does_not_depend_on_the_order_of_the_documents(texts, random)
     texts["long"] = sentence(*range(75))
     shuffled = list(texts)
     random.shuffle(shuffled)
-    one = make_passages(documents(texts), **SETTINGS)
-    other = make_passages(documents({doc_id: texts[doc_id] for doc_id in shuffled}), **SETTINGS)
+    one = make_passages(documents(texts), SETTINGS)
+    other = make_passages(documents({doc_id: texts[doc_id] for doc_id in shuffled}), SETTINGS)
     assert one.passages.sort("passage_id").equals(other.passages.sort("passage_id"))
     assert one.counts == other.counts
 
@@ -59,12 +62,12 @@ def test_what_stays_does_not_depend_on_the_order_of_the_documents(texts, random)
 @given(TEXTS)
 def test_passages_of_passages_lose_nothing_more(texts: dict[str, str]) -> None:
     texts["long"] = sentence(*range(75))
-    once = make_passages(documents(texts), **SETTINGS).passages
+    once = make_passages(documents(texts), SETTINGS).passages
     again = make_passages(
         once.select("title", "summary", "text", doc_id="passage_id", group="group").select(
             DOCUMENT_SCHEMA.names()
         ),
-        **SETTINGS,
+        SETTINGS,
     )
     assert again.passages["text"].to_list() == once["text"].to_list()
 
@@ -78,7 +81,7 @@ def test_every_row_is_a_passage_or_in_quarantine_with_its_reason() -> None:
         "e": "",
         "f": sentence(*range(100, 140)),  # two passages
     }
-    made = make_passages(documents(texts), **SETTINGS)
+    made = make_passages(documents(texts), SETTINGS)
     assert made.passages["passage_id"].to_list() == ["a", "f#0-239", "f#200-319"]
     assert made.quarantine.schema == QUARANTINE_SCHEMA
     assert made.quarantine.select("row_id", "reason", "detail").rows() == [
@@ -95,17 +98,19 @@ def test_every_row_is_a_passage_or_in_quarantine_with_its_reason() -> None:
 
 def test_near_duplicates_stay_where_the_search_is_off() -> None:
     texts = {"a": sentence(*range(20)), "b": sentence(*range(19), 99)}
-    made = make_passages(documents(texts), **SETTINGS | {"near_duplicate_threshold": None})
+    made = make_passages(
+        documents(texts), SETTINGS.model_copy(update={"near_duplicate_threshold": None})
+    )
     assert made.passages.height == 2
 
 
 def test_a_chinese_text_is_not_too_short() -> None:
-    made = make_passages(documents({"a": "敏捷的棕色狐狸跳过了那只懒狗。"}), **SETTINGS)
+    made = make_passages(documents({"a": "敏捷的棕色狐狸跳过了那只懒狗。"}), SETTINGS)
     assert made.passages["text"].to_list() == ["敏捷的棕色狐狸跳过了那只懒狗。"]
 
 
 def test_one_passage_only_is_a_corpus() -> None:
-    assert make_passages(documents({"a": sentence(*range(9))}), **SETTINGS).passages.height == 1
+    assert make_passages(documents({"a": sentence(*range(9))}), SETTINGS).passages.height == 1
 
 
 @pytest.mark.parametrize(
@@ -120,13 +125,13 @@ def test_one_passage_only_is_a_corpus() -> None:
     ],
 )
 def test_limits_that_contradict_each_other_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(InputError, match=next(iter(wrong))):
-        make_passages(documents({"a": sentence(*range(9))}), **SETTINGS | wrong)
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        PassageSettings.model_validate(SETTINGS.model_dump() | wrong)
 
 
 def test_no_passage_left_is_an_error_with_the_counts() -> None:
     with pytest.raises(InputError, match="'too_short': 1"):
-        make_passages(documents({"a": "short"}), **SETTINGS)
+        make_passages(documents({"a": "short"}), SETTINGS)
 
 
 def test_near_duplicates_agree_with_the_exact_similarity_of_all_pairs() -> None:

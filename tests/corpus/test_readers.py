@@ -35,13 +35,16 @@ def test_every_format_gives_the_same_documents(tmp_path: Path, suffix: str) -> N
         table.write_ndjson(path)
     elif suffix == ".parquet":
         table.write_parquet(path)
-    else:
-        table.write_csv(path, separator="\t" if suffix == ".tsv" else ",")
+    elif suffix == ".csv":
+        table.write_csv(path)
+    else:  # a line is a row and a quotation mark a letter like any other
+        table = table.with_columns(pl.Series("text", [HARD_TEXT, "x y z"]))
+        path.write_text(f'id\ttitle\ttext\na\tOne, "two"\t{HARD_TEXT}\nb\t\tx y z\n')
     result = read_corpus(str(path), columns=COLUMNS)
     assert result.documents.schema == DOCUMENT_SCHEMA
     assert result.documents.rows() == [
         ("a", 'One, "two"', None, HARD_TEXT, "a"),
-        ("b", None, None, "x\ty\nz", "b"),
+        ("b", None, None, table["text"][1], "b"),
     ]
     assert result.quarantine.is_empty()
     assert result.counts["documents"] == 2
@@ -74,10 +77,6 @@ def test_ids_made_from_the_text_stay_when_rows_come_and_go(tmp_path: Path) -> No
         (b'{"id": "x", "title": "t"}', "null_text"),
         (b'{"id": "x", "title": "t", "text": "  \\n\\t "}', "empty_text"),
         (b'{"id": "x", "title": "t", "text": 12}', "not_a_string"),
-        (b'{"id": "x", "title": ["t"], "text": "ok"}', "not_a_string"),
-        (b'{"id": true, "title": "t", "text": "ok"}', "not_a_string"),
-        (b'{"id": null, "title": "t", "text": "ok"}', "null_id"),
-        (b'{"id": "", "title": "t", "text": "ok"}', "null_id"),
         (b'{"id": "good", "title": "t", "text": "ok"}', "duplicate_id"),
         (b'{"id": "x", "title": "t", "text": "half \\ud83d"}', "lone_surrogate"),
         (b'{"id": "x", "title": "t", "text": "trunc', "broken_json"),
@@ -125,6 +124,8 @@ def test_a_quote_that_is_never_closed_is_reported(tmp_path: Path) -> None:
     path.write_text('id,title,text\na,t,Good.\nb,t,"open\nc,t,swallowed\n')
     result = read_corpus(str(path), columns=COLUMNS)
     assert result.counts["broken_csv"] == 1
+    assert result.documents["doc_id"].to_list() == ["a", "c"]
+    assert json.loads(result.quarantine["record"][0]) == {"line": 'b,t,"open'}
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".txt"])
@@ -136,10 +137,7 @@ def test_a_single_line_of_five_megabytes_is_read_and_cut(tmp_path: Path, suffix:
     source = str(tmp_path if suffix == ".txt" else path)
     documents = read_corpus(source, columns={"text": "text"}).documents
     assert documents["text"][0] == text.strip()
-    passages = make_passages(
-        documents, min_words=20, max_words=200, overlap_words=0,
-        near_duplicate_threshold=None, seed=1,
-    ).passages  # fmt: skip
+    passages = make_passages(documents).passages
     assert passages["text"].str.len_chars().max() < 200 * 7
 
 
@@ -191,7 +189,7 @@ def test_unknown_roles_are_refused_with_the_nearest(tmp_path: Path) -> None:
         ("blank.jsonl", b"\n\n", "no rows at all"),
         ("empty.csv", b"", "column 'text'"),
         ("header.csv", b"text\n", "no rows at all"),
-        ("utf16.jsonl", '{"text": "x"}'.encode("utf-16"), "not_utf8"),
+        ("torn.csv", "text\nx".encode("utf-16")[:-1], "text in utf-16"),
         ("nulls.jsonl", b'{"text": null}\n' * 3, "'null_text': 3"),
         ("torn.parquet", b"PAR1 and then nothing", "a Parquet file"),
         ("book.pdf", b"%PDF", r"\.jsonl"),

@@ -7,7 +7,12 @@ from hypothesis import strategies as st
 
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.corpus.schemas import PASSAGE_SCHEMA, QUARANTINE_SCHEMA
+from gecko_kedro.corpus.settings import HeldoutSettings
 from gecko_kedro.corpus.splits import cap, decontaminate, split_heldout, stable_hash
+
+
+def settings(groups: list[str], fraction: float, seed: int) -> HeldoutSettings:
+    return HeldoutSettings(groups=groups, fraction=fraction, max_passages=None, seed=seed)
 
 
 def passages(groups: list[str]) -> pl.DataFrame:
@@ -21,7 +26,7 @@ def passages(groups: list[str]) -> pl.DataFrame:
 @given(st.lists(st.sampled_from("abcdefgh"), min_size=2), st.floats(0, 0.6), st.integers(0, 99))
 def test_a_split_parts_whole_groups_and_loses_nothing(groups, fraction, seed) -> None:
     table = passages([*groups, "train"])
-    train, heldout = split_heldout(table, groups=["a", "b"], fraction=0.0, seed=seed)
+    train, heldout = split_heldout(table, settings(["a", "b"], 0.0, seed))
     assert set(heldout["group"]) == set(groups) & {"a", "b"}
     assert not set(train["group"]) & {"a", "b"}
     assert pl.concat([train, heldout]).sort("passage_id").equals(table.sort("passage_id"))
@@ -30,21 +35,21 @@ def test_a_split_parts_whole_groups_and_loses_nothing(groups, fraction, seed) ->
 def test_a_group_stays_on_its_side_when_the_corpus_grows() -> None:
     small = [f"g{n}" for n in range(50)]
     large = [f"g{n}" for n in range(100)]
-    _, before = split_heldout(passages(small), groups=[], fraction=0.3, seed=1)
-    _, after = split_heldout(passages(large), groups=[], fraction=0.3, seed=1)
+    _, before = split_heldout(passages(small), settings([], 0.3, 1))
+    _, after = split_heldout(passages(large), settings([], 0.3, 1))
     assert set(before["group"]) == set(after["group"]) & set(small)
     assert 15 < after.height < 45
 
 
 def test_a_fraction_above_nothing_holds_out_at_least_one_of_two_groups() -> None:
     for seed in range(20):
-        train, heldout = split_heldout(passages(["a", "b"]), groups=[], fraction=1e-9, seed=seed)
+        train, heldout = split_heldout(passages(["a", "b"]), settings([], 1e-9, seed))
         assert (train.height, heldout.height) == (1, 1)
 
 
 def test_holding_out_nothing_is_allowed_and_said(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        train, heldout = split_heldout(passages(["a"]), groups=["x"], fraction=0.0, seed=1)
+        train, heldout = split_heldout(passages(["a"]), settings(["x"], 0.0, 1))
     assert (train.height, heldout.height) == (1, 0)
     assert "No passages of the held-out groups x" in caplog.text
     assert "Nothing is held out" in caplog.text
@@ -52,7 +57,7 @@ def test_holding_out_nothing_is_allowed_and_said(caplog: pytest.LogCaptureFixtur
 
 def test_holding_out_everything_is_refused() -> None:
     with pytest.raises(InputError, match=r"no group but a, b.*Name fewer"):
-        split_heldout(passages(["a", "b"]), groups=["a", "b"], fraction=0.0, seed=1)
+        split_heldout(passages(["a", "b"]), settings(["a", "b"], 0.0, 1))
 
 
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(-5, 5))

@@ -97,7 +97,7 @@ def test_each_row_is_a_nested_run_with_parameters_and_scores(ablated: Project) -
         assert metrics["deviation.heldout.384.ndcg_at_10", 0] == pytest.approx(row["deviation"])
         assert any(key == "ablate_seed_2.loss" for key, _ in metrics)
         assert params["finetune.train.batch_size"] == "16"
-    assert children["seed_none"]["params"]["relabel.negative"] == "none"  # type: ignore[index]
+    assert children["seed_none"]["params"]["relabel.choose.negative"] == "none"  # type: ignore[index]
     assert children["seed_none"]["params"]["paper.Retrieval"] == "-1.06"  # type: ignore[index]
     assert {file.name for file in artifacts(ablated).glob("ablation_*")} == {
         "ablation_scores.parquet", "ablation_table.parquet", "ablation_plot.json",
@@ -124,7 +124,7 @@ def test_the_recipe_row_has_the_fret_of_the_road(ablated: Project) -> None:
 def test_a_second_run_trains_nothing_and_a_changed_row_alone(ablated: Project) -> None:
     assert not TRAINING.findall(ablated.run(*RUNS))
     assert set(nested_runs(ablated)) == {"recipe", "seed_none"}
-    override = "ablate.definitions.seed_none.overrides={relabel.negative: last}"
+    override = "ablate.definitions.seed_none.overrides={relabel.choose.negative: last}"
     output = ablated.run(*RUNS, "--params", override)
     assert TRAINING.findall(output) == [("seed_none", "1"), ("seed_none", "2")]
 

@@ -52,7 +52,7 @@ def test_a_corpus_of_ones_own_goes_the_whole_road(empty_project: Project, tmp_pa
 def test_a_query_log_can_replace_synthesis(empty_project: Project, tmp_path: Path) -> None:
     corpus = write_corpus(tmp_path / "kitchen.jsonl", rows=60)
     (tmp_path / "log.txt").write_text("how long does bread wait\nsalt at home\n", "utf-8")
-    more = (f"queries.source={tmp_path / 'log.txt'}", "queries.use=replace",
+    more = (f"queries.source={tmp_path / 'log.txt'}", "queries.join.use=replace",
             "mine.seed_retriever=given", "corpus.heldout.fraction=0.2")  # fmt: skip
     empty_project.run("--pipelines", "fret", *own(corpus, *more))
     fret = pl.read_parquet(empty_project.data / "05_model_input/fret.parquet")
@@ -66,7 +66,7 @@ def test_more_candidates_than_passages_are_all_passages(
     empty_project: Project, tmp_path: Path
 ) -> None:
     corpus = write_corpus(tmp_path / "kitchen.jsonl", rows=30)
-    empty_project.run("--pipelines", "fret", *own(corpus, "mine.n_candidates=500"))
+    empty_project.run("--pipelines", "fret", *own(corpus, "mine.search.n_candidates=500"))
     fret = pl.read_parquet(empty_project.data / "05_model_input/fret.parquet")
     passages = pl.read_parquet(empty_project.data / "02_intermediate/passages.parquet")
     assert set(fret["candidate_ids"].list.len()) == {passages.height}
@@ -112,7 +112,7 @@ def test_a_base_model_without_weights_is_told_before_training(
 ) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model/config.json").write_text("{}", "utf-8")
-    params = f"encoder.reference={tmp_path / 'model'}"
+    params = f"encoder.load.reference={tmp_path / 'model'}"
     output = project.run("--pipelines", "pretrain", "--params", params, code=1)
     assert "no weights beside the configuration" in output
     assert "Traceback" not in output

@@ -1,4 +1,4 @@
-"""The HTTP teacher in whole runs: killed ten times, with a key, as a pilot, on a changed corpus."""
+"""The HTTP teacher in whole runs: killed ten times, with a key, as a trial, on a changed corpus."""
 
 import json
 import random
@@ -146,7 +146,7 @@ def written(file: Path) -> bytes:
 
 
 @pytest.mark.faults
-def test_runs_with_a_key_write_it_nowhere_reuse_the_pilot_and_count_their_costs(
+def test_runs_with_a_key_write_it_nowhere_reuse_the_trial_and_count_their_costs(
     empty_project: Project, monkeypatch: pytest.MonkeyPatch, observe: Observe
 ) -> None:
     project, key, other_key = empty_project, "canary-0b5e1f", "canary-77aa02"
@@ -155,9 +155,9 @@ def test_runs_with_a_key_write_it_nowhere_reuse_the_pilot_and_count_their_costs(
     credentials.write_text(f"teacher: {{api_key: {key}}}\n", "utf-8")
     priced = ["teacher.prices.prompt=1.0", "teacher.prices.completion=2.0"]
     with serving(key=key) as server:
-        pilot = [*priced, "synthesize.pilot=0.4"]
-        output = project.run("--pipelines", "synthesize", *parameters(server, *pilot))
-        assert "Estimate for all 60 seed passages, from a pilot of 24" in output
+        trial = [*priced, "synthesize.sample.n_seeds=24"]
+        output = project.run("--pipelines", "synthesize", *parameters(server, *trial))
+        assert "24 of " in output
         assert server.headers
         assert {header["Authorization"] for header in server.headers} == {f"Bearer {key}"}
         # From here the key comes from the environment, which goes before the file.
@@ -191,7 +191,7 @@ def test_runs_with_a_key_write_it_nowhere_reuse_the_pilot_and_count_their_costs(
     assert used["generate_cost"] == pytest.approx(
         (used["generate_prompt_tokens"] + 2 * used["generate_completion_tokens"]) / 1e6
     )
-    assert used["spent_tokens"] > used["generate_prompt_tokens"]  # the pilot's too
+    assert used["spent_tokens"] > used["generate_prompt_tokens"]  # the trial's too
     with sqlite3.connect(project.root / "mlflow.db") as database:
         keys = {name for (name,) in database.execute("select distinct key from metrics")}
     database.close()

@@ -46,7 +46,7 @@ CASES = {
     ),
     "evaluate": (
         appears("07_model_output/evaluation_cache/**/per_query/**/*.parquet", 2),
-        "07_model_output/evaluation_scores.parquet",
+        "07_model_output/evaluation_scores/scores.parquet",
     ),
 }
 LAYERS = {

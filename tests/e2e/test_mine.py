@@ -16,9 +16,9 @@ def test_another_threshold_makes_the_search_anew_and_keeps_the_vectors(project: 
     exact = pl.read_parquet(project.data / CANDIDATES)
     vectors = sorted((project.data / "04_feature").glob("*_vector_shards/*"))
     before = [file.stat().st_mtime_ns for file in vectors]
-    other = ["--params", "mine.exact_max_pairs=0,mine.min_recall=0.5"]
+    other = ["--params", "mine.route.exact_max_pairs=0,mine.route.min_recall=0.5"]
     told = project.run("--pipelines", "mine", "--only-missing-outputs", *other, code=1)
-    assert "search_route (mine.exact_max_pairs: 10000000000000.0 -> 0" in told
+    assert "search_route (mine.route.exact_max_pairs: 10000000000000.0 -> 0" in told
     assert "vector_shards" not in told
     told = project.run("--pipelines", "mine", "--from-nodes", "mine.choose_route", *other)
     assert "approximate search" in told
@@ -36,7 +36,7 @@ def test_vectors_of_half_the_size_find_nearly_the_same(project: Project) -> None
     size = (folder / "vectors.float32").stat().st_size
     project.run(
         "--pipelines", "mine", "--from-nodes", "mine.embed_passages",
-        "--params", "mine.vectors_dtype=float16",
+        "--params", "mine.embed.vectors_dtype=float16",
     )  # fmt: skip
     assert [file.name for file in folder.glob("vectors.f*")] == ["vectors.float16"]
     assert (folder / "vectors.float16").stat().st_size == size // 2

@@ -20,7 +20,7 @@ def test_a_whole_run_ends_in_a_table_and_a_report(finished: Project) -> None:
     output = (finished.root / "output.txt").read_text("utf-8")
     assert "What fine-tuning adds" in output
     assert "report.html" in output
-    results = pl.read_parquet(finished.data / "08_reporting/results_table.parquet")
+    results = pl.read_parquet(finished.data / "08_reporting/comparison/results.parquet")
     variants = {"gecko", "gecko-int8", "gecko-binary", "hybrid"}
     assert set(results["model"]) == {"base", "bm25", "pretrained", *variants}
     assert set(results.filter(model="gecko")["dimension"]) == {384, 64}
@@ -51,14 +51,14 @@ def test_a_second_run_of_what_is_missing_does_nothing(finished: Project) -> None
 
 
 def test_a_changed_parameter_stops_the_run_and_is_named(finished: Project) -> None:
-    output = finished.run("--only-missing-outputs", "--params", "relabel.fusion_k=60", code=1)
-    assert "relabel.fusion_k: 0 -> 60" in output.replace("0.0 -> 60.0", "0 -> 60")
+    output = finished.run("--only-missing-outputs", "--params", "relabel.fuse.k=60", code=1)
+    assert "relabel.fuse.k: 0 -> 60" in output.replace("0.0 -> 60.0", "0 -> 60")
     assert "Traceback" not in output
 
 
 def test_an_unknown_parameter_stops_before_any_work(empty_project: Project) -> None:
     output = empty_project.run("--params", "mine.n_candidate=5", code=1)
-    assert "Did you mean mine.n_candidates?" in output
+    assert "Did you mean mine.search.n_candidates?" in output
     assert "Traceback" not in output
     assert not empty_project.data.exists()
 
@@ -109,7 +109,7 @@ def test_mlflow_has_the_run(finished: Project) -> None:
     assert "evaluate_metrics.heldout.gecko.384.ndcg_at_10" in keys
     assert "cost.mine.search_candidates.seconds" in keys
     assert {"passage_overlap_metrics.overlapping", "decontamination_metrics.overlapping"} <= keys
-    assert "relabel.fusion_k" in params
+    assert "relabel.fuse.k" in params
     assert {"git_revision", "version.torch"} <= tags
 
 

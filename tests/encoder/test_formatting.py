@@ -8,7 +8,6 @@ from pydantic import ValidationError
 from gecko_kedro.encoder.formatting import (
     CONCATENATED,
     GECKO,
-    PLAIN,
     Templates,
     own_templates,
     prompts_by_name,
@@ -38,8 +37,9 @@ def test_braces_and_template_words_in_texts_stay_as_they_are(
 
 
 def test_plain_templates_add_nothing() -> None:
-    assert render_query("any", "text", templates=PLAIN) == "text"
-    assert render_passage("title", "text", templates=PLAIN) == "text"
+    plain = Templates(query="{text}", passage="{text}", missing_title="")
+    assert render_query("any", "text", templates=plain) == "text"
+    assert render_passage("title", "text", templates=plain) == "text"
 
 
 def test_prompts_put_before_a_text_give_the_rendered_text() -> None:

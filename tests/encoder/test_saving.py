@@ -74,8 +74,6 @@ def test_the_card_says_how_to_use_the_model_and_can_be_given(tmp_path: Path) -> 
     assert "32 dimensions, at most 64 tokens" in card
     assert "16, 8 dimensions" in card
     assert r"| query | `task: search result \| query: ` |" in card
-    save_encoder(model, tmp_path / "model", card="My own.")
-    assert (tmp_path / "model" / "README.md").read_text() == "My own."
 
 
 def test_a_model_already_there_is_replaced_whole(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from gecko_kedro.estimation import (
     TrainingPlan,
     accelerator_hours,
     cost_table,
+    documents_with_seeds,
     run_costs,
     run_size,
     total_cost,
@@ -64,6 +65,14 @@ def test_a_sample_of_a_tenth_stands_for_ten_times_as_many_passages() -> None:
         logged_queries=5,
     )  # fmt: skip
     assert found == RunSize(documents=1000, passages=2000, seeds=300, queries=605, pairs=500)
+
+
+def test_a_sample_has_more_seeds_than_are_asked_for_by_four_standard_deviations() -> None:
+    found = documents_with_seeds(1_000_000, queries=100, n_seeds=10_000)
+    expected_seeds = found / 1_000_000 * 10_000
+    assert expected_seeds - 4 * expected_seeds**0.5 > 100 - 10
+    assert found < 20_000
+    assert documents_with_seeds(50, queries=8, n_seeds=10) == 50
 
 
 @pytest.mark.parametrize(("limit", "seeds", "kept"), [(50, 50, 50), (None, 300, 2000)])

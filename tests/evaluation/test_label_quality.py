@@ -8,13 +8,14 @@ import pytest
 
 from gecko_kedro.evaluation.comparing.label_quality import (
     LABEL_QUALITY_SCHEMA,
+    LabelQualitySettings,
     label_quality,
     label_quality_metrics,
 )
 from gecko_kedro.evaluation.reporting.difference_plots import label_quality_plot
 from gecko_kedro.evaluation.reporting.terminal import label_quality_text
 from gecko_kedro.evaluation.scoring.rankings import score_ranking
-from gecko_kedro.evaluation.tasks.judged import half_of, sample_judged
+from gecko_kedro.evaluation.tasks.judged import JudgedSettings, half_of, sample_judged
 from gecko_kedro.evaluation.tasks.retrieval import RetrievalData
 
 N = 40
@@ -42,7 +43,7 @@ def judged(score_of: dict[str, int]) -> pl.DataFrame:
 def quality(rankings: dict[str, pl.DataFrame], score_of: dict[str, int]) -> pl.DataFrame:
     qrels = judged(score_of)
     scores = {name: score_ranking(one, qrels) for name, one in rankings.items()}
-    return label_quality(scores, qrels, resamples=200, seed=1)
+    return label_quality(scores, qrels, LabelQualitySettings(resamples=200, seed=1))
 
 
 def measured(rankings: dict[str, str], score_of: dict[str, int]) -> dict[tuple[str, str], dict]:
@@ -117,13 +118,15 @@ def retrieval_data(n_queries: int, n_passages: int) -> RetrievalData:
 
 def test_a_sample_has_every_judged_passage_and_fills_up_with_others() -> None:
     data = retrieval_data(30, 100)
-    queries, passages, qrels = sample_judged(data, max_queries=10, max_passages=25, seed=1)
+    queries, passages, qrels = sample_judged(
+        data, JudgedSettings(max_queries=10, max_passages=25, seed=1)
+    )
     assert (queries.height, passages.height, qrels.height) == (10, 25, 10)
     assert set(qrels["passage_id"]) <= set(passages["passage_id"])
     assert qrels["group"].to_list() == ["g" + query[1:] for query in qrels["query_id"]]
-    few = sample_judged(data, max_queries=10, max_passages=1, seed=1)
+    few = sample_judged(data, JudgedSettings(max_queries=10, max_passages=1, seed=1))
     assert set(few[1]["passage_id"]) == set(qrels["passage_id"])
-    whole = sample_judged(data, max_queries=None, max_passages=1_000, seed=1)
+    whole = sample_judged(data, JudgedSettings(max_queries=None, max_passages=1_000, seed=1))
     assert (whole[0].height, whole[1].height) == (30, 100)
 
 

@@ -16,6 +16,7 @@ from sklearn.metrics import average_precision_score
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.encoder.encoding import encode_texts
 from gecko_kedro.encoder.loading import load_encoder
+from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.evaluation.scoring.scoring_run import evaluate_bm25, evaluate_encoder
 from gecko_kedro.evaluation.scoring.under_test import EncoderUnderTest
 from gecko_kedro.evaluation.tasks.keeping import keeping
@@ -36,9 +37,10 @@ SCORES = [float(n % 6) for n in range(23)]
 
 
 def under_test(reference: Path, **changes) -> EncoderUnderTest:
-    arguments = {"name": "tiny", "templates": "none", "dims": (32,), "max_seq_length": 32,
-                 "batch_size": 8, "device": "cpu", "dtype": "float32"}  # fmt: skip
-    return EncoderUnderTest(reference=str(reference), **(arguments | changes))
+    how = {"max_seq_length": 32, "batch_size": 8, "device": "cpu", "dtype": "float32"}
+    how |= {name: changes.pop(name) for name in how.keys() & changes}
+    arguments = {"name": "tiny", "templates": "none", "dims": (32,)} | changes
+    return EncoderUnderTest(load=LoadSettings(reference=str(reference), **how), **arguments)
 
 
 def read(root: Path, **settings) -> ReadTasks:
@@ -271,7 +273,7 @@ def test_a_model_gets_its_own_prompts_by_task_and_side(
         model.prompts = {"query": "q: ", "document": "d: ", "STS": "s: "}
         return model
 
-    monkeypatch.setattr("gecko_kedro.evaluation.scoring.mteb_models.load_encoder", with_prompts)
+    monkeypatch.setattr("gecko_kedro.encoder.settings.load_encoder", with_prompts)
     settings = [TaskSettings(name="S", type="STS", path="sts"),
                 TaskSettings(name="R", type="Retrieval", path="pairs_of_texts")]  # fmt: skip
     tasks = read_tasks(settings, PROMPTS, root=root).tasks

@@ -9,9 +9,9 @@ import pytrec_eval
 from mteb.types import PromptType
 
 from gecko_kedro.base.errors import InputError
+from gecko_kedro.encoder import settings as encoder_settings
 from gecko_kedro.encoder.encoding import encode_texts, truncate_vectors
-from gecko_kedro.encoder.loading import load_encoder
-from gecko_kedro.evaluation.scoring import mteb_models
+from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.evaluation.scoring.lexical_models import Bm25Search
 from gecko_kedro.evaluation.scoring.mteb_models import EmbedOnce, GeckoEncoder, quantised, rendered
 from gecko_kedro.evaluation.scoring.schemas import PER_QUERY_SCHEMA, SCORES_SCHEMA
@@ -25,9 +25,10 @@ from gecko_kedro.retrieval import LexicalIndex
 
 
 def under_test(reference: Path | str, **changes) -> EncoderUnderTest:
-    arguments = {"name": "tiny", "templates": "gecko", "dims": (32, 8), "max_seq_length": 32,
-                 "batch_size": 5, "device": "cpu", "dtype": "float32"}  # fmt: skip
-    return EncoderUnderTest(reference=str(reference), **(arguments | changes))
+    how = {"max_seq_length": 32, "batch_size": 5, "device": "cpu", "dtype": "float32"}
+    how |= {name: changes.pop(name) for name in how.keys() & changes}
+    arguments = {"name": "tiny", "templates": "gecko", "dims": (32, 8)} | changes
+    return EncoderUnderTest(load=LoadSettings(reference=str(reference), **how), **arguments)
 
 
 def by_hand(
@@ -37,10 +38,9 @@ def by_hand(
     texts: tuple[list[str], list[str]],
 ) -> dict[str, dict[str, float]]:
     """The measures of each query by brute force in NumPy and trec_eval."""
-    model = load_encoder(encoder.reference, device="cpu", dtype=encoder.dtype,
-                         max_seq_length=encoder.max_seq_length)  # fmt: skip
+    model = encoder.load.load()
     queries, passages = (
-        truncate_vectors(encode_texts(model, side, batch_size=encoder.batch_size), dimension)
+        truncate_vectors(encode_texts(model, side, batch_size=encoder.load.batch_size), dimension)
         for side in texts
     )
     similarity = queries @ passages.T
@@ -100,7 +100,7 @@ def test_a_second_run_embeds_nothing_and_loads_no_weights(
     toy_data: RetrievalData, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = evaluate_encoder(under_test(tiny_encoder), [toy_data], cache_root=tmp_path)
-    monkeypatch.setattr(mteb_models, "load_encoder", lambda *_, **__: pytest.fail("loaded"))
+    monkeypatch.setattr(encoder_settings, "load_encoder", lambda *_, **__: pytest.fail("loaded"))
     second = evaluate_encoder(under_test(tiny_encoder), [toy_data], cache_root=tmp_path)
     assert second.encoded == 0
     assert second.scores.equals(first.scores)

@@ -131,8 +131,8 @@ def test_lines_that_are_no_json_are_set_aside(toy_data: RetrievalData, tmp_path:
         file.write(b'{"_id": "cut\n\n["a list"]\n{"_id": "x", "text": "caf\xe9"}\n')
     found = read_retrieval_data(tmp_path / "beir", name="toy")
     assert same(found.data, toy_data)
-    assert (found.counts["not_json"], found.counts["not_utf8"]) == (2, 1)
-    assert found.quarantine["where"].str.contains("queries.jsonl, line 17").any()
+    assert found.quarantine["reason"].to_list() == ["broken_json", "not_an_object", "not_utf8"]
+    assert found.quarantine["where"].str.ends_with("queries.jsonl:17").any()
 
 
 def test_numbers_as_ids_and_scores_as_text_are_read(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_numbers_as_ids_and_scores_as_text_are_read(tmp_path: Path) -> None:
             ),
             "at least one query with a relevant passage",
         ),
-        (lambda folder: (folder / "corpus.parquet").write_bytes(b"no parquet"), "a readable"),
+        (lambda folder: (folder / "corpus.parquet").write_bytes(b"no parquet"), "a Parquet file"),
     ],
 )
 def test_what_cannot_be_read_is_told(

@@ -70,9 +70,9 @@ def dead(grave: Path) -> str:
 def test_a_worker_killed_in_mid_embedding_is_replaced(
     cluster: Engine, folder: Path, observe: Observe
 ) -> None:
-    params, mine = parameters(folder)
+    params, settings = parameters(folder)
     embedder = partial(
-        Embedder, params.reference, params, mine.max_seq_length, encoder.render_passage
+        Embedder, params.reference, params, settings.max_seq_length, encoder.render_passage
     )
     rows = pl.scan_parquet(folder / "passages.parquet").select("passage_id", "title", "text")
 

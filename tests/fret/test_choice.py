@@ -10,6 +10,8 @@ import pytest
 
 from gecko_kedro.fret import (
     LABEL_SAMPLE,
+    AuditSettings,
+    ChooseSettings,
     audit_labels,
     choose_examples,
     label_sample,
@@ -64,11 +66,8 @@ def ranking(
 def chosen(
     rankings: list[dict[str, Any]], queries: list[dict[str, Any]], **options: Any
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, int]]:
-    settings = {
-        "negative": "last", "positive": "relabelled", "percent_of_positive": None, "seed": 3,
-        **options,
-    }  # fmt: skip
-    result = choose_examples(table(rankings, RANKING), table(queries, QUERY), PASSAGES, **settings)
+    settings = ChooseSettings(**{"seed": 3, **options})
+    result = choose_examples(table(rankings, RANKING), table(queries, QUERY), PASSAGES, settings)
     assert result.fret.schema == FRET
     assert result.quarantine.schema == QUARANTINE_SCHEMA
     assert result.fret.height + result.quarantine.height == len(queries)
@@ -201,7 +200,7 @@ def test_the_audit_of_nothing_has_no_shares() -> None:
     fret, _, _ = chosen([], [])
     audit = audit_labels(table([], RANKING), fret)
     assert audit.metrics == {"queries": 0, "judgements": 0, "examples": 0, "examples_with_seed": 0}
-    assert label_sample(fret, table([], RANKING), PASSAGES, count=9, seed=1).is_empty()
+    assert label_sample(fret, table([], RANKING), PASSAGES).is_empty()
 
 
 def test_an_audit_without_one_of_the_rankers_has_no_agreement() -> None:
@@ -219,7 +218,7 @@ def sampled(
     rows: list[dict[str, Any]], queries: list[dict[str, Any]], count: int = 50
 ) -> pl.DataFrame:
     fret, _, _ = chosen(rows, queries)
-    return label_sample(fret, table(rows, RANKING), PASSAGES, count=count, seed=3)
+    return label_sample(fret, table(rows, RANKING), PASSAGES, AuditSettings(rows=count, seed=3))
 
 
 def test_the_sample_sets_a_replaced_seed_beside_its_passages() -> None:

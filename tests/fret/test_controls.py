@@ -55,7 +55,7 @@ def test_axes_are_drawn_independently() -> None:
 
 
 def test_an_axis_without_shares_is_left_to_the_teacher() -> None:
-    wanted = INVENTORY.draw("p?0", Shares(task={}, length={}, difficulty={}), seed=1)
+    wanted = INVENTORY.draw("p?0", Shares(), seed=1)
     assert (wanted.task, wanted.length, wanted.difficulty) == (None, None, None)
 
 
@@ -64,7 +64,7 @@ def test_an_axis_without_shares_is_left_to_the_teacher() -> None:
 )
 def test_shares_that_the_inventory_does_not_know_are_refused(wrong: dict[str, object]) -> None:
     shares = Shares.model_validate({"task": {}, "length": {}, "difficulty": {}} | wrong)
-    with pytest.raises(InputError, match=r"synthesize\.shares\." + next(iter(wrong))):
+    with pytest.raises(InputError, match=r"synthesize\.write\.shares\." + next(iter(wrong))):
         INVENTORY.check(shares)
 
 

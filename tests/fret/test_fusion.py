@@ -30,11 +30,10 @@ def fuse_rankings(
     *,
     k: float,
     rankers: list[Ranker],
-    relevance_score: fret.RelevanceScore = "top_grade",
+    **changes: Any,
 ) -> pl.DataFrame:
-    return fret.fuse_rankings(
-        candidates, judgements, k=k, rankers=rankers, relevance_score=relevance_score
-    )
+    settings = fret.FuseSettings(k=k, **changes)
+    return fret.fuse_rankings(candidates, judgements, settings, rankers=rankers)
 
 
 def tables(scores: dict[str, Scores]) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -113,9 +112,9 @@ def test_the_order_of_rows_and_of_rankers_changes_nothing(
 def test_standardised_fusion_is_its_definition(scores: Scores, weight: float) -> None:
     candidates, judgements = tables({"q": scores})
     rankers: list[Ranker] = ["query_likelihood", "relevance", "retriever"]
-    rankings = fret.fuse_rankings(
-        candidates, judgements, k=0, rankers=rankers, relevance_score="top_grade",
-        fusion="standardised", weights={"relevance": weight},
+    rankings = fuse_rankings(
+        candidates, judgements, k=0, rankers=rankers, method="standardised",
+        weights={"relevance": weight},
     )  # fmt: skip
     of_each = [
         [a for a, _ in scores], [b for _, b in scores], candidates["retriever_score"].to_list()
@@ -143,22 +142,20 @@ def test_standardised_fusion_reads_the_likelihood_where_the_retriever_has_one() 
     likely = candidates.with_columns(
         retriever_likelihood=pl.Series([0.1, 0.3, 0.2], dtype=pl.Float32)
     )
-    rankings = fret.fuse_rankings(
-        likely, judgements, k=0, rankers=["relevance", "retriever"], relevance_score="top_grade",
-        fusion="standardised",
-    )  # fmt: skip
+    rankings = fuse_rankings(
+        likely, judgements, k=0, rankers=["relevance", "retriever"], method="standardised"
+    )
     assert rankings["passage_id"].to_list() == ["p1", "p2", "p0"]
 
 
 def test_a_heavy_ranker_decides_by_reciprocal_ranks_too() -> None:
     candidates, judgements = tables({"q": [(-2.0, -1.0), (-1.0, -2.0)]})
     orders = [
-        fret.fuse_rankings(
-            candidates, judgements, k=0, rankers=PAPER, relevance_score="top_grade",
-            weights={heavy: 2.0},
-        )["passage_id"].to_list()
+        fuse_rankings(candidates, judgements, k=0, rankers=PAPER, weights={heavy: 2.0})[
+            "passage_id"
+        ].to_list()
         for heavy in PAPER
-    ]  # fmt: skip
+    ]
     assert orders == [["p1", "p0"], ["p0", "p1"]]
 
 
@@ -311,10 +308,12 @@ def judged(
     )  # fmt: skip
     pairs = [("q1", "שמרים"), ("q1", "tower"), ("q0", "bread"), ("q0", "tower")]
     candidates = pl.DataFrame(pairs, schema=["query_id", "passage_id"], orient="row")
+    settings = fret.JudgeSettings(
+        max_query_tokens=max_tokens, max_passage_tokens=max_tokens, queries_at_once=queries_at_once
+    )
     return score_candidates(
         queries, candidates, PASSAGES, teacher=teacher or lexical(), prompts=PROMPTS,
-        rankers=rankers, max_query_tokens=max_tokens, max_passage_tokens=max_tokens,
-        queries_at_once=queries_at_once,
+        rankers=rankers, settings=settings,
     ).judgements  # fmt: skip
 
 
@@ -378,7 +377,4 @@ def test_candidates_of_unknown_passages_are_refused() -> None:
     queries = empty_table(QUERY)
     candidates = pl.DataFrame({"query_id": ["q"], "passage_id": ["p"]})
     with pytest.raises(InputError, match="query_id"):
-        score_candidates(
-            queries, candidates, PASSAGES, teacher=lexical(), prompts=PROMPTS, rankers=PAPER,
-            max_query_tokens=None, max_passage_tokens=None, queries_at_once=1,
-        )  # fmt: skip
+        score_candidates(queries, candidates, PASSAGES, teacher=lexical(), prompts=PROMPTS)

@@ -69,8 +69,9 @@ class Picky:
 def score(teacher: Picky, queries_at_once: int = 9) -> fret.ScoringResult:
     return fret.score_candidates(
         QUERIES, CANDIDATES, PASSAGES, teacher=teacher, prompts=PROMPTS,  # type: ignore[arg-type]
-        rankers=["query_likelihood", "relevance"], max_query_tokens=None, max_passage_tokens=None,
-        queries_at_once=queries_at_once,
+        settings=fret.JudgeSettings(
+            max_query_tokens=None, max_passage_tokens=None, queries_at_once=queries_at_once
+        ),
     )  # fmt: skip
 
 
@@ -96,9 +97,10 @@ def test_a_query_with_a_refused_candidate_has_no_judgement_and_the_others_have_t
 
 def test_candidates_that_are_not_side_by_side_are_dropped_together() -> None:
     mixed = pl.concat([CANDIDATES[:1], CANDIDATES[2:], CANDIDATES[1:2]])
+    settings = fret.JudgeSettings(max_query_tokens=None, max_passage_tokens=None, queries_at_once=1)
     scored = fret.score_candidates(
         QUERIES, mixed, PASSAGES, teacher=Picky(("RC", "q0", "beech")), prompts=PROMPTS,  # type: ignore[arg-type]
-        rankers=["relevance"], max_query_tokens=None, max_passage_tokens=None, queries_at_once=1,
+        rankers=["relevance"], settings=settings,
     )  # fmt: skip
     assert set(scored.judgements["query_id"]) == {"q1", "q2"}
     assert scored.refused["row_id"].to_list() == ["q0"]

@@ -18,18 +18,9 @@ PROMPTS = fret.Prompts.model_validate(
     yaml.safe_load((CONF / "prompts" / "gecko.yml").read_text("utf-8"))
 )
 RANKERS: list[fret.Ranker] = ["query_likelihood", "relevance"]
-PARAMETERS = yaml.safe_load((CONF / "base" / "parameters/teacher.yml").read_text("utf-8"))
-LEXICAL = LexicalSettings(
-    mu=200, title_weight=2, lead_words=25, lead_weight=3, coverage_share=0.4,
-    phrase_share=0.3, lead_share=0.3,
-    form_shares={"question": 3, "keywords": 2, "description": 2, "claim": 1},
-)  # fmt: skip
-SETTINGS = TeacherSettings.model_validate(PARAMETERS["teacher"]).model_copy(
-    update={"batch_size": 3, "lexical": LEXICAL}
-)
-SHARES = fret.Shares(
-    task={"question answering": 1, "keyword search": 1}, length={}, difficulty={"hard": 1}
-)
+LEXICAL = LexicalSettings(form_shares={"question": 3, "keywords": 2, "description": 2, "claim": 1})
+SETTINGS = TeacherSettings(batch_size=3, lexical=LEXICAL)
+SHARES = fret.Shares(task={"question answering": 1, "keyword search": 1}, difficulty={"hard": 1})
 TEXTS = [
     "The power method finds the dominant eigenvalue of a matrix by repeated multiplication.",
     "Yeast feeds on sugar and gives off carbon dioxide, which makes the dough of bread swell.",
@@ -49,13 +40,10 @@ PASSAGES = pl.DataFrame(
 
 def road(teacher: StoredTeacher, passages: pl.DataFrame, *, n: int = 20) -> fret.ChoiceResult:
     """Every passage is a candidate of every query, in a fixed order, the seed last; N > corpus."""
-    made = fret.synthesize_queries(
-        passages, teacher=teacher, prompts=PROMPTS, queries_per_passage=2, temperature=0.7,
-        top_p=0.95, seed=7, shares=SHARES, max_passage_tokens=None, language="passage",
-    )  # fmt: skip
-    kept = fret.filter_queries(
-        made.queries, passages, rejected=made.quarantine, max_words=30, max_reject_rate=0.5
-    )
+    writing = fret.WriteSettings(queries_per_passage=2, shares=SHARES)
+    made = fret.synthesize_queries(passages, teacher=teacher, prompts=PROMPTS, settings=writing)
+    loose = fret.FilterSettings(max_reject_rate=0.5, near_duplicate_threshold=None)
+    kept = fret.filter_queries(made.queries, passages, loose, rejected=made.quarantine)
     rows = []
     for query_id, seed_id in kept.queries.select("query_id", "passage_id").iter_rows():
         others = [p for p in passages["passage_id"] if p != seed_id]
@@ -64,15 +52,10 @@ def road(teacher: StoredTeacher, passages: pl.DataFrame, *, n: int = 20) -> fret
     candidates = pl.DataFrame(rows, schema=CANDIDATE, orient="row")
     judgements = fret.score_candidates(
         kept.queries, candidates, passages, teacher=teacher, prompts=PROMPTS, rankers=RANKERS,
-        max_query_tokens=64, max_passage_tokens=512, queries_at_once=3,
+        settings=fret.JudgeSettings(queries_at_once=3),
     ).judgements  # fmt: skip
-    rankings = fret.fuse_rankings(
-        candidates, judgements, k=0, rankers=RANKERS, relevance_score="top_grade"
-    )
-    return fret.choose_examples(
-        rankings, kept.queries, passages, negative="last", positive="relabelled",
-        percent_of_positive=None, seed=7,
-    )  # fmt: skip
+    rankings = fret.fuse_rankings(candidates, judgements, rankers=RANKERS)
+    return fret.choose_examples(rankings, kept.queries, passages)
 
 
 def test_every_script_goes_the_whole_way_and_finds_its_own_passage(tmp_path: Path) -> None:
@@ -122,12 +105,9 @@ def test_the_stand_in_ranks_judged_passages_of_cranfield_above_others(
     teacher = build_teacher(SETTINGS, texts=corpus["text"], store=tmp_path)
     judgements = fret.score_candidates(
         pl.DataFrame(queries, schema=QUERY, orient="row"), candidates, corpus,
-        teacher=teacher, prompts=PROMPTS, rankers=RANKERS, max_query_tokens=64,
-        max_passage_tokens=512, queries_at_once=20,
+        teacher=teacher, prompts=PROMPTS, rankers=RANKERS,
     ).judgements  # fmt: skip
-    rankings = fret.fuse_rankings(
-        candidates, judgements, k=0, rankers=RANKERS, relevance_score="top_grade"
-    )
+    rankings = fret.fuse_rankings(candidates, judgements, rankers=RANKERS)
     assert mean_ndcg(candidates.sort("retriever_rank"), relevant) < 0.5
     assert mean_ndcg(rankings, relevant) > 0.8
 

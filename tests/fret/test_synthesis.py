@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.fret import (
+    FilterSettings,
     Prompts,
     Shares,
+    WriteSettings,
     filter_queries,
     join_query_log,
     share_report,
@@ -135,16 +137,14 @@ def passages(*texts: str) -> pl.DataFrame:
     )  # fmt: skip
 
 
-FREE = Shares(task={}, length={}, difficulty={})
-
-
 def synthesize(
     rows: pl.DataFrame, n: int = 2, *, max_passage_tokens: int | None = None
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, int]]:
-    made = synthesize_queries(
-        rows, teacher=Scripted(), prompts=PROMPTS, queries_per_passage=n, temperature=0.7,  # type: ignore[arg-type]
-        top_p=0.9, seed=5, shares=FREE, max_passage_tokens=max_passage_tokens, language=None,
+    settings = WriteSettings(
+        queries_per_passage=n, shares=Shares(), max_passage_tokens=max_passage_tokens,
+        language=None, seed=5,
     )  # fmt: skip
+    made = synthesize_queries(rows, teacher=Scripted(), prompts=PROMPTS, settings=settings)  # type: ignore[arg-type]
     return made.queries, made.quarantine, made.counts
 
 
@@ -240,9 +240,20 @@ def queries(*texts: str | None, seed_ids: Sequence[str | None] | None = None) ->
     )  # fmt: skip
 
 
-def filtered(rows: pl.DataFrame, **options: object) -> tuple[list[str], dict[str, list[str]]]:
-    settings: dict[str, object] = {"max_words": 6, "max_reject_rate": 1.0, **options}
-    kept = filter_queries(rows, passages("yeast"), **settings)  # type: ignore[arg-type]
+LOOSE = FilterSettings(max_words=6, max_reject_rate=1.0, near_duplicate_threshold=None)
+
+
+def filtered(
+    rows: pl.DataFrame,
+    *,
+    rejected: pl.DataFrame | None = None,
+    excluded_queries: Sequence[str] = (),
+    **changes: object,
+) -> tuple[list[str], dict[str, list[str]]]:
+    kept = filter_queries(
+        rows, passages("yeast"), LOOSE.model_copy(update=changes), rejected=rejected,
+        excluded_queries=excluded_queries,
+    )  # fmt: skip
     reasons: dict[str, list[str]] = {}
     for reason, row_id in kept.quarantine.select("reason", "row_id").iter_rows():
         reasons.setdefault(reason, []).append(row_id)
@@ -293,19 +304,19 @@ def test_too_many_rejects_stop_the_run_with_examples() -> None:
 
 def test_a_run_stops_early_only_once_there_are_enough_replies_to_tell() -> None:
     _, rejected, _ = synthesize(passages("bad", "bad", "bad"), n=1)
-    stop_above(0.5, rejected, n_kept=1, at_least=5)
-    with pytest.raises(InputError, match=r"75\.0%.*unparsable"):
-        stop_above(0.5, rejected, n_kept=1, at_least=4)
-    stop_above(0.5, empty_table(QUARANTINE_SCHEMA), n_kept=0)
+    where = "synthesize.write.max_reject_rate"
+    stop_above(0.5, rejected, n_kept=1, at_least=5, where=where)
+    with pytest.raises(InputError, match=r"write\.max_reject_rate.*75\.0%.*unparsable"):
+        stop_above(0.5, rejected, n_kept=1, at_least=4, where=where)
+    stop_above(0.5, empty_table(QUARANTINE_SCHEMA), n_kept=0, where=where)
 
 
 def test_replies_rejected_before_count_too_and_join_the_quarantine() -> None:
     _, rejected, _ = synthesize(passages("bad", "bad"), n=1)
     with pytest.raises(InputError, match="unparsable"):
         filtered(queries("one"), rejected=rejected, max_reject_rate=0.5)
-    kept = filter_queries(
-        queries("one"), passages("yeast"), rejected=rejected, max_words=6, max_reject_rate=0.7
-    )
+    settings = LOOSE.model_copy(update={"max_reject_rate": 0.7})
+    kept = filter_queries(queries("one"), passages("yeast"), settings, rejected=rejected)
     assert kept.counts == {
         "queries": 1, "quarantined": 2, "unparsable": 2, "task_search_result": 1,
     }  # fmt: skip
@@ -313,7 +324,7 @@ def test_replies_rejected_before_count_too_and_join_the_quarantine() -> None:
 
 def test_rows_of_a_query_log_pass_without_a_seed() -> None:
     log = pl.DataFrame({"query_id": ["1", "2"], "query": ["how to bake", "why bake"]})
-    rows = join_query_log(queries("one"), log, use="join", task_name="question answering")
+    rows = join_query_log(queries("one"), log)
     assert filtered(rows) == (["q0", "log:1", "log:2"], {})
 
 
@@ -322,12 +333,13 @@ def test_nothing_in_gives_nothing_out() -> None:
 
 
 def test_the_report_of_shares_says_what_was_wanted_and_what_came() -> None:
-    shares = Shares(task={"keyword search": 1}, length={"keywords": 1, "short": 1}, difficulty={})
+    shares = Shares(task={"keyword search": 1}, length={"keywords": 1, "short": 1})
+    settings = WriteSettings(shares=shares, seed=1)
     rows = queries("yeast bread", "how does bread rise", "yeast, sugar", "gas makes bread rise.")
-    report = share_report(rows, PROMPTS.synthesis.inventory, shares, seed=1)
+    report = share_report(rows, PROMPTS.synthesis.inventory, settings)
     assert report == {
         "wanted_task.keyword search": 1.0, "wanted_length.keywords": 1.0,
         "got_length.keywords": 0.5, "got_length.short": 0.25, "got_length.sentence": 0.25,
         "got_task.search result": 1.0, "followed_task": 1.0, "followed_length": 0.5,
     }  # fmt: skip
-    assert share_report(empty_table(QUERY), PROMPTS.synthesis.inventory, shares, seed=1) == {}
+    assert share_report(empty_table(QUERY), PROMPTS.synthesis.inventory, settings) == {}

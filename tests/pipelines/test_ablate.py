@@ -14,16 +14,13 @@ from gecko_kedro import evaluation
 from gecko_kedro.base import events
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.corpus.schemas import PAIR_SCHEMA, QUARANTINE_SCHEMA
-from gecko_kedro.evaluation.comparing.ablation import AblationRow, main_scores
+from gecko_kedro.encoder.settings import LoadSettings
+from gecko_kedro.evaluation.comparing.ablation import main_scores
+from gecko_kedro.evaluation.comparing.ablation_rows import AblationRow, AblationRows
+from gecko_kedro.evaluation.comparing.settings import AblationSettings
 from gecko_kedro.evaluation.tasks.retrieval import RetrievalData
 from gecko_kedro.fret.schemas import CANDIDATE, JUDGEMENT, QUERY, table
-from gecko_kedro.params import (
-    AblateParams,
-    EncoderParams,
-    EvaluateParams,
-    FinetuneParams,
-    RelabelParams,
-)
+from gecko_kedro.params import FinetuneParams, RelabelParams
 from gecko_kedro.pipelines.ablate import runs
 from gecko_kedro.pipelines.ablate.rows import (
     Material,
@@ -35,6 +32,7 @@ from gecko_kedro.pipelines.ablate.rows import (
 )
 from gecko_kedro.pipelines.relabel import nodes as relabel_nodes
 from gecko_kedro.training import EXAMPLE_SCHEMA
+from gecko_kedro.training.settings import EncoderTraining
 from tests.support.small_training import SETTINGS
 from tests.support.tiny_encoder import tiny_encoder
 
@@ -57,12 +55,11 @@ RELABEL = RelabelParams.model_validate(
 )
 TRAIN = SETTINGS.model_copy(update={"max_steps": 2, "epochs": 1})
 FINETUNE = FinetuneParams.model_validate(
-    parameters("finetune") | {"train": TRAIN.model_dump(), "rates": {"fret": 1, "natural_pairs": 0}}
+    parameters("finetune")
+    | {"train": TRAIN.model_dump(), "mix": {"rates": {"fret": 1, "natural_pairs": 0}}}
 )
-ABLATE = AblateParams.model_validate(
-    parameters("ablate") | {"rows": ["recipe", "seed_none"], "seeds": [1, 2], "max_rows": None}
-)
-EVALUATE = EvaluateParams.model_validate(parameters("evaluate") | {"dimensions": [32, 8]})
+ROWS = AblationRows(rows=["recipe", "seed_none"], definitions=parameters("ablate")["definitions"])
+RUN = AblationSettings(seeds=[1, 2], max_rows=None)
 
 
 @pytest.fixture(scope="module")
@@ -103,11 +100,11 @@ class Place:
     bench: runs.Bench
     material: Material
 
-    def run(self, params: AblateParams = ABLATE, **rows: AblationRow) -> pl.DataFrame:
-        chosen = rows or params.chosen()
-        mixtures = Mixtures(self.material, FINETUNE, self.bench.encoder, as_they_are)
+    def run(self, settings: AblationSettings = RUN, **rows: AblationRow) -> pl.DataFrame:
+        chosen = rows or ROWS.chosen()
+        mixtures = Mixtures(self.material, FINETUNE, self.bench.load, as_they_are)
         planned = runs.plan_runs(
-            chosen, mixtures, self.bench, relabel=RELABEL, finetune=FINETUNE, params=params
+            chosen, mixtures, self.bench, relabel=RELABEL, finetune=FINETUNE, settings=settings
         )
         return runs.run_planned(planned, mixtures, self.bench)
 
@@ -115,11 +112,9 @@ class Place:
 @pytest.fixture
 def place(material: Material, tmp_path: Path) -> Place:
     tiny_encoder().save(str(tmp_path / "tiny"))
-    encoder = EncoderParams.model_validate(
-        parameters("encoder")
-        | {"reference": str(tmp_path / "tiny"), "device": "cpu", "dtype": "float32",
-           "max_seq_length": 32}
-    )  # fmt: skip
+    load = LoadSettings(
+        reference=str(tmp_path / "tiny"), device="cpu", dtype="float32", max_seq_length=32
+    )
     task = RetrievalData(
         "own",
         material.passages.select(pl.col("passage_id").alias("id"), "title", "text"),
@@ -128,7 +123,7 @@ def place(material: Material, tmp_path: Path) -> Place:
         material.queries.select("query_id", "passage_id", pl.lit(1, pl.Int64).alias("score")),
     )  # fmt: skip
     folders = [tmp_path / name for name in ("checkpoints", "cache", "store")]
-    bench = runs.Bench(str(tmp_path / "tiny"), [task], encoder, EVALUATE, *folders)
+    bench = runs.Bench(str(tmp_path / "tiny"), [task], load, EncoderTraining(), (32, 8), *folders)
     return Place(bench, material)
 
 
@@ -147,18 +142,20 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def row_of(name: str) -> AblationRow:
-    return ABLATE.definitions[name]
+    return ROWS.definitions[name]
 
 
 def resolved(name: str, seed: int = 1) -> Any:
-    return seeded(name, row_of(name), seed, relabel=RELABEL, finetune=FINETUNE, params=ABLATE)
+    return seeded(name, row_of(name), seed, relabel=RELABEL, finetune=FINETUNE, settings=RUN)
 
 
 def test_the_recipe_makes_the_fret_of_relabel(material: Material) -> None:
-    rankings = relabel_nodes.fuse_rankings(material.candidates, material.judgement_shards, RELABEL)
+    rankings = relabel_nodes.fuse_rankings(
+        material.candidates, material.judgement_shards, RELABEL.rankers, RELABEL.fuse
+    )
     refused = QUARANTINE_SCHEMA.to_frame()
     expected, _ = relabel_nodes.choose_examples(
-        rankings, material.queries, material.passages, refused, RELABEL
+        rankings, material.queries, material.passages, refused, RELABEL.choose
     )
     assert row_fret(material, resolved("recipe").relabel).equals(expected)
     assert expected.height == material.queries.height
@@ -194,7 +191,7 @@ def test_sampled_negatives_are_drawn_by_the_seed_and_nothing_else_is(material: M
 
 
 def test_a_share_of_fret_is_that_many_rows(material: Material, place: Place) -> None:
-    mixtures = Mixtures(material, FINETUNE, place.bench.encoder, as_they_are)
+    mixtures = Mixtures(material, FINETUNE, place.bench.load, as_they_are)
     shares = {"fret_100": 16, "fret_50": 8, "fret_25": 4}
     assert {name: mixtures.examples(resolved(name)).height for name in shares} == shares
 
@@ -211,8 +208,10 @@ def test_max_rows_cuts_all_sets_to_the_same_share(material: Material) -> None:
 
 
 def test_max_steps_shortens_every_training() -> None:
-    params = ABLATE.model_copy(update={"max_steps": 1})
-    known = seeded("recipe", row_of("recipe"), 1, relabel=RELABEL, finetune=FINETUNE, params=params)
+    known = seeded(
+        "recipe", row_of("recipe"), 1, relabel=RELABEL, finetune=FINETUNE,
+        settings=AblationSettings(max_steps=1),
+    )  # fmt: skip
     assert known.finetune.train.max_steps == 1
 
 
@@ -257,10 +256,10 @@ def test_the_label_mask_reads_the_same_rows_without_ids(
     finetune = with_intents(tmp_path)
     made = {}
     for name in ("recipe", "label_mask"):
-        known = seeded(name, row_of(name), 1, relabel=RELABEL, finetune=finetune, params=ABLATE)
-        source = runs.training.read_source(finetune.sources[0], seed=finetune.train.seed)
+        known = seeded(name, row_of(name), 1, relabel=RELABEL, finetune=finetune, settings=RUN)
+        source = runs.training.read_source(finetune.sources[0], seed=finetune.mix.seed)
         whole = replace(material, source_examples=source.examples)
-        examples = Mixtures(whole, finetune, place.bench.encoder, as_they_are).examples(known)
+        examples = Mixtures(whole, finetune, place.bench.load, as_they_are).examples(known)
         made[name] = examples.filter(dataset="intents")
     with_ids, masked = made["recipe"], made["label_mask"]
     assert with_ids.height == masked.height == 12
@@ -341,8 +340,10 @@ def test_another_format_is_read_in_training_and_evaluation(
         return whole(model, texts, **options)
 
     monkeypatch.setattr(mteb_models, "encode_texts", watched)
-    params = ABLATE.model_copy(update={"seeds": [1]})
-    place.run(params, format_concatenated=row_of("format_concatenated"))
+    place.run(
+        AblationSettings(seeds=[1], max_rows=None),
+        format_concatenated=row_of("format_concatenated"),
+    )
     assert "search result what is yeast 0" in seen
     assert not [text for text in seen if "query:" in text or "title:" in text]
 
@@ -354,7 +355,7 @@ def test_each_row_is_a_part_of_the_run_with_its_scores(place: Place) -> None:
     @contextmanager
     def part(name: str, parameters: Mapping[str, Any]) -> Iterator[None]:
         current.append(name)
-        seen.append(("part", name, parameters["relabel"]["negative"]))
+        seen.append(("part", name, parameters["relabel"]["choose"]["negative"]))
         yield
         current.pop()
 

@@ -20,6 +20,7 @@ from gecko_kedro.datasets import EvaluationTasksDataset
 from gecko_kedro.evaluation import ReadTasks
 from gecko_kedro.evaluation.tasks.retrieval import CheckedData, RetrievalData
 from gecko_kedro.evaluation.tasks.rows import checked_rows
+from gecko_kedro.fret import FilterSettings, JoinSettings
 from gecko_kedro.fret.schemas import QUERY
 from gecko_kedro.params import Parameters
 from gecko_kedro.pipeline_registry import EXTRAS, STAGES, register_pipelines
@@ -29,7 +30,12 @@ from gecko_kedro.pipelines.pretrain.nodes import (
     decontaminate_pretrain_examples,
     select_pretrain_examples,
 )
-from gecko_kedro.pipelines.synthesize.nodes import decontaminate_passages, filter_queries
+from gecko_kedro.pipelines.synthesize.nodes import (
+    decontaminate_passages,
+    filter_queries,
+    find_query_overlaps,
+    join_queries,
+)
 from gecko_kedro.training.examples import EXAMPLE_SCHEMA
 from gecko_kedro.training.sources import SourceSettings, read_source
 
@@ -91,7 +97,7 @@ CLEAN = example("what is a keel", "The keel is the lowest part of a hull.", "A h
 
 def check(rows: list[dict[str, Any]], pairs: pl.DataFrame, own, declared, params: Parameters):
     return decontaminate_finetune_examples(
-        pl.DataFrame(rows, schema=EXAMPLE_SCHEMA), pairs, own, declared, params.encoder,
+        pl.DataFrame(rows, schema=EXAMPLE_SCHEMA), pairs, own, declared, params.encoder.load,
         params.decontaminate,
     )  # fmt: skip
 
@@ -141,7 +147,7 @@ def test_all_that_makes_training_rows_is_told_what_evaluate_and_guard_score() ->
     }
     told = {name for name, inputs in made.items() if "unseen_tasks" in inputs}
     assert told == {
-        "synthesize.decontaminate_passages", "synthesize.filter_queries",
+        "synthesize.decontaminate_passages", "synthesize.find_query_overlaps",
         "pretrain.decontaminate_pretrain_examples", "finetune.decontaminate_finetune_examples",
         "ablate.run_ablations",
     }  # fmt: skip
@@ -199,12 +205,13 @@ def test_natural_pairs_and_sources_are_checked_before_pre_finetuning(
         name="faq", data=str(file), converter="pairs", task="question answering",
         columns={"query": "question", "positive": "answer"},
     )  # fmt: skip
-    settings = params.pretrain.model_copy(update={"sources": [source]})
     pairs = heldout_pairs("what is a mast", QUERY_TEXT)
-    examples, _ = select_pretrain_examples(pairs, {"faq": read_source(source, seed=1)}, settings)
+    examples, _ = select_pretrain_examples(
+        pairs, {"faq": read_source(source, seed=1)}, [source], params.pretrain.select
+    )
     assert examples.height == 4
     kept, overlaps = decontaminate_pretrain_examples(
-        examples, heldout_pairs(), own_data, declared, params.encoder, params.decontaminate
+        examples, heldout_pairs(), own_data, declared, params.encoder.load, params.decontaminate
     )
     assert set(kept["query"]) == {"Is it free?", "what is a mast"}
     assert set(overlaps["text_id"]) == {"query q1", "passage p1"}
@@ -225,12 +232,18 @@ def test_queries_of_the_teacher_and_of_the_log_are_checked(
     ]  # fmt: skip
     log = pl.DataFrame({"query_id": ["1", "2"], "query": [TESTED, "rules of the road at sea"]},
                        schema=QUERY_LOG_SCHEMA)  # fmt: skip
-    queries, quarantine, overlaps = filter_queries(
-        pl.DataFrame(written, schema=QUERY), NOTHING, QueryLogResult(log, NOTHING, {}), passages,
-        heldout_pairs("how to weld"), own_data, declared,
-        params.queries.model_copy(update={"use": use}), params.encoder, params.decontaminate,
-        params.synthesize.model_copy(update={"max_reject_rate": 1.0}),
-    )  # fmt: skip
+    query_log, pairs = QueryLogResult(log, NOTHING, {}), heldout_pairs("how to weld")
+    asked = join_queries(
+        pl.DataFrame(written, schema=QUERY),
+        query_log,
+        JoinSettings(use=use),  # type: ignore[arg-type]
+    )
+    overlaps = find_query_overlaps(
+        asked, pairs, own_data, declared, params.encoder.load, params.decontaminate
+    )
+    queries, quarantine = filter_queries(
+        asked, overlaps, NOTHING, query_log, passages, pairs, FilterSettings(max_reject_rate=1.0)
+    )
     synthetic = {"how to sail"} if use == "join" else set()
     assert set(queries["query"]) == {"rules of the road at sea", *synthetic}
     assert set(quarantine["reason"]) == {"evaluation_query"}
@@ -247,7 +260,7 @@ def test_all_stages_end_in_one_table_and_its_counts(own_data, declared, params) 
         schema=PASSAGE_SCHEMA,
     )  # fmt: skip
     _, of_passages, metrics = decontaminate_passages(
-        passages, passages.clear(), own_data, declared, params.encoder, params.decontaminate
+        passages, passages.clear(), own_data, declared, params.encoder.load, params.decontaminate
     )
     assert metrics == {"overlapping": 1, "removed": 1, "passages.text_equal_text": 1}
     _, of_examples = check(

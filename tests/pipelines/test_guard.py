@@ -1,29 +1,23 @@
 """The sweep of guard, on two tiny encoders."""
 
 from pathlib import Path
-from typing import Any
 
 import polars as pl
-import yaml
 
 from gecko_kedro.corpus.schemas import PAIR_SCHEMA, QUARANTINE_SCHEMA
+from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.evaluation import ReadTasks
+from gecko_kedro.evaluation.comparing.settings import SweepSettings
 from gecko_kedro.evaluation.tasks.retrieval import CheckedData, RetrievalData
 from gecko_kedro.evaluation.tasks.rows import checked_rows
-from gecko_kedro.params import EncoderParams, EvaluateParams, GuardParams
+from gecko_kedro.evaluation.tasks.settings import SelectSettings
 from gecko_kedro.pipeline_registry import register_pipelines
-from gecko_kedro.pipelines.guard.nodes import sweep_weights
+from gecko_kedro.pipelines.guard.nodes import select_sweep_tasks, sweep_weights
 from tests.support.tiny_encoder import tiny_encoder
 
-BASE = Path(__file__).resolve().parents[2] / "conf" / "base"
 WORDS = ("yeast", "lamp", "bridge", "comet", "tulip", "anvil", "otter", "canal")
 NOTHING = QUARANTINE_SCHEMA.to_frame()
 NO_TASKS = ReadTasks([], NOTHING)
-
-
-def parameters(name: str, **changes: Any) -> dict[str, Any]:
-    raw = yaml.safe_load((BASE / f"parameters/{name}.yml").read_text("utf-8"))
-    return raw[name] | changes
 
 
 def own_data(name: str) -> CheckedData:
@@ -49,17 +43,17 @@ def general() -> ReadTasks:
 def test_the_sweep_scores_the_data_that_evaluate_would_score_now(tmp_path: Path) -> None:
     for n, name in enumerate(("base", "tuned")):
         tiny_encoder(seed=n).save(str(tmp_path / name))
-    encoder = EncoderParams.model_validate(
-        parameters("encoder", reference=str(tmp_path / "base"), device="cpu", dtype="float32",
-                   max_seq_length=32)
-    )  # fmt: skip
-    evaluate = EvaluateParams.model_validate(parameters("evaluate", dimensions=[32], resamples=50))
-    guard = GuardParams.model_validate(parameters("guard", tasks=[], weights=[0, 1]))
+    load = LoadSettings(
+        reference=str(tmp_path / "base"), device="cpu", dtype="float32", max_seq_length=32
+    )
 
     def swept(data: str) -> pl.DataFrame:
+        tasks = select_sweep_tasks(
+            PAIR_SCHEMA.to_frame(), own_data(data), NO_TASKS, general(), SelectSettings()
+        )
         return sweep_weights(
-            PAIR_SCHEMA.to_frame(), own_data(data), NO_TASKS, general(), str(tmp_path / "tuned"),
-            tmp_path / "cache", encoder, evaluate, guard,
+            tasks, str(tmp_path / "tuned"), tmp_path / "cache", load, "gecko", [32],
+            SweepSettings(weights=[0, 1], resamples=50),
         )[0]  # fmt: skip
 
     for data in ("earlier", "later"):

@@ -6,22 +6,28 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-import yaml
 
 from gecko_kedro import training
 from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.shards import Shard
 from gecko_kedro.encoder import encode_texts, save_encoder
 from gecko_kedro.encoder.formatting import prompts_by_name
+from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.fret import candidates_with_seeds
 from gecko_kedro.fret.schemas import QUERY, table
-from gecko_kedro.params import EncoderParams, MineParams
 from gecko_kedro.pipelines.mine import nodes
-from gecko_kedro.retrieval import Index
+from gecko_kedro.retrieval import (
+    EmbedSettings,
+    Index,
+    PopularitySettings,
+    RouteSettings,
+    SearchSettings,
+)
 from gecko_kedro.retrieval.vector_table import VectorTable
+from gecko_kedro.training.settings import EncoderTraining, SeedRetrieverTraining
 from tests.support.clusters import engine_settings
 from tests.support.tiny_encoder import tiny_encoder
 
-BASE = Path(__file__).resolve().parents[2] / "conf" / "base"
 PASSAGES = pl.DataFrame(
     {"passage_id": ["a", "b"], "title": ["T", None], "text": ["yeast makes gas", "oil lamps"]}
 )
@@ -37,27 +43,19 @@ QUERIES = table(
 
 
 @pytest.fixture
-def encoder_params(tmp_path: Path) -> EncoderParams:
+def load(tmp_path: Path) -> LoadSettings:
     tiny_encoder().save(str(tmp_path / "tiny"))
-    raw = yaml.safe_load((BASE / "parameters/encoder.yml").read_text("utf-8"))["encoder"]
-    return EncoderParams.model_validate(
-        raw
-        | {
-            "reference": str(tmp_path / "tiny"),
-            "device": "cpu",
-            "dtype": "float32",
-            "max_seq_length": 32,
-        }
+    return LoadSettings(
+        reference=str(tmp_path / "tiny"), device="cpu", dtype="float32", max_seq_length=32
     )
 
 
-def mine_params(**changes: object) -> MineParams:
-    raw = yaml.safe_load((BASE / "parameters/mine.yml").read_text("utf-8"))["mine"]
-    return MineParams.model_validate(raw | {"max_seq_length": 32} | changes)
+EMBED = EmbedSettings(max_seq_length=32)
+TRAIN = SeedRetrieverTraining()
 
 
 def test_it_is_trained_on_queries_and_their_seeds_with_in_batch_negatives(
-    encoder_params: EncoderParams, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    load: LoadSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: dict[str, Any] = {}
 
@@ -67,7 +65,7 @@ def test_it_is_trained_on_queries_and_their_seeds_with_in_batch_negatives(
 
     monkeypatch.setattr(training, "train_encoder", watch)
     examples, quarantine = nodes.select_seed_examples(QUERIES, PASSAGES.lazy())
-    nodes.train_seed_retriever(examples, tmp_path, encoder_params, mine_params())
+    nodes.train_seed_retriever(examples, tmp_path, load, EncoderTraining(), "trained", TRAIN)
     assert asked["loss"] == "in_batch"
     row = asked["examples"].row(0, named=True)
     assert asked["examples"].height == 1
@@ -77,89 +75,84 @@ def test_it_is_trained_on_queries_and_their_seeds_with_in_batch_negatives(
     assert not row["negatives"]
 
 
-def test_a_given_retriever_is_the_initial_embedder(
-    encoder_params: EncoderParams, tmp_path: Path
-) -> None:
+def test_a_given_retriever_is_the_initial_embedder(load: LoadSettings, tmp_path: Path) -> None:
     examples, _ = nodes.select_seed_examples(QUERIES, PASSAGES.lazy())
     model, history = nodes.train_seed_retriever(
-        examples, tmp_path, encoder_params, mine_params(seed_retriever="given")
+        examples, tmp_path, load, EncoderTraining(), "given", TRAIN
     )
     assert history.is_empty()
     text = ["task: fact checking | query: gas of yeast"]
     assert np.array_equal(
         encode_texts(model, text, batch_size=1),
-        encode_texts(encoder_params.load(), text, batch_size=1),
+        encode_texts(load.load(), text, batch_size=1),
     )
 
 
-def trained(encoder_params: EncoderParams, tmp_path: Path) -> str:
+def trained(load: LoadSettings, tmp_path: Path) -> str:
     """The folder of an encoder that brings Gecko's templates, as every training leaves them."""
     folder = tmp_path / "trained"
     prompts = prompts_by_name(["fact checking"], "search result")
-    save_encoder(encoder_params.load(), folder, prompts=prompts)
+    save_encoder(load.load(), folder, prompts=prompts)
     return str(folder)
 
 
 def test_a_retriever_that_nobody_trained_reads_the_bare_texts(
-    encoder_params: EncoderParams, tmp_path: Path
+    load: LoadSettings, tmp_path: Path
 ) -> None:
     PASSAGES.write_parquet(tmp_path / "passages.parquet")
     (queries,) = nodes.embed_queries(
-        encoder_params.reference, QUERIES, frozenset(), encoder_params, engine_settings(),
-        mine_params(),
-    )  # fmt: skip
+        load.reference, QUERIES, frozenset(), load, engine_settings(), EMBED
+    )
     (passages,) = nodes.embed_passages(
-        encoder_params.reference, pl.scan_parquet(tmp_path / "passages.parquet"), frozenset(),
-        encoder_params, engine_settings(), mine_params(),
+        load.reference, pl.scan_parquet(tmp_path / "passages.parquet"), frozenset(),
+        load, engine_settings(), EMBED,
     )  # fmt: skip
-    model = encoder_params.load(max_seq_length=mine_params().max_seq_length)
+    model = load.load(max_seq_length=EMBED.max_seq_length)
     for shard, texts in (
         (queries, ["gas of yeast", "lamps"]),
         (passages, ["T yeast makes gas", "oil lamps"]),
     ):
-        expected = encode_texts(model, texts, batch_size=encoder_params.batch_size)
+        expected = encode_texts(model, texts, batch_size=load.batch_size)
         np.testing.assert_allclose(shard.table["vector"].to_numpy(), expected, atol=1e-6)
 
 
-def test_task_and_query_are_embedded_together(
-    encoder_params: EncoderParams, tmp_path: Path
-) -> None:
+def test_task_and_query_are_embedded_together(load: LoadSettings, tmp_path: Path) -> None:
     (shard,) = nodes.embed_queries(
-        trained(encoder_params, tmp_path),
+        trained(load, tmp_path),
         QUERIES,
         frozenset(),
-        encoder_params,
+        load,
         engine_settings(),
-        mine_params(),
+        EMBED,
     )
-    model = encoder_params.load(max_seq_length=mine_params().max_seq_length)
+    model = load.load(max_seq_length=EMBED.max_seq_length)
     expected = encode_texts(
         model,
         ["task: fact checking | query: gas of yeast", "task: search result | query: lamps"],
-        batch_size=encoder_params.batch_size,
+        batch_size=load.batch_size,
     )
     np.testing.assert_allclose(shard.table["vector"].to_numpy(), expected, atol=1e-6)
 
 
 def test_passages_are_read_from_the_disk_and_embedded_with_their_titles(
-    encoder_params: EncoderParams, tmp_path: Path
+    load: LoadSettings, tmp_path: Path
 ) -> None:
     passages = pl.concat([PASSAGES] * 5).with_columns(passage_id=pl.int_range(10).cast(pl.String))
     passages.write_parquet(tmp_path / "passages.parquet", row_group_size=3)
     shards = list(
         nodes.embed_passages(
-            trained(encoder_params, tmp_path),
+            trained(load, tmp_path),
             pl.scan_parquet(tmp_path / "passages.parquet"),
             frozenset({1}),
-            encoder_params,
+            load,
             engine_settings(),
-            mine_params(embed_shard_size=4),
+            EMBED.model_copy(update={"shard_size": 4}),
         )
     )
     assert [(shard.index, shard.total) for shard in shards] == [(0, 3), (2, 3)]
     made = pl.concat([shard.table for shard in shards])
     assert made["passage_id"].to_list() == ["0", "1", "2", "3", "8", "9"]
-    model = encoder_params.load(max_seq_length=mine_params().max_seq_length)
+    model = load.load(max_seq_length=EMBED.max_seq_length)
     expected = encode_texts(
         model, ["title: T | text: yeast makes gas", "title: none | text: oil lamps"], batch_size=2
     )
@@ -176,28 +169,26 @@ def search(
     tables: tuple[VectorTable, VectorTable],
     folder: Path,
     *,
-    size: int = 1,
-    exact_max_pairs: float = 1e6,
-    **changes: object,
-) -> tuple[pl.DataFrame, dict[str, float]]:
-    """The nodes from the vectors to the candidates."""
-    params = mine_params(**changes)
-    route = nodes.choose_route(*tables, folder, exact_max_pairs, params)
-    shards = nodes.search_candidates(
-        queries,
-        passages.lazy(),
-        *tables,
-        nodes.measure_popularity(*tables, params.popularity.model_dump()),
-        route,
-        folder,
-        frozenset(),
-        size,
-        params.popularity.pool,
-        engine_settings(),
-        params,
-    )
+    route: RouteSettings = RouteSettings(),
+    popularity: PopularitySettings = PopularitySettings(),
+    finished: frozenset[int] = frozenset(),
+    **changes: Any,
+) -> tuple[list[Shard], dict[str, Any]]:
+    """The nodes from the vectors to the shards of candidates, and the route."""
+    settings = SearchSettings(**{"shard_size": 1, **changes})
+    chosen = nodes.choose_route(*tables, folder, settings.n_candidates, route)
+    prepared = nodes.prepare_search(
+        passages.lazy(), tables[1], nodes.measure_popularity(*tables, popularity), chosen, folder,
+        engine_settings(), settings,
+    )  # fmt: skip
+    return list(nodes.search_candidates(queries, tables[0], prepared, finished)), chosen
+
+
+def candidates_of(*args: Any, **changes: Any) -> tuple[pl.DataFrame, dict[str, float]]:
+    shards, chosen = search(*args, **changes)
     found = pl.concat([shard.table for shard in shards])
-    lazy, metrics = nodes.collect_candidates(found.lazy(), route, params)
+    n_candidates = changes.get("n_candidates", SearchSettings().n_candidates)
+    lazy, metrics = nodes.collect_candidates(found.lazy(), chosen, n_candidates)
     return lazy.collect(), metrics
 
 
@@ -221,7 +212,9 @@ def random_mine(n: int, q: int) -> tuple[pl.DataFrame, pl.DataFrame, VectorTable
 @pytest.mark.parametrize("size", [1, 7, 100])
 def test_candidates_in_shards_are_those_of_one_search_to_the_bit(tmp_path: Path, size: int) -> None:
     queries, passages, *tables = random_mine(60, 23)
-    found, metrics = search(queries, passages, tuple(tables), tmp_path, size=size, n_candidates=5)
+    found, metrics = candidates_of(
+        queries, passages, tuple(tables), tmp_path, shard_size=size, n_candidates=5
+    )
     own, vectors = (side.matrix for side in tables)
     index = Index(vectors)
     whole = index.search(own, 5)
@@ -241,9 +234,16 @@ def test_with_popularity_the_rank_is_by_the_querys_likelihood_under_the_passage(
     tmp_path: Path,
 ) -> None:
     queries, passages, *tables = random_mine(60, 23)
-    settings = {"temperature": 0.05, "max_queries": 1000, "pool": 60}
-    found, _ = search(
-        queries, passages, tuple(tables), tmp_path, size=7, n_candidates=5, popularity=settings
+    settings = PopularitySettings(temperature=0.05, max_queries=1000)
+    found, _ = candidates_of(
+        queries,
+        passages,
+        tuple(tables),
+        tmp_path,
+        shard_size=7,
+        n_candidates=5,
+        popularity=settings,
+        popularity_pool=60,
     )
     own, vectors = (side.matrix.astype(np.float64) for side in tables)
     scores = own @ vectors.T
@@ -260,14 +260,16 @@ def test_with_popularity_the_rank_is_by_the_querys_likelihood_under_the_passage(
         np.testing.assert_allclose(
             candidates["retriever_likelihood"], less[row, columns], atol=1e-5
         )
-    plain, _ = search(queries, passages, tuple(tables), tmp_path, size=7, n_candidates=5)
+    plain, _ = candidates_of(
+        queries, passages, tuple(tables), tmp_path, shard_size=7, n_candidates=5
+    )
     assert plain["retriever_likelihood"].is_null().all()
     assert not plain["passage_id"].equals(found["passage_id"])
 
 
 def test_popularity_may_be_taken_over_some_of_the_queries(tmp_path: Path) -> None:
     *_, own, vectors = random_mine(8, 23)
-    settings = {"temperature": 0.05, "max_queries": 4, "pool": 8}
+    settings = PopularitySettings(temperature=0.05, max_queries=4)
     found = nodes.measure_popularity(own, vectors, settings)
     scores = vectors.matrix @ own.matrix[[0, 5, 11, 17]].T
     expected = 0.05 * np.log(np.exp(scores.astype(np.float64) / 0.05).mean(axis=1))
@@ -277,42 +279,19 @@ def test_popularity_may_be_taken_over_some_of_the_queries(tmp_path: Path) -> Non
 
 def test_popularity_of_other_passages_is_refused(tmp_path: Path) -> None:
     queries, passages, *tables = random_mine(8, 5)
-    params = mine_params(popularity={"temperature": 0.05, "max_queries": 9, "pool": 8})
-    route = nodes.choose_route(*tables, tmp_path, 1e6, params)
-    popularity = nodes.measure_popularity(*tables, params.popularity.model_dump())
+    popularity = nodes.measure_popularity(*tables, PopularitySettings(temperature=0.05))
+    prepared = nodes.prepare_search(
+        passages.lazy(), tables[1], popularity.reverse(), {"route": "exact"}, tmp_path,
+        engine_settings(), SearchSettings(),
+    )  # fmt: skip
     with pytest.raises(InputError, match=r"mine\.measure_popularity"):
-        next(
-            nodes.search_candidates(
-                queries,
-                passages.lazy(),
-                *tables,
-                popularity.reverse(),
-                route,
-                tmp_path,
-                frozenset(),
-                4,
-                8,
-                engine_settings(),
-                params,
-            )
-        )
+        next(nodes.search_candidates(queries, tables[0], prepared, frozenset()))
 
 
 def test_a_finished_shard_is_not_searched_again(tmp_path: Path) -> None:
     queries, passages, *tables = random_mine(20, 9)
-    route = nodes.choose_route(*tables, tmp_path, 1e6, mine_params())
-    shards = nodes.search_candidates(
-        queries,
-        passages.lazy(),
-        *tables,
-        nodes.measure_popularity(*tables, mine_params().popularity.model_dump()),
-        route,
-        tmp_path,
-        frozenset({0, 2}),
-        4,
-        8,
-        engine_settings(),
-        mine_params(),
+    shards, _ = search(
+        queries, passages, tuple(tables), tmp_path, finished=frozenset({0, 2}), shard_size=4
     )
     (shard,) = shards
     assert (shard.index, shard.total) == (1, 3)
@@ -323,11 +302,11 @@ def test_a_finished_shard_is_not_searched_again(tmp_path: Path) -> None:
 
 def test_beyond_the_threshold_a_graph_is_searched_and_its_recall_told(tmp_path: Path) -> None:
     queries, passages, *tables = random_mine(300, 40)
-    options = {"n_candidates": 5, "min_recall": 0.9, "recall_queries": 30}
-    exact, _ = search(queries, passages, tuple(tables), tmp_path, **options)
+    exact, _ = candidates_of(queries, passages, tuple(tables), tmp_path, n_candidates=5)
+    route = RouteSettings(exact_max_pairs=11_999, min_recall=0.9, recall_queries=30)
     assert not list(tmp_path.iterdir())
-    found, metrics = search(
-        queries, passages, tuple(tables), tmp_path, size=16, exact_max_pairs=11_999, **options
+    found, metrics = candidates_of(
+        queries, passages, tuple(tables), tmp_path, shard_size=16, n_candidates=5, route=route
     )
     assert list(tmp_path.iterdir())
     assert 0.9 <= metrics["recall"] <= 1.0
@@ -349,8 +328,8 @@ def test_a_recall_below_the_wanted_one_stops_the_run(
             super().__init__(Index(half))
 
     monkeypatch.setattr("gecko_kedro.retrieval.ApproximateIndex", Poor)
-    with pytest.raises(InputError, match=r"mine.exact_max_pairs=1.2e\+04") as refusal:
-        nodes.choose_route(*tables, tmp_path, 0.0, mine_params(n_candidates=5))
+    with pytest.raises(InputError, match=r"mine.route.exact_max_pairs=1.2e\+04") as refusal:
+        nodes.choose_route(*tables, tmp_path, 5, RouteSettings(exact_max_pairs=0))
     assert 0.0 < float(str(refusal.value.got)) < 0.95
 
 
@@ -374,8 +353,8 @@ def test_candidates_of_words_join_those_of_the_embedder_with_their_own_scores(
         vector_table("query_id", QUERIES["query_id"].to_list(), [[0.0, 1.0], [1.0, 0.0]]),
         vector_table("passage_id", list("abcd"), [[1.0, 0.0], [0.9, 0.1], [0.8, 0.2], [0.0, 1.0]]),
     )
-    alone, _ = search(QUERIES, passages, tables, tmp_path, n_candidates=2)
-    joined, _ = search(
+    alone, _ = candidates_of(QUERIES, passages, tables, tmp_path, n_candidates=2)
+    joined, _ = candidates_of(
         QUERIES, passages.reverse(), tables, tmp_path, n_candidates=2, lexical_candidates=True
     )
     of_log = pl.col("query_id") == "log:1"

@@ -13,6 +13,7 @@ from gecko_kedro.params import Parameters, check_parameters
 from gecko_kedro.pipelines.finetune.nodes import finetune_encoder
 from gecko_kedro.pipelines.mine.nodes import train_seed_retriever
 from gecko_kedro.pipelines.pretrain.nodes import pretrain_encoder
+from gecko_kedro.training.settings import EncoderTraining
 from tests.support.small_training import examples
 from tests.support.tiny_encoder import tiny_encoder
 
@@ -30,10 +31,11 @@ def parameters(tmp_path: Path) -> Parameters:
         )["parameters"]
     )
     lora = {"rank": 2, "alpha": 4, "dropout": 0.0, "target_modules": "all-linear"}
-    changes = {"reference": str(tmp_path / "base"), "device": "cpu", "lora": lora}
+    values["encoder"]["load"] |= {"reference": str(tmp_path / "base"), "device": "cpu"}
+    values["encoder"]["train"]["lora"] = lora
     for stage in ("mine", "pretrain", "finetune"):
         values[stage]["train"]["loss"]["matryoshka_dims"] = []
-    return check_parameters(values | {"encoder": {**values["encoder"], **changes}})
+    return check_parameters(values)
 
 
 STAGES = ["seed_retriever", "pretrain", "finetune"]
@@ -41,15 +43,15 @@ STAGES = ["seed_retriever", "pretrain", "finetune"]
 
 def trained(stage: str, parameters: Parameters, folder: Path) -> Any:
     """The model after that stage, from the base."""
-    rows, encoder = examples(40), parameters.encoder
+    rows, load, how = examples(40), parameters.encoder.load, parameters.encoder.train
     if stage == "seed_retriever":
-        model, *_ = train_seed_retriever(rows, folder / "c", encoder, parameters.mine)
-    elif stage == "pretrain":
-        model, *_ = pretrain_encoder(rows, folder / "c", encoder, parameters.pretrain)
-    else:
-        base = encoder.reference
-        model, *_ = finetune_encoder(base, rows, folder / "c", encoder, parameters.finetune)
-    return model
+        mine = parameters.mine
+        return train_seed_retriever(rows, folder, load, how, mine.seed_retriever, mine.train)[0]
+    if stage == "pretrain":
+        return pretrain_encoder(rows, folder, load, how, parameters.pretrain.train)[0]
+    return finetune_encoder(
+        load.reference, rows, folder, load, how, parameters.finetune.train, runs=1
+    )[0]
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -72,7 +74,8 @@ def test_every_stage_keeps_the_prompts_of_the_initial_embedder_where_it_is_told_
     assert prompts["query"].startswith("task: ")
     assert prompts["document"] == "title: none | text: "
 
-    own = parameters.encoder.model_copy(update={"templates": "own"})
+    how = parameters.encoder.train.model_copy(update={"templates": "own"})
+    own = parameters.encoder.model_copy(update={"train": how})
     kept = trained(stage, parameters.model_copy(update={"encoder": own}), tmp_path / "own").prompts
     assert (kept["query"], kept["document"]) == ("ask: ", "tell: ")
     assert set(kept.values()) == {"ask: ", "tell: "}  # that of every task is the base's, too
@@ -81,15 +84,13 @@ def test_every_stage_keeps_the_prompts_of_the_initial_embedder_where_it_is_told_
 def test_several_runs_give_the_mean_of_their_weights(
     parameters: Parameters, tmp_path: Path
 ) -> None:
-    plain = parameters.encoder.model_copy(update={"lora": None})
+    load = parameters.encoder.load
 
     def weights(name: str, *, seed: int, runs: int) -> tuple[dict[str, Any], dict[str, float]]:
-        finetune = parameters.finetune
-        train = finetune.train.model_copy(update={"seed": seed})
+        train = parameters.finetune.train.model_copy(update={"seed": seed})
         model, _, metrics = finetune_encoder(
-            plain.reference, examples(40), tmp_path / name, plain,
-            finetune.model_copy(update={"train": train, "runs": runs}),
-        )  # fmt: skip
+            load.reference, examples(40), tmp_path / name, load, EncoderTraining(), train, runs
+        )
         return model.state_dict(), metrics
 
     both, metrics = weights("both", seed=3, runs=2)

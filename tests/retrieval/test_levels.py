@@ -1,4 +1,4 @@
-"""Which level serves, and what a result says of its certainty."""
+"""Which level serves."""
 
 import logging
 
@@ -11,7 +11,6 @@ from gecko_kedro.retrieval.levels import (
     VARIABLE,
     available_levels,
     extension,
-    packed_type,
     packing_pays,
 )
 
@@ -52,22 +51,6 @@ def test_an_index_of_another_number_type_takes_the_level_that_has_it(monkeypatch
     }  # fmt: skip
     monkeypatch.setenv(VARIABLE, "avx512")
     assert levels.level_for("bfloat16") == "avx512"  # forced: the index will refuse its dtype
-
-
-def test_a_result_says_whether_it_is_certified(level):
-    random = np.random.default_rng(1)
-    passages, queries = random.normal(size=(900, 96)), random.normal(size=(70, 96))
-    packed = packed_type(level)
-    exact = Index(passages).search(queries, 5)
-    assert exact.certified
-    plain = Index(passages, dtype="float32", margin="statistical").search(queries, 5)
-    assert plain.certified  # float32 has one margin only
-    if packed is None:
-        return
-    assert Index(passages, dtype=packed).search(queries, 5).certified
-    rough = Index(passages, dtype=packed, margin="statistical").search(queries, 5)
-    assert not rough.certified
-    assert (rough.ids == exact.ids).mean() > 0.99
 
 
 def test_at_avx2_only_searches_with_few_queries_read_bytes(monkeypatch):

@@ -85,14 +85,12 @@ def test_every_route_mines_the_same(level, tmp_path: Path):
     np.save(tmp_path / "passages.npy", passages)
     mapped = np.load(tmp_path / "passages.npy", mmap_mode="r")
     packed = packed_type(level) or "auto"
-    Index(passages, dtype=packed).save(tmp_path / "saved")
     routes = {
         "in memory": Index(passages),
         "packed": Index(passages, dtype=packed),
         "column-major": Index(np.asfortranarray(passages)),
         "memory map": Index(mapped),
         "memory map, rounded as it is read": Index(mapped, dtype=packed),
-        "memory map, packed on disk": Index.load(tmp_path / "saved", mmap=True, dtype=packed),
         "torch": TorchIndex(passages),
     }
     for name, index in routes.items():

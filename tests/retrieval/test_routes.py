@@ -3,7 +3,6 @@
 import ml_dtypes
 import numpy as np
 import pytest
-import torch
 
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.retrieval import (
@@ -13,7 +12,6 @@ from gecko_kedro.retrieval import (
     SearchCancelled,
     SearchResult,
     fuse_results,
-    open_index,
 )
 
 
@@ -69,34 +67,12 @@ def test_a_graph_of_any_number_type_takes_bfloat16_vectors():
     assert (found.ids[:, 0] == np.arange(20)).mean() > 0.9
 
 
-def test_a_graph_is_not_searched_after_the_index_grew():
-    index = Index(unit(30, 16, 1))
-    graph = ApproximateIndex(index)
-    index.add(unit(2, 16, 2))
-    with pytest.raises(InputError, match="Build the graph again"):
-        graph.search(unit(1, 16, 3), 1)
-
-
 def test_progress_of_an_approximate_search_reports_and_cancels(exact):
     graph, shares = ApproximateIndex(exact), []
     graph.search(unit(3, 16, 2), 2, progress=shares.append)
     assert shares == [1.0]
     with pytest.raises(SearchCancelled):
         graph.search(unit(3, 16, 2), 2, progress=lambda _: False)
-
-
-def test_open_index_gives_the_route_that_is_asked_for():
-    vectors = unit(50, 16, 1)
-    assert isinstance(open_index(vectors), Index)
-    assert isinstance(open_index(torch.from_numpy(vectors)), Index)
-    graph = open_index(vectors, route="approximate")
-    assert isinstance(graph, ApproximateIndex)
-    assert graph.search(vectors, 3).recall > 0.8
-    with pytest.raises(InputError, match="route"):
-        open_index(vectors, route="fast")
-    if not torch.cuda.is_available():
-        with pytest.raises(InputError, match="without CUDA"):
-            open_index(vectors, route="gpu")
 
 
 def test_a_saved_graph_is_used_from_disk(exact, tmp_path):

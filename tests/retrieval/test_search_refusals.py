@@ -63,8 +63,6 @@ def test_arguments_that_do_not_fit_are_refused():
         index.search(queries, 1, exclude=[[0]])
     with pytest.raises(InputError, match="dtype"):
         Index(queries, dtype="int4")
-    with pytest.raises(InputError, match="margin"):
-        Index(queries, margin="small")
     for ids in ([[0]], [[0], [3]], [0, 1]):
         with pytest.raises(InputError, match="2 rows of ids below 3"):
             index.score_pairs(queries, ids)

@@ -11,16 +11,16 @@ import signal
 import sys
 from pathlib import Path
 
-import yaml
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 from kedro.runner import SequentialRunner
 
 from gecko_kedro.base.shards import Shard
 from gecko_kedro.datasets import FinishedShardsDataset, TableScanDataset, VectorShardsDataset
-from gecko_kedro.params import EncoderParams, MineParams
+from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.pipelines.mine import nodes
-from tests.support.clusters import BASE, engine_settings
+from gecko_kedro.retrieval import EmbedSettings
+from tests.support.clusters import engine_settings
 
 SHARD_SIZE = 5
 
@@ -37,29 +37,22 @@ class Doomed(VectorShardsDataset):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def parameters(folder: Path) -> tuple[EncoderParams, MineParams]:
-    """Those of conf/base with the encoder of ``folder`` and small shards."""
-    values = {
-        name: yaml.safe_load((BASE / f"parameters/{name}.yml").read_text("utf-8"))[name]
-        for name in ("encoder", "mine")
-    }
-    values["encoder"] |= {"reference": str(folder / "model"), "device": "cpu", "dtype": "float32"}
-    values["mine"] |= {"max_seq_length": 32, "embed_shard_size": SHARD_SIZE}
-    return EncoderParams.model_validate(values["encoder"]), MineParams.model_validate(
-        values["mine"]
-    )
+def parameters(folder: Path) -> tuple[LoadSettings, EmbedSettings]:
+    """The encoder of ``folder``, and small shards."""
+    load = LoadSettings(reference=str(folder / "model"), device="cpu", dtype="float32")
+    return load, EmbedSettings(max_seq_length=32, shard_size=SHARD_SIZE)
 
 
 def embed(folder: Path, engine: str, shards: int) -> None:
     """Make the missing shards."""
-    encoder_params, mine_params = parameters(folder)
+    load, settings = parameters(folder)
     output = Doomed(path=str(folder / "vectors"), rows_per_shard=SHARD_SIZE)
     output.left = shards
     memory = {
         "model": str(folder / "model"),
-        "params:encoder": encoder_params,
+        "params:encoder.load": load,
         "params:engine": engine_settings(engine, actors=1),
-        "params:mine": mine_params,
+        "params:mine.embed": settings,
     }
     catalog = DataCatalog(
         {
@@ -71,7 +64,8 @@ def embed(folder: Path, engine: str, shards: int) -> None:
             **{name: MemoryDataset(value) for name, value in memory.items()},
         }
     )
-    inputs = ["model", "passages", "finished", "params:encoder", "params:engine", "params:mine"]
+    inputs = ["model", "passages", "finished"]
+    inputs += ["params:encoder.load", "params:engine", "params:mine.embed"]
     SequentialRunner().run(Pipeline([Node(nodes.embed_passages, inputs, "vectors")]), catalog)
 
 

@@ -25,6 +25,7 @@ from gecko_kedro.corpus.schemas import PAIR_SCHEMA, PASSAGE_SCHEMA, QUARANTINE_S
 from gecko_kedro.datasets import FinishedShardsDataset, ShardedParquetDataset, TableDataset
 from gecko_kedro.evaluation import ReadTasks
 from gecko_kedro.params import Parameters, check_parameters
+from gecko_kedro.pipelines._teacher import teacher_step
 from gecko_kedro.pipelines.relabel import nodes as relabel
 from gecko_kedro.pipelines.synthesize import nodes as synthesize
 from tests.support.clusters import engine_settings
@@ -43,7 +44,7 @@ def parameters(url: str, engine: str = "local") -> Parameters:
     values["teacher"]["backend"] = "http"
     values["teacher"]["http"] |= {"base_url": url, "model": NAME, "concurrency": CONCURRENCY}
     values["teacher"]["http"]["api_key_env"] = KEY if KEY in os.environ else None
-    values["synthesize"]["shard_size"] = values["relabel"]["shard_size"] = 5
+    values["synthesize"]["write"]["shard_size"] = values["relabel"]["judge"]["shard_size"] = 5
     values["relabel"]["rankers"] = ["query_likelihood", "relevance"]
     values["engine"] = engine_settings(engine).model_dump()
     return check_parameters(values)
@@ -71,7 +72,12 @@ def catalog(folder: Path, url: str, engine: str) -> DataCatalog:
         "heldout_pairs": pl.DataFrame(schema=PAIR_SCHEMA),
         "evaluation_data": None,
         "evaluation_tasks": ReadTasks([], pl.DataFrame(schema=QUARANTINE_SCHEMA)),
-        **{f"params:{name}": getattr(params, name) for name in type(params).model_fields},
+        **{f"params:{name}": value for name, value in params},
+        **{
+            f"params:{block}.{name}": value
+            for block in ("queries", "encoder", "synthesize", "relabel")
+            for name, value in getattr(params, block)
+        },
     }
     shards = {
         name: ShardedParquetDataset(path=str(folder / name))
@@ -93,32 +99,44 @@ def catalog(folder: Path, url: str, engine: str) -> DataCatalog:
 
 PIPELINE = Pipeline(
     [
+        teacher_step("teacher"),
         Node(
             synthesize.synthesize_queries,
-            ["passages", "passages", "prompts", "response_store", "finished_query_shards",
-             "params:teacher", "params:engine", "params:synthesize"],
+            ["passages", "passages", "finished_query_shards", "teacher", "params:synthesize.write"],
             ["rejected_reply_shards", "query_shards"],
         ),
         Node(
+            synthesize.join_queries,
+            ["query_shards", "query_log", "params:queries.join"],
+            "undecided_queries",
+        ),
+        Node(
+            synthesize.find_query_overlaps,
+            ["undecided_queries", "heldout_pairs", "evaluation_data", "evaluation_tasks",
+             "params:encoder.load", "params:decontaminate"],
+            "query_overlaps",
+        ),
+        Node(
             synthesize.filter_queries,
-            ["query_shards", "rejected_reply_shards", "query_log", "passages", "heldout_pairs",
-             "evaluation_data", "evaluation_tasks", "params:queries", "params:encoder",
-             "params:decontaminate", "params:synthesize"],
-            ["queries", "queries_quarantine", "query_overlaps"],
+            ["undecided_queries", "query_overlaps", "rejected_reply_shards", "query_log",
+             "passages", "heldout_pairs", "params:synthesize.filter"],
+            ["queries", "queries_quarantine"],
         ),
         Node(neighbours, ["queries", "passages"], "candidates"),
         Node(
             relabel.judge_candidates,
-            ["queries", "candidates", "passages", "prompts", "response_store",
-             "finished_judgement_shards", "params:teacher", "params:engine", "params:relabel"],
+            ["queries", "candidates", "passages", "finished_judgement_shards", "teacher",
+             "params:relabel.rankers", "params:relabel.judge"],
             ["refused_query_shards", "judgement_shards"],
         ),
         Node(
-            relabel.fuse_rankings, ["candidates", "judgement_shards", "params:relabel"], "rankings"
+            relabel.fuse_rankings,
+            ["candidates", "judgement_shards", "params:relabel.rankers", "params:relabel.fuse"],
+            "rankings",
         ),
         Node(
             relabel.choose_examples,
-            ["rankings", "queries", "passages", "refused_query_shards", "params:relabel"],
+            ["rankings", "queries", "passages", "refused_query_shards", "params:relabel.choose"],
             ["fret", "fret_quarantine"],
         ),
     ]

@@ -3,40 +3,21 @@
 import polars as pl
 import torch
 
-from gecko_kedro.training.settings import LossSettings, MaskSettings, TrainSettings
+from gecko_kedro.training.settings import LossSettings, TrainSettings
 from tests.support.example_rows import example, table
 
 SETTINGS = TrainSettings(
     epochs=2,
-    max_steps=None,
     batch_size=6,
     learning_rate=1e-3,
-    warmup_ratio=0.1,
     max_seq_length=32,
-    loss=LossSettings(
-        temperature=0.05,
-        matryoshka_dims=(16, 8),
-        same_tower=True,
-        negatives="own",
-        max_negatives=1,
-        both_directions=False,
-        hardness=0,
-        spread_out=0,
-        distillation=0,
-        teacher_temperature=1,
-        masks=MaskSettings(same_text=True, known_positive=True, same_label=True, margin=None),
-    ),
+    loss=LossSettings(matryoshka_dims=(16, 8)),
     seed=3,
     tokens_per_pass=256,
-    gradient_caching=False,
-    compile=False,
     threads=1,
     precision="fp32",
     checkpoint_steps=4,
-    average_share=0,
-    heldout_rows=0,
     evaluation_steps=4,
-    patience=None,
 )
 
 

@@ -32,7 +32,7 @@ CASES = [
     for tokens in (32, None)
     for without in (False, True)
 ]
-TRAINED = {"gradient_caching": False, "epochs": 2, "heldout_rows": 4, "average_share": 0.5}
+TRAINED = {"gradient_caching": False, "epochs": 2, "heldout_rows": 4}
 
 
 def slice_of(rank: int, columns: list[list[str]]) -> tuple[list[list[str]], dict]:

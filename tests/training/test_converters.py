@@ -293,3 +293,44 @@ def test_real_classes_are_converted(shared_data: SharedData, separation: str) ->
     for query, _, positive, ((_, negative),) in short(result):
         own, same, other = (label[text[: len(text) - cut]] for text in (query, positive, negative))
         assert own == same != other
+
+
+@pytest.mark.parametrize("number", [int, float, str])
+def test_labels_and_answers_that_pandas_made_floats_mean_the_same(
+    tmp_path: Path, number: type
+) -> None:
+    rows = [{"premise": "a", "hypothesis": f"h{n}", "label": number(n)} for n in range(3)]
+    assert read(tmp_path, rows, converter="nli").examples.height == 1
+    rows = [{"question": "q", "option_0": "no", "option_1": "yes", "answer": number(1),
+             "explanation": float("nan")}]  # fmt: skip
+    assert read(tmp_path, rows, converter="multiple_choice").examples["positive"][0] == "yes"
+    labels = [number(0), 0.0, number(1), 1.0]
+    rows = [{"text": f"t{n}", "label": label} for n, label in enumerate(labels)]
+    assert read(tmp_path, rows, converter="classification").examples.height == 4
+    assert read(tmp_path, rows, converter="classification", only={"label": "1"}).counts == {
+        "examples": 0, "quarantined": 2, "only_one_class": 2,
+    }  # fmt: skip
+
+
+def test_values_that_are_no_text_cost_the_field_or_the_row_and_never_the_run(
+    tmp_path: Path,
+) -> None:
+    rows = [
+        {"query": "q0", "positive": "p0", "positive_title": 1984},
+        {"query": "q1", "positive": "p1", "positive_title": float("nan")},
+        {"query": "q2", "positive": "p2", "positive_title": ["a", "list"]},
+        {"query": float("nan"), "positive": "p3", "positive_title": None},
+        {"query": True, "positive": "p4", "positive_title": None},
+        {"query": "half \ud83d", "positive": "p5", "positive_title": None},
+    ]
+    result = read(tmp_path, rows, converter="pairs")
+    assert result.examples.select("query", "positive_title").rows() == [
+        ("q0", "1984"), ("q1", None), ("q2", None),
+    ]  # fmt: skip
+    assert sorted(result.quarantine["reason"]) == [
+        "lone_surrogate", "no_query", "positive_title_is_no_text", "query_is_no_text",
+    ]  # fmt: skip
+    assert "{}" not in result.quarantine["record"].to_list()
+    answers = [{"question": "q", "option_0": "a", "option_1": "b", "answer": answer}
+               for answer in (float("inf"), float("nan"), "x", True, [1], 0.5)]  # fmt: skip
+    assert read(tmp_path, answers, converter="multiple_choice").counts["no_right_option"] == 6

@@ -23,7 +23,7 @@ PASSAGES = pl.DataFrame(
 )  # fmt: skip
 
 
-def test_pairs_keep_their_kind_and_take_a_title_that_is_not_the_query() -> None:
+def test_pairs_keep_their_kind_and_have_no_title() -> None:
     pairs = pl.DataFrame(
         [
             {"pair_id": f"{kind}:p1", "kind": kind, "task": "search result", "query": query,
@@ -32,11 +32,10 @@ def test_pairs_keep_their_kind_and_take_a_title_that_is_not_the_query() -> None:
         ],
         schema=PAIR_SCHEMA,
     )  # fmt: skip
-    with_titles = from_pairs(pairs, passages=PASSAGES).examples
-    assert dict(with_titles.schema) == dict(EXAMPLE_SCHEMA)
-    assert with_titles["dataset"].to_list() == ["summary_body", "title_body"]
-    assert with_titles["positive_title"].to_list() == ["Tides", None]
-    assert from_pairs(pairs).examples["positive_title"].to_list() == [None, None]
+    examples = from_pairs(pairs).examples
+    assert dict(examples.schema) == dict(EXAMPLE_SCHEMA)
+    assert examples["dataset"].to_list() == ["summary_body", "title_body"]
+    assert examples["positive_title"].to_list() == [None, None]
 
 
 def test_fret_rows_keep_both_titles_and_may_lack_a_negative() -> None:

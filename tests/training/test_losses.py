@@ -13,13 +13,18 @@ from torch import Tensor
 
 from gecko_kedro.training.losses.distillation import distillation_loss
 from gecko_kedro.training.losses.embedded import Rows, Vectors
-from gecko_kedro.training.losses.gecko import GeckoLoss
+from gecko_kedro.training.losses.gecko import GeckoObjective
 from gecko_kedro.training.losses.in_batch import InBatchLoss
-from gecko_kedro.training.losses.masks import Masks
-from gecko_kedro.training.losses.matryoshka import Objective
-from gecko_kedro.training.losses.spread_out import spread_out
+from gecko_kedro.training.losses.masks import NO_MASKS
+from gecko_kedro.training.losses.objective import Objective, spread_out
+from gecko_kedro.training.settings import MaskSettings
 
 TEMPERATURE = 0.05
+
+
+def only(**switched: object) -> MaskSettings:
+    """No masks but these."""
+    return NO_MASKS.model_copy(update=switched)
 
 
 def columns(*sizes: int, width: int = 8, seed: int = 0) -> list[Tensor]:
@@ -42,8 +47,7 @@ class Reference:
     negatives: str = "own"
     max_negatives: int = 99
     hardness: float = 0.0
-    both_directions: bool = False
-    masks: Masks = Masks()  # noqa: RUF009
+    masks: MaskSettings = NO_MASKS
 
     def __call__(self, vectors: list[Tensor], rows: Rows) -> Tensor:
         queries, positives, *rest = vectors
@@ -68,19 +72,7 @@ class Reference:
                     rows, i, k, query=queries[i], negative=rest[0][k], own=own
                 )
             total = total - torch.log(torch.exp(own / TEMPERATURE) / denominator)
-        if not self.both_directions:
-            return total / n
-        swapped = torch.zeros((), dtype=torch.float64)
-        for i in range(n):
-            own = cosine(queries[i], positives[i])
-            denominator = torch.exp(own / TEMPERATURE)
-            for j in range(n):
-                score = cosine(queries[j], positives[i])
-                text, its_own = int(rows.positive[i]), cosine(queries[j], positives[j])
-                masked = i == j or self.is_masked(rows, j, i, text=text, score=score, own=its_own)
-                denominator = denominator + (0 if masked else torch.exp(score / TEMPERATURE))
-            swapped = swapped - torch.log(torch.exp(own / TEMPERATURE) / denominator)
-        return (total + swapped) / (2 * n)
+        return total / n
 
     def is_masked(
         self, rows: Rows, i: int, j: int, *, text: int, score: Tensor, own: Tensor
@@ -127,14 +119,13 @@ def assert_same_loss_and_gradient(ours: Tensor, theirs: Tensor, inputs: list[Ten
         torch.testing.assert_close(mine, other, rtol=1e-9, atol=1e-12)
 
 
-def gecko(reference: Reference) -> GeckoLoss:
-    return GeckoLoss(
+def gecko(reference: Reference) -> GeckoObjective:
+    return GeckoObjective(
         temperature=TEMPERATURE,
         same_tower=reference.same_tower,
         negatives=reference.negatives,
         max_negatives=reference.max_negatives,
         hardness=reference.hardness,
-        both_directions=reference.both_directions,
         masks=reference.masks,
     )
 
@@ -151,12 +142,11 @@ def test_gecko_loss_is_equation_3(counts: list[int], same_tower: bool) -> None:
     assert_same_loss_and_gradient(ours, reference(inputs, rows), inputs)
 
 
-@pytest.mark.parametrize("both_directions", [False, True])
 @pytest.mark.parametrize("rows", [1, 2, 5, 17])
-def test_in_batch_loss_is_equation_2(rows: int, both_directions: bool) -> None:
+def test_in_batch_loss_is_equation_2(rows: int) -> None:
     inputs = columns(rows, rows)
-    reference = Reference(same_tower=False, both_directions=both_directions)
-    loss = InBatchLoss(TEMPERATURE, both_directions=both_directions)
+    reference = Reference(same_tower=False)
+    loss = InBatchLoss(TEMPERATURE)
     ours = loss(Vectors.exact(inputs), Rows.distinct(rows))
     assert_same_loss_and_gradient(ours, reference(inputs, Rows.distinct(rows)), inputs)
 
@@ -177,27 +167,23 @@ SHARING = replace(
 @pytest.mark.parametrize(
     "masks",
     [
-        Masks(),
-        Masks(same_text=True),
-        Masks(same_label=True),
-        Masks(known_positive=True),
-        Masks(margin=0.1),
-        Masks(margin=-0.5),
-        Masks(same_text=True, known_positive=True, same_label=True, margin=0.0),
+        NO_MASKS,
+        only(same_text=True),
+        only(same_label=True),
+        only(known_positive=True),
+        only(margin=0.1),
+        only(margin=-0.5),
+        only(same_text=True, known_positive=True, same_label=True, margin=0.0),
     ],
 )
 @pytest.mark.parametrize("negatives", ["own", "all", "none"])
-@pytest.mark.parametrize("both_directions", [False, True])
-def test_masks_leave_out_just_the_terms_that_they_name(
-    masks: Masks, negatives: str, both_directions: bool
-) -> None:
+def test_masks_leave_out_just_the_terms_that_they_name(masks: MaskSettings, negatives: str) -> None:
     inputs = columns(6, 6, 8)
-    reference = Reference(negatives=negatives, masks=masks, both_directions=both_directions)
+    reference = Reference(negatives=negatives, masks=masks)
     ours = gecko(reference)(Vectors.exact(inputs), SHARING)
     assert_same_loss_and_gradient(ours, reference(inputs, SHARING), inputs)
-    pairs = Reference(same_tower=False, negatives="none", masks=masks,
-                      both_directions=both_directions)  # fmt: skip
-    in_batch = InBatchLoss(TEMPERATURE, masks, both_directions)(Vectors.exact(inputs), SHARING)
+    pairs = Reference(same_tower=False, negatives="none", masks=masks)
+    in_batch = InBatchLoss(TEMPERATURE, masks)(Vectors.exact(inputs), SHARING)
     assert_same_loss_and_gradient(in_batch, pairs(inputs, SHARING), inputs[:2])
 
 
@@ -212,7 +198,7 @@ def test_hard_negatives_can_be_weighted_and_counted(negatives: str, max_negative
 
 def test_one_row_without_negative_has_no_loss_and_no_gradient() -> None:
     inputs = columns(1, 1)
-    value = GeckoLoss(TEMPERATURE)(Vectors.exact(inputs), Rows.distinct(1))
+    value = GeckoObjective(TEMPERATURE)(Vectors.exact(inputs), Rows.distinct(1))
     assert value.item() == 0
     assert all(not gradient.any() for gradient in torch.autograd.grad(value, inputs))
 
@@ -225,31 +211,24 @@ def test_the_stock_loss_is_ours_with_the_negatives_of_all_rows(hardness: float) 
     )  # fmt: skip
     triples, rows = columns(9, 9, 9), Rows.distinct(9, [1] * 9)
     theirs = stock.compute_loss_from_embeddings(triples, None)
-    ours = GeckoLoss(TEMPERATURE, negatives="all", hardness=hardness)(Vectors.exact(triples), rows)
+    ours = GeckoObjective(TEMPERATURE, negatives="all", hardness=hardness)(
+        Vectors.exact(triples), rows
+    )
     assert_same_loss_and_gradient(ours, theirs, triples)
-    assert GeckoLoss(TEMPERATURE, hardness=hardness)(Vectors.exact(triples), rows) < theirs
-
-
-def test_the_symmetric_stock_loss_is_ours_in_both_directions() -> None:
-    pairs = columns(9, 9)
-    stock = MultipleNegativesRankingLoss(
-        None, scale=1 / TEMPERATURE, directions=("query_to_doc", "doc_to_query"),
-        partition_mode="per_direction",
-    )  # fmt: skip
-    ours = InBatchLoss(TEMPERATURE, both_directions=True)(Vectors.exact(pairs), Rows.distinct(9))
-    assert_same_loss_and_gradient(ours, stock.compute_loss_from_embeddings(pairs, None), pairs)
+    assert GeckoObjective(TEMPERATURE, hardness=hardness)(Vectors.exact(triples), rows) < theirs
 
 
 @pytest.mark.parametrize("rows", [1, 2, 7])
-def test_spread_out_is_the_second_moment_of_the_other_rows(rows: int) -> None:
+def test_spread_out_is_what_the_second_moment_is_above_that_of_even_vectors(rows: int) -> None:
     inputs = columns(rows, rows)
     expected = torch.zeros((), dtype=torch.float64)
     for column in inputs:
+        moment = torch.zeros((), dtype=torch.float64)
         for i in range(rows):
             for j in range(rows):
                 if i != j:
-                    share = cosine(column[i], column[j]) ** 2 / (rows * (rows - 1))
-                    expected = expected + share
+                    moment = moment + cosine(column[i], column[j]) ** 2 / (rows * (rows - 1))
+        expected = expected + torch.relu(moment - 1 / column.shape[1])
     assert_same_loss_and_gradient(
         spread_out(Vectors.exact(inputs)), expected + sum(x.sum() for x in inputs) * 0, inputs
     )
@@ -282,7 +261,7 @@ def test_distillation_without_any_scores_is_nothing() -> None:
 
 def test_scores_are_exact_under_bfloat16_autocast() -> None:
     inputs = [column.detach().float() for column in columns(33, 33, 33)]
-    objective = Objective(GeckoLoss(0.01), (8,), temperature=0.01)
+    objective = Objective(GeckoObjective(0.01), (8,), temperature=0.01)
     rows = Rows.distinct(33, [1] * 33)
     plain = objective(inputs, rows)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -293,9 +272,9 @@ def test_scores_are_exact_under_bfloat16_autocast() -> None:
 def test_the_objective_adds_all_terms_at_each_dimension() -> None:
     inputs, rows = columns(6, 6, 8), SHARING
     rows = replace(rows, teacher=torch.randn(6, 4, dtype=torch.float64))
-    loss = GeckoLoss(TEMPERATURE)
+    loss = GeckoObjective(TEMPERATURE)
     objective = Objective(
-        loss, (8, 5, 2), temperature=TEMPERATURE, spread_out_weight=0.5, distillation_weight=0.25,
+        loss, (8, 5, 2), temperature=TEMPERATURE, spread_out=0.5, distillation=0.25,
         teacher_temperature=3,
     )  # fmt: skip
     by_hand = torch.zeros((), dtype=torch.float64)
@@ -323,5 +302,7 @@ def test_matryoshka_is_that_of_sentence_transformers() -> None:
         model, scale=1 / TEMPERATURE, directions=("query_to_doc", "query_to_query")
     )
     theirs = MatryoshkaLoss(model, stock, [8, 5, 2])([{"vectors": x} for x in inputs], None)
-    ours = Objective(GeckoLoss(TEMPERATURE, negatives="all"), (8, 5, 2), temperature=TEMPERATURE)
+    ours = Objective(
+        GeckoObjective(TEMPERATURE, negatives="all"), (8, 5, 2), temperature=TEMPERATURE
+    )
     assert_same_loss_and_gradient(ours(inputs, rows), theirs, inputs)

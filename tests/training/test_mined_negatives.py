@@ -7,6 +7,7 @@ from gecko_kedro.encoder.encoding import encode_texts
 from gecko_kedro.encoder.formatting import GECKO
 from gecko_kedro.training.examples import check_examples, render_examples
 from gecko_kedro.training.negatives import add_mined_negatives
+from gecko_kedro.training.settings import MinedNegativesSettings
 from tests.support.example_rows import example, table
 from tests.support.tiny_encoder import tiny_encoder
 
@@ -21,11 +22,12 @@ ROWS = table(
 
 
 def mined(**changes: object) -> pl.DataFrame:
-    arguments = {
-        "datasets": ["set"], "candidates": 6, "percent_of_positive": 1.0, "n_negatives": 2,
-        "batch_size": 4, "seed": 0, "templates": GECKO,
-    } | changes  # fmt: skip
-    return add_mined_negatives(ROWS, MODEL, **arguments)
+    datasets = changes.pop("datasets", ["set"])
+    values = {"candidates": 6, "percent_of_positive": 1.0, "n_negatives": 2} | changes
+    return add_mined_negatives(
+        ROWS, MODEL, datasets=datasets, batch_size=4, templates=GECKO,
+        settings=MinedNegativesSettings.model_validate(values),
+    )  # fmt: skip
 
 
 def test_rows_without_a_negative_get_the_nearest_passages_that_are_no_positives() -> None:
@@ -51,6 +53,6 @@ def test_no_negative_scores_above_its_share_of_the_positive(percent: float) -> N
 def test_sets_that_are_not_named_stay_as_they_are() -> None:
     assert mined(datasets=[]).equals(ROWS)
     assert add_mined_negatives(
-        ROWS.clear(), MODEL, datasets=["set"], candidates=6, percent_of_positive=1.0,
-        n_negatives=2, batch_size=4, seed=0, templates=GECKO,
+        ROWS.clear(), MODEL, datasets=["set"], batch_size=4, templates=GECKO,
+        settings=MinedNegativesSettings(),
     ).is_empty()  # fmt: skip

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from gecko_kedro.encoder.grouping import token_budget_ranges
 from gecko_kedro.training import passes as passes_module
-from gecko_kedro.training.cpu import trained_fast
 from gecko_kedro.training.losses.batch import BatchLoss
 from gecko_kedro.training.losses.embedded import Rows
-from gecko_kedro.training.losses.gecko import GeckoLoss
+from gecko_kedro.training.losses.gecko import GeckoObjective
 from gecko_kedro.training.losses.in_batch import InBatchLoss
-from gecko_kedro.training.losses.masks import Masks
-from gecko_kedro.training.losses.matryoshka import Objective
+from gecko_kedro.training.losses.objective import Objective
 from gecko_kedro.training.passes import plan_passes
+from gecko_kedro.training.settings import MaskSettings
+from gecko_kedro.training.speed import trained_fast
 from tests.support.tiny_encoder import tiny_encoder
 
 COLUMNS = (
@@ -34,13 +34,13 @@ ROWS = replace(
     teacher=torch.randn(5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)),
 )
 MODEL = tiny_encoder().eval()
-ALL_MASKS = Masks(same_text=True, known_positive=True, same_label=True, margin=0.1)
+ALL_MASKS = MaskSettings(margin=0.1)
 OBJECTIVES = {
-    "in_batch": Objective(InBatchLoss(0.05, ALL_MASKS, both_directions=True), (32, 16), 0.05),
-    "gecko": Objective(GeckoLoss(0.05), (32,), 0.05),
+    "in_batch": Objective(InBatchLoss(0.05, ALL_MASKS), (32, 16), 0.05),
+    "gecko": Objective(GeckoObjective(0.05), (32,), 0.05),
     "gecko with everything": Objective(
-        GeckoLoss(0.05, negatives="all", hardness=5, both_directions=True, masks=ALL_MASKS),
-        (32, 16, 5), 0.05, spread_out_weight=0.5, distillation_weight=0.5,
+        GeckoObjective(0.05, negatives="all", hardness=5, masks=ALL_MASKS),
+        (32, 16, 5), 0.05, spread_out=0.5, distillation=0.5,
     ),
 }  # fmt: skip
 

@@ -284,7 +284,6 @@ def test_gradient_caching_trains_the_same_model(tmp_path: Path) -> None:
         {"negatives": "all", "max_negatives": 2},
         {"negatives": "none"},
         {"hardness": 5.0},
-        {"both_directions": True},
         {"spread_out": 1.0},
         {"distillation": 1.0},
         {"distillation": 1.0, "gradient_caching": True},

@@ -117,12 +117,20 @@ def finished(server: VllmServer, tmp_path_factory: pytest.TempPathFactory) -> Pr
     (root / "queries.jsonl").write_text("".join(json.dumps({"query": q}) + "\n" for q in QUERIES))
     file = root / "conf/test/parameters.yml"
     parameters = yaml.safe_load(file.read_text("utf-8"))
-    parameters["corpus"] |= {"max_passages": 200, "max_words": 60, "overlap_words": 0}
+    parameters["corpus"]["heldout"] |= {"max_passages": 200}
+    parameters["corpus"]["passages"] = {"max_words": 60}
     # No seed retriever is trained where no synthetic query is kept.
-    parameters["mine"] |= {"n_candidates": CANDIDATES, "seed_retriever": "given"}
-    parameters["queries"] = {"source": str(root / "queries.jsonl"), "use": "join"}
-    parameters["synthesize"] |= {"n_seeds": SEEDS, "shard_size": 3, "max_reject_rate": 1.0}
-    parameters["relabel"] |= {"shard_size": 2, "rankers": ["query_likelihood", "relevance"]}
+    parameters["mine"]["seed_retriever"] = "given"
+    parameters["mine"]["search"]["n_candidates"] = CANDIDATES
+    parameters["queries"] = {"source": str(root / "queries.jsonl")}
+    parameters["synthesize"] = {
+        "sample": {"n_seeds": SEEDS},
+        "write": {"shard_size": 3, "max_reject_rate": 1.0},
+        "filter": {"max_reject_rate": 1.0},
+    }
+    parameters["relabel"] = {
+        "rankers": ["query_likelihood", "relevance"], "judge": {"shard_size": 2}
+    }  # fmt: skip
     parameters["teacher"] = {
         "backend": "http",
         "http": {

@@ -1,8 +1,11 @@
 """Identity of a file or folder, cheap to take before every run."""
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
+
+from gecko_kedro.base.files import files_below
 
 _HASHED_BYTES = 64 * 1024 * 1024  # larger files are told apart by size and time
 
@@ -21,8 +24,9 @@ def source_identity(source: str | None, how: Any) -> str:
     digest = hashlib.sha256(repr(how).encode())
     if path.is_dir():
         digest.update(b"folder")
-        for file in sorted(file for file in path.rglob("*") if file.is_file()):
-            digest.update(f"{file.relative_to(path).as_posix()}{_stamp(file)}".encode())
+        for file, problem, _ in files_below(path):
+            stamp = "" if problem else _stamp(file)
+            digest.update(os.fsencode(file.relative_to(path)) + stamp.encode())
     elif path.is_file() and path.stat().st_size <= _HASHED_BYTES:
         with path.open("rb") as content:
             digest.update(hashlib.file_digest(content, "sha256").digest())

@@ -2,12 +2,9 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Literal
 
 _CPU_FLAGS = Path("/proc/cpuinfo")
 _FAST_BF16 = frozenset({"avx512_bf16", "amx_bf16"})
-
-Device = Literal["cpu", "cuda", "mps"]
 
 
 @cache

@@ -30,4 +30,8 @@ def clean_text(text: str) -> CleanText:
 
 def is_unicode(text: str) -> bool:
     r"""Whether ``text`` has a UTF-8 form; a lone surrogate (``"\ud800"``) has none."""
-    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

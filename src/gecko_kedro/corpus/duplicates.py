@@ -8,11 +8,12 @@ row that stays itself.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gecko_kedro.corpus.words import WORD, normalise
+from gecko_kedro.base.text import normalise
+from gecko_kedro.corpus.words import WORD
 
 _PERMUTATIONS = 120  # has many divisors, hence many choices for the number of bands
 _RECALL = 0.99  # share of the pairs at the threshold that the bands must find
-ESTIMATE_ERROR = 0.15  # over three standard errors of a Jaccard estimate from 120 permutations
+_ESTIMATE_ERROR = 0.15  # over three standard errors of a Jaccard estimate from 120 permutations
 _SHINGLE_WORDS = 3
 _BATCH = 2_000  # texts whose shingles are held in memory together
 
@@ -20,7 +21,7 @@ _BATCH = 2_000  # texts whose shingles are held in memory together
 def exact_duplicates(texts: Mapping[str, str]) -> dict[str, str]:
     """Ids whose normalised text another has too, with the id that stays: ``{gone: kept}``.
 
-    ``texts`` maps id to text. Case and white space are no difference.
+    ``texts`` maps id to text; ``base.text`` says what is the same.
     """
     kept: dict[str, str] = {}
     gone: dict[str, str] = {}
@@ -31,62 +32,66 @@ def exact_duplicates(texts: Mapping[str, str]) -> dict[str, str]:
     return gone
 
 
-def near_duplicates(
-    texts: Mapping[str, str], *, threshold: float, seed: int
-) -> dict[str, tuple[str, float]]:
-    """Ids whose text nearly repeats another's: ``{gone: (kept, similarity)}``.
+class NearTexts:
+    """Texts by number, of which those near to a text are found.
 
     Similarity is the Jaccard similarity of the sets of 3-word shingles, at least ``threshold``.
     MinHash with locality-sensitive hashing (rensa) proposes candidates and misses about one in a
     hundred pairs at the threshold; the similarity of a candidate is then computed exactly, so
-    that no text goes by an error of the sketch. ``seed`` chooses the permutations.
+    that no text goes by an error of the sketch.
+    """
+
+    def __init__(self, threshold: float) -> None:
+        import rensa
+
+        self._threshold = threshold
+        self._index = rensa.RMinHashLSH(threshold, _PERMUTATIONS, _bands(threshold))
+        self._known: dict[int, tuple[str, Any]] = {}
+
+    def add(self, number: int, text: str, sketch: Any) -> None:
+        """Keep a text with its sketch (``sketch_all``)."""
+        self._index.insert(number, sketch)
+        self._known[number] = (text, sketch)
+
+    def near(self, text: str, sketch: Any) -> Iterator[tuple[float, int]]:
+        """Similarity and number of each kept text that is near, by number."""
+        own: set[str] = set()
+        for number in sorted(self._index.query(sketch)):
+            other, its_sketch = self._known[number]
+            if sketch.jaccard(its_sketch) < self._threshold - _ESTIMATE_ERROR:
+                continue
+            own, theirs = own or shingles(text), shingles(other)
+            similarity = len(own & theirs) / len(own | theirs)
+            if similarity >= self._threshold:
+                yield similarity, number
+
+
+def near_duplicates(
+    texts: Mapping[str, str], *, threshold: float, seed: int
+) -> dict[str, tuple[str, float]]:
+    """Ids whose text nearly repeats another's (``NearTexts``): ``{gone: (kept, similarity)}``.
+
+    ``seed`` chooses the permutations.
     """
     ids = sorted(texts)
-    index = minhash_index(threshold)
-    sketches: dict[int, Any] = {}
+    kept = NearTexts(threshold)
     gone: dict[str, tuple[str, float]] = {}
     for row, sketch in enumerate(sketch_all([texts[row_id] for row_id in ids], seed)):
-        near = [
-            other
-            for other in sorted(index.query(sketch))
-            if sketch.jaccard(sketches[other]) >= threshold - ESTIMATE_ERROR
-        ]
-        match = _first_similar(ids, texts, row, near, threshold)
-        if match is not None:
-            gone[ids[row]] = match
+        text = texts[ids[row]]
+        similarity, other = next(kept.near(text, sketch), (0.0, -1))
+        if other >= 0:
+            gone[ids[row]] = (ids[other], similarity)
         else:
-            index.insert(row, sketch)
-            sketches[row] = sketch
+            kept.add(row, text, sketch)
     return gone
 
 
 def shingles(text: str) -> set[str]:
     """The 3-word sequences of the normalised text; the text itself where it has fewer words."""
-    words = WORD.findall(text.casefold())
+    words = WORD.findall(normalise(text))
     if len(words) < _SHINGLE_WORDS:
         return {" ".join(words)}
     return set(map(" ".join, zip(words, words[1:], words[2:], strict=False)))
-
-
-def _first_similar(
-    ids: list[str], texts: Mapping[str, str], row: int, near: list[int], threshold: float
-) -> tuple[str, float] | None:
-    if not near:
-        return None
-    own = shingles(texts[ids[row]])
-    for other in near:
-        theirs = shingles(texts[ids[other]])
-        similarity = len(own & theirs) / len(own | theirs)
-        if similarity >= threshold:
-            return ids[other], similarity
-    return None
-
-
-def minhash_index(threshold: float) -> Any:
-    """An empty LSH index that finds nearly all pairs of sketches at ``threshold``."""
-    import rensa
-
-    return rensa.RMinHashLSH(threshold, _PERMUTATIONS, _bands(threshold))
 
 
 def sketch_all(texts: list[str], seed: int) -> Iterator[Any]:

@@ -1,13 +1,17 @@
 """Text, Markdown and HTML files of a folder, as rows."""
 
-import os
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from gecko_kedro.base.errors import InputError
-from gecko_kedro.corpus.formats import RawRow
+from gecko_kedro.base.files import FoundFile, files_below
+from gecko_kedro.corpus.cleaning import is_unicode
 from gecko_kedro.corpus.html_text import html_to_text, looks_like_html
+from gecko_kedro.corpus.lines import RawRow, decoding_of, readable
+
+logger = logging.getLogger(__name__)
 
 _MARKDOWN = (".md", ".markdown")
 _HTML = (".html", ".htm")
@@ -23,23 +27,27 @@ _UNDERLINE = re.compile(r" {0,3}(?:=+|-{3,})[ \t]*$")
 
 
 def read_folder(folder: Path) -> Iterator[RawRow]:
-    """The .txt, .md and .html files of ``folder`` and its folders, by relative path.
+    r"""The .txt, .md and .html files of ``folder`` and its folders, by relative path.
 
     Values are ``doc_id`` (the relative path), ``title`` and ``text``. The title is that of the
     front matter, else the first Markdown heading or the HTML title, else the file's name. Front
-    matter is no text; a heading that opens the file and is its title is no text either. Hidden
-    files and folders are passed over.
+    matter is no text; a heading that opens the file and is its title is no text either. Links and
+    what is no file are as ``files_below`` has them, and bytes of a name that are no UTF-8 become
+    escapes (``caf\\xe9.txt``).
 
     Raises InputError when there is no such file.
     """
     others: dict[str, int] = {}
     found = False
-    for path in _files(folder):
-        if path.suffix.lower() in TEXT_SUFFIXES:
-            found = True
-            yield _read_file(path, path.relative_to(folder).as_posix())
+    for file in files_below(folder):
+        suffix = readable(file.path.suffix)
+        if file.problem or suffix.lower() in TEXT_SUFFIXES:
+            found = found or not file.problem
+            yield _read_file(file, readable(file.path.relative_to(folder).as_posix()))
         else:
-            others[path.suffix] = others.get(path.suffix, 0) + 1
+            others[suffix] = others.get(suffix, 0) + 1
+    if found and others:
+        logger.info("%s: passed over by suffix: %s", folder, others)
     if not found:
         raise InputError(
             str(folder),
@@ -60,33 +68,33 @@ def markdown_parts(text: str) -> tuple[str | None, str]:
     return title, body[end:] if opens else body
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    for here, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(here, name) for name in sorted(names) if not name.startswith("."))
-
-
-def _read_file(path: Path, doc_id: str) -> RawRow:
+def _read_file(file: FoundFile, doc_id: str) -> RawRow:
+    where = readable(str(file.path))
     values: dict[str, str | None] = {"doc_id": doc_id, "title": None, "text": ""}
+    if file.problem:
+        return RawRow(where, values, file.problem, readable(file.detail))
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        return RawRow(str(path), values, "not_utf8", str(error))
+        content = file.path.read_bytes()
+        text = content.decode(*decoding_of(content))
+    except UnicodeDecodeError:  # half a letter of two bytes
+        text = content.decode("utf-8", "surrogateescape")
     except OSError as error:
-        return RawRow(str(path), values, "unreadable", str(error))
+        return RawRow(where, values, "unreadable", readable(str(error)))
+    if not is_unicode(text):
+        return RawRow(where, values | {"text": readable(text)}, "not_utf8", "no UTF-8 throughout")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    suffix = path.suffix.lower()
+    suffix = file.path.suffix.lower()
     title: str | None = None
     if suffix in _HTML or looks_like_html(text):
         title, text = html_to_text(text)
     elif suffix in _MARKDOWN:
         title, text = markdown_parts(text)
-    values |= {"title": title or _file_title(path), "text": text}
-    return RawRow(str(path), values)
+    values |= {"title": title or _file_title(Path(doc_id).stem), "text": text}
+    return RawRow(where, values)
 
 
-def _file_title(path: Path) -> str:
-    return " ".join(re.split(r"[-_\s]+", path.stem)).strip() or path.stem
+def _file_title(stem: str) -> str:
+    return " ".join(re.split(r"[-_\s]+", stem)).strip() or stem
 
 
 def _first_heading(text: str) -> tuple[str | None, int, int]:

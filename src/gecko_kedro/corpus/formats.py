@@ -1,31 +1,32 @@
-"""Rows of JSONL, CSV, Parquet and Hugging Face data sets, each with the place it came from."""
+"""Rows of JSONL, CSV, TSV, Parquet and Hugging Face data sets, each with where it came from.
 
-import csv
+The one reader of tables: corpora, query logs, training sources and evaluation tasks come this way.
+"""
+
 import json
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
+import logging
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import polars as pl
 
 from gecko_kedro.base.errors import InputError
+from gecko_kedro.corpus.cleaning import is_unicode
+from gecko_kedro.corpus.columns import check_columns
+from gecko_kedro.corpus.delimited import read_delimited
+from gecko_kedro.corpus.lines import RawRow, decoding_of, read_lines, readable
 
+logger = logging.getLogger(__name__)
+
+_HEAD = 4_096  # bytes
 TABLE_SUFFIXES = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 
 
-class RawRow(NamedTuple):
-    """One row as it was read, or the reason why it could not be."""
-
-    where: str
-    values: dict[str, Any]
-    reason: str | None = None
-    detail: str = ""
-
-
-def read_table(path: Path, *, wanted: Sequence[str]) -> Iterator[RawRow]:
+def read_table(path: Path, *, wanted: Sequence[str] = ()) -> Iterator[RawRow]:
     """The rows of a JSONL, CSV, TSV or Parquet file, in its order; broken ones with a reason.
+
+    Without ``wanted`` all columns are read. Texts of a row without a reason are Unicode.
 
     Raises InputError when a column of ``wanted`` is nowhere in the file, and for a file that is
     none of these formats.
@@ -35,9 +36,10 @@ def read_table(path: Path, *, wanted: Sequence[str]) -> Iterator[RawRow]:
     if suffix in (".jsonl", ".ndjson"):
         return _read_jsonl(path, wanted)
     if suffix in (".csv", ".tsv"):
-        return _read_csv(path, wanted, delimiter="\t" if suffix == ".tsv" else ",")
+        return read_delimited(path, wanted)
     if suffix == ".parquet":
-        return _read_parquet(path, wanted)
+        rows = read_parquet(path, wanted).iter_rows(named=True)
+        return (RawRow(f"{path}: row {n}", values) for n, values in enumerate(rows, start=1))
     raise InputError(
         str(path),
         expected=f"a folder or a file named {', '.join(TABLE_SUFFIXES)}",
@@ -47,8 +49,10 @@ def read_table(path: Path, *, wanted: Sequence[str]) -> Iterator[RawRow]:
 
 
 def check_readable(path: Path) -> None:
-    """Raise InputError where ``path`` is no file that can be opened."""
+    """Raise InputError where ``path`` is no file that can be opened; a pipe would never end."""
     try:
+        if path.exists() and not path.is_file():
+            raise OSError(0, "no regular file")
         path.open("rb").close()
     except OSError as error:
         raise InputError(
@@ -56,6 +60,21 @@ def check_readable(path: Path) -> None:
             expected="a file that can be read",
             got=f"{type(error).__name__}: {error.strerror}",
             fix=f"Check the path and its permissions; relative paths start at {Path.cwd()}.",
+        ) from error
+
+
+def read_parquet(path: Path, wanted: Sequence[str] = ()) -> pl.DataFrame:
+    """The ``wanted`` columns of a Parquet file, or all of them."""
+    try:
+        table = pl.scan_parquet(path, glob=False)  # a name may have brackets
+        check_columns(str(path), wanted=wanted, present=table.collect_schema())
+        return table.select(wanted or pl.all()).collect()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise InputError(
+            str(path),
+            expected="a Parquet file",
+            got=f"{type(error).__name__}: {error}",
+            fix="Write the file again; it may be cut short or of another format.",
         ) from error
 
 
@@ -79,117 +98,56 @@ def read_hub(reference: str, *, split: str, wanted: Sequence[str]) -> Iterator[R
         yield RawRow(f"{reference}: row {number}", dict(values))
 
 
-def check_mapping(
-    columns: Mapping[str, str | None], *, roles: Sequence[str], required: str, where: str
-) -> dict[str, str]:
-    """The roles of a column mapping that have a column, after a check of the roles' names."""
-    for role in columns:
-        if role not in roles:
-            near = ", ".join(get_close_matches(role, roles, n=2)) or "none"
-            raise InputError(
-                where,
-                expected=f"only {', '.join(roles)}",
-                got=role,
-                fix=f"Correct the name; near to it: {near}.",
-            )
-    if not columns.get(required):
-        raise InputError(
-            f"{where}.{required}",
-            expected=f"the name of the column that holds the {required}",
-            got=columns.get(required),
-            fix="Set it in the column mapping.",
-        )
-    return {role: name for role, name in columns.items() if name is not None}
-
-
-def check_columns(where: str, *, wanted: Iterable[str], present: Iterable[str]) -> None:
-    """Raise InputError for the first of ``wanted`` that is not ``present``, naming the nearest."""
-    present = list(present)
-    for name in wanted:
-        if name not in present:
-            near = ", ".join(get_close_matches(name, present, n=3, cutoff=0.4)) or "none"
-            raise InputError(
-                where,
-                expected=f"a column {name!r}",
-                got=f"no such column among {', '.join(present) or 'none at all'}",
-                fix=f"Set the column mapping; names near to it: {near}.",
-            )
-
-
 def _read_jsonl(path: Path, wanted: Sequence[str]) -> Iterator[RawRow]:
     present: dict[str, None] = {}
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            where = f"{path}:{number}"
-            try:
-                values = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
-            except UnicodeDecodeError as error:
-                yield RawRow(where, {"line": repr(line[:200])}, "not_utf8", str(error))
-                continue
-            except (ValueError, RecursionError) as error:
-                if line.strip():
-                    shown = line.decode("utf-8", "replace")
-                    yield RawRow(where, {"line": shown}, "broken_json", str(error))
-                continue
-            if not isinstance(values, dict):
-                kind = type(values).__name__
-                yield RawRow(where, {"line": values}, "not_an_object", f"a JSON {kind}")
-                continue
-            present |= dict.fromkeys(values)
-            yield RawRow(where, values)
+    for row in _json_rows(path):
+        if row.reason is None:
+            present |= dict.fromkeys(row.values)
+        yield row
     if present:  # else no line could be read, which the caller reports with the reasons
         check_columns(str(path), wanted=wanted, present=present)
 
 
-def _read_csv(path: Path, wanted: Sequence[str], *, delimiter: str) -> Iterator[RawRow]:
-    limit = csv.field_size_limit(sys.maxsize)  # else a field over 131,072 characters is an error
+def _json_rows(path: Path) -> Iterator[RawRow]:
+    array = _array_of(path)
+    if array is not None:
+        logger.info("%s is read as one JSON array, not as an object on each line", path)
+        for number, values in enumerate(array, start=1):
+            yield _of_object(f"{path}: row {number}", values, escapes=True)
+        return
+    for number, line in read_lines(path):
+        if text := line.strip().removesuffix(","):  # as where an array lost its brackets
+            yield _from_line(f"{path}:{number}", text)
+
+
+def _array_of(path: Path) -> list[Any] | None:
+    """The objects of a file that is one JSON array, whatever its name says."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    encoding = decoding_of(head).encoding
+    if not head.decode(encoding, "replace").lstrip().startswith("["):
+        return None
     try:
-        # Bytes that are not UTF-8 become lone surrogates, so that only their row is set aside.
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            reader = csv.reader(file, delimiter=delimiter, strict=True)
-            header = next(reader, [])
-            check_columns(str(path), wanted=wanted, present=header)
-            yield from _csv_rows(path, reader, header)
-    finally:
-        csv.field_size_limit(limit)
+        found = json.loads(path.read_text(encoding))
+    except (ValueError, RecursionError):
+        return None
+    return found if any(isinstance(values, dict) for values in found) else None
 
 
-def _csv_rows(path: Path, reader: Any, header: list[str]) -> Iterator[RawRow]:
-    while True:
-        where = f"{path}:{reader.line_num + 1}"
-        try:
-            fields = next(reader, None)
-        except csv.Error as error:
-            yield RawRow(where, {}, "broken_csv", str(error))
-            continue
-        if fields is None:
-            return
-        if not fields:  # an empty line
-            continue
-        values = dict(zip(header, fields, strict=False))
-        if len(fields) != len(header):
-            detail = f"{len(fields)} fields, the header has {len(header)}"
-            yield RawRow(where, values, "wrong_field_count", detail)
-        elif any(map(_has_escaped_bytes, fields)):
-            yield RawRow(where, values, "not_utf8", "bytes that are not UTF-8")
-        else:
-            yield RawRow(where, values)
-
-
-def _has_escaped_bytes(field: str) -> bool:
-    return not field.isascii() and any("\udc80" <= c <= "\udcff" for c in field)
-
-
-def _read_parquet(path: Path, wanted: Sequence[str]) -> Iterator[RawRow]:
+def _from_line(where: str, text: str) -> RawRow:
+    if not is_unicode(text):
+        return RawRow(where, {"line": readable(text)}, "not_utf8", "bytes that are not UTF-8")
     try:
-        check_columns(str(path), wanted=wanted, present=pl.read_parquet_schema(path))
-        table = pl.read_parquet(path, columns=list(wanted))
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise InputError(
-            str(path),
-            expected="a Parquet file",
-            got=f"{type(error).__name__}: {error}",
-            fix="Write the file again; it may be cut short or of another format.",
-        ) from error
-    for number, values in enumerate(table.iter_rows(named=True), start=1):
-        yield RawRow(f"{path}: row {number}", values)
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return RawRow(where, {"line": text}, "broken_json", str(error))
+    return _of_object(where, values, escapes="\\u" in text)
+
+
+def _of_object(where: str, values: Any, *, escapes: bool) -> RawRow:
+    if not isinstance(values, dict) or not values:
+        kind = f"a JSON {type(values).__name__}" + ("" if values else " without content")
+        return RawRow(where, {"line": values}, "not_an_object", kind)
+    if escapes and not is_unicode(json.dumps(values, ensure_ascii=False)):
+        return RawRow(where, values, "lone_surrogate", "half of a surrogate pair, no character")
+    return RawRow(where, values)

@@ -2,35 +2,25 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
 
-from gecko_kedro.corpus.duplicates import ESTIMATE_ERROR, minhash_index, shingles, sketch_all
+from gecko_kedro.base.text import normalise
+from gecko_kedro.corpus.duplicates import NearTexts, sketch_all
 from gecko_kedro.corpus.quarantine import record_json
 from gecko_kedro.corpus.results import OverlapResult
 from gecko_kedro.corpus.schemas import OVERLAP_SCHEMA
-from gecko_kedro.corpus.words import WORD, normalise
+from gecko_kedro.corpus.settings import OverlapSettings
+from gecko_kedro.corpus.words import WORD
 
 REASONS = ("equal_text", "shared_ngram", "near_duplicate", "similar_embedding")
 # Texts -> (n, d) L2-normalised vectors; this room knows no encoder.
 Embed = Callable[[Sequence[str]], npt.NDArray[np.float32]]
 _ROWS = 4_096  # vectors whose similarities are held at a time
 _BOILERPLATE = 10  # an n-gram in more training texts than these tells nothing (GPT-3, appendix C)
-
-
-class OverlapSettings(BaseModel):
-    """What counts as an overlap; None switches a test off."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    ngram_words: int | None = Field(ge=4)
-    near_duplicate_threshold: float | None = Field(gt=0, le=1)  # Jaccard similarity of 3-grams
-    embedding_threshold: float | None = Field(gt=0, le=1)  # cosine similarity
-    seed: int = Field(ge=0)
 
 
 class Overlap(NamedTuple):
@@ -44,13 +34,13 @@ class Overlap(NamedTuple):
 def find_overlaps(
     texts: Sequence[str],
     evaluation_texts: Iterable[str],
-    settings: OverlapSettings,
+    settings: OverlapSettings = OverlapSettings(),
     *,
     embed: Embed | None = None,
 ) -> dict[int, Overlap]:
     """The rows of ``texts`` that overlap with an evaluation text, with the first reason found.
 
-    Tested in this order: equal but for case and white space; ``ngram_words`` successive words in
+    Tested in this order: the same text (``base.text``); ``ngram_words`` successive words in
     common (GPT-3's rule has 13; shorter texts have none), unless more than ten distinct ``texts``
     have them, which makes them boilerplate; Jaccard similarity of 3-word shingles by MinHash,
     computed exactly for what the sketches propose, which miss about one pair in a hundred at the
@@ -161,25 +151,14 @@ def _shared_ngrams(
 def _near(
     left: Mapping[int, str], known: Sequence[str], settings: OverlapSettings
 ) -> dict[int, Overlap]:
-    threshold = settings.near_duplicate_threshold or 1.0
-    index = minhash_index(threshold)
-    sketches: list[Any] = []
-    for row, sketch in enumerate(sketch_all(list(known), settings.seed)):
-        index.insert(row, sketch)
-        sketches.append(sketch)
+    texts = NearTexts(settings.near_duplicate_threshold or 1.0)
+    for number, sketch in enumerate(sketch_all(list(known), settings.seed)):
+        texts.add(number, known[number], sketch)
+    sketches = sketch_all(list(left.values()), settings.seed)
     found = {}
-    for (row, text), sketch in zip(
-        left.items(), sketch_all(list(left.values()), settings.seed), strict=True
-    ):
-        near = [
-            other
-            for other in sorted(index.query(sketch))
-            if sketch.jaccard(sketches[other]) >= threshold - ESTIMATE_ERROR
-        ]
-        own = shingles(text)
-        scored = [(_jaccard(own, shingles(known[other])), other) for other in near]
-        best, other = max(scored, default=(0.0, -1))
-        if best >= threshold:
+    for (row, text), sketch in zip(left.items(), sketches, strict=True):
+        best, other = max(texts.near(text, sketch), default=(0.0, -1))
+        if other >= 0:
             found[row] = Overlap("near_duplicate", best, known[other])
     return found
 
@@ -201,7 +180,3 @@ def _similar(
             text = known[int(nearest[place])]
             found[rows[start + place]] = Overlap("similar_embedding", best, text)
     return found
-
-
-def _jaccard(a: set[str], b: set[str]) -> float:
-    return len(a & b) / len(a | b)

@@ -3,20 +3,21 @@
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import polars as pl
 
 from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.text import normalise
 from gecko_kedro.corpus.chunking import first_sentence
 from gecko_kedro.corpus.quarantine import count_reasons, quarantine_row, quarantine_table
 from gecko_kedro.corpus.results import PairResult
 from gecko_kedro.corpus.schemas import PAIR_SCHEMA
-from gecko_kedro.corpus.words import count_words, normalise
+from gecko_kedro.corpus.settings import PairKind
+from gecko_kedro.corpus.words import count_words
 
 logger = logging.getLogger(__name__)
 
-PairKind = Literal["summary_body", "title_body", "name_body", "lead_body"]
 PAIR_KINDS: tuple[PairKind, ...] = get_args(PairKind)
 
 # Table 9 of the paper names five tasks. A summary, a title, a name and an opening sentence all
@@ -57,7 +58,7 @@ def collect_pairs(passages: pl.DataFrame, *, kinds: Sequence[str]) -> PairResult
     offset 0 give pairs. Set aside: ``query_in_text``, a query of five words or more that occurs
     word for word in its text and would teach string matching; ``duplicate_query``, among all
     kinds; ``duplicate_text``, within a kind. Both would be false negatives in a batch. The first
-    stays; case and white space are no difference.
+    stays; ``base.text`` says what is the same.
     """
     _check_kinds(kinds)
     rows, aside = [], []

@@ -10,34 +10,29 @@ from gecko_kedro.corpus.duplicates import exact_duplicates, near_duplicates
 from gecko_kedro.corpus.quarantine import count_reasons, quarantine_table, set_aside
 from gecko_kedro.corpus.results import PassageResult
 from gecko_kedro.corpus.schemas import PASSAGE_SCHEMA
+from gecko_kedro.corpus.settings import PassageSettings
 from gecko_kedro.corpus.words import WORD_PATTERN
 
 logger = logging.getLogger(__name__)
 
 
 def make_passages(
-    documents: pl.DataFrame,
-    *,
-    min_words: int,
-    max_words: int,
-    overlap_words: int,
-    near_duplicate_threshold: float | None,
-    seed: int,
+    documents: pl.DataFrame, settings: PassageSettings = PassageSettings()
 ) -> PassageResult:
     """Cut ``documents`` into passages of ``min_words`` to ``max_words`` words, each text once.
 
     A passage's text is ``document.text[start:end]``, letter by letter. Its id is the document's
     where the document is one passage, else ``"{doc_id}#{start}-{end}"``. See words.py for what a
     word is (a Chinese text is not too short) and chunking.py for the borders. Set aside, in this
-    order: ``too_short``; ``exact_duplicate`` (case and white space ignored); ``near_duplicate``
+    order: ``too_short``; ``exact_duplicate`` (the same text by ``base.text``); ``near_duplicate``
     (Jaccard similarity of 3-word shingles of at least the threshold; ``None`` turns it off). Of
     duplicates the row with the lowest passage id stays, whatever the order of ``documents``; the
     quarantine's detail names it.
 
-    Raises InputError for limits that contradict each other and when no passage is left.
+    Raises InputError when no passage is left.
     """
-    _check_limits(min_words, max_words, overlap_words, near_duplicate_threshold)
-    passages = _cut(documents, min_words, max_words, overlap_words)
+    min_words = settings.min_words
+    passages = _cut(documents, settings)
     cut = passages.height
 
     words = pl.col("text").str.count_matches(WORD_PATTERN)
@@ -53,8 +48,9 @@ def make_passages(
         id_column="passage_id", where="passages", reason="exact_duplicate",
     )  # fmt: skip
     aside += exact
-    if near_duplicate_threshold is not None:
-        near = near_duplicates(_texts(passages), threshold=near_duplicate_threshold, seed=seed)
+    threshold = settings.near_duplicate_threshold
+    if threshold is not None:
+        near = near_duplicates(_texts(passages), threshold=threshold, seed=settings.seed)
         passages, similar = set_aside(
             passages,
             {gone: f"{share:.2f} similar to {kept}" for gone, (kept, share) in near.items()},
@@ -74,15 +70,13 @@ def make_passages(
     return PassageResult(passages, quarantine_table(aside), counts)
 
 
-def _cut(
-    documents: pl.DataFrame, min_words: int, max_words: int, overlap_words: int
-) -> pl.DataFrame:
+def _cut(documents: pl.DataFrame, settings: PassageSettings) -> pl.DataFrame:
+    limits = settings.model_dump(include={"min_words", "max_words", "overlap_words"})
     rows = []
     for row in documents.iter_rows(named=True):
         doc_id, text = row["doc_id"], row["text"]
-        spans = chunk(
-            text, min_words=min_words, max_words=max_words, overlap_words=overlap_words
-        ) or [(0, len(text))]  # a text without words is still a row that is too short
+        # A text without words is still a row that is too short.
+        spans = chunk(text, **limits) or [(0, len(text))]
         for start, end in spans:
             passage_id = doc_id if len(spans) == 1 else f"{doc_id}#{start}-{end}"
             of_document = (doc_id, row["title"], row["summary"])
@@ -92,29 +86,3 @@ def _cut(
 
 def _texts(passages: pl.DataFrame) -> dict[str, str]:
     return dict(passages.select("passage_id", "text").iter_rows())
-
-
-def _check_limits(
-    min_words: int, max_words: int, overlap_words: int, threshold: float | None
-) -> None:
-    if not 1 <= min_words <= max_words // 2:
-        raise InputError(
-            "passages.min_words",
-            expected=f"1 to half of max_words, {max_words // 2}",
-            got=min_words,
-            fix="Lower min_words or raise max_words.",
-        )
-    if not 0 <= overlap_words < max_words // 2:
-        raise InputError(
-            "passages.overlap_words",
-            expected=f"0 to less than half of max_words, {max_words // 2}",
-            got=overlap_words,
-            fix="Lower overlap_words or raise max_words.",
-        )
-    if threshold is not None and not 0 < threshold <= 1:
-        raise InputError(
-            "passages.near_duplicate_threshold",
-            expected="a similarity above 0 and at most 1, or null",
-            got=threshold,
-            fix="0.8 is usual; null turns the search off.",
-        )

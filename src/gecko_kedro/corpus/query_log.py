@@ -5,12 +5,15 @@ from pathlib import Path
 
 import polars as pl
 
-from gecko_kedro.corpus.formats import RawRow, check_mapping, check_readable, read_table
+from gecko_kedro.base.text import normalise
+from gecko_kedro.corpus.cleaning import is_unicode
+from gecko_kedro.corpus.columns import check_mapping
+from gecko_kedro.corpus.formats import check_readable, read_table
+from gecko_kedro.corpus.lines import RawRow, read_lines, readable
 from gecko_kedro.corpus.quarantine import count_reasons, quarantine_table, set_aside
 from gecko_kedro.corpus.results import QueryLogResult, ReadResult
 from gecko_kedro.corpus.rows import collect_documents
 from gecko_kedro.corpus.schemas import QUERY_LOG_SCHEMA
-from gecko_kedro.corpus.words import normalise
 
 _ROLES = ("query_id", "query")
 
@@ -52,16 +55,11 @@ def _read(path: Path, columns: Mapping[str, str | None]) -> ReadResult:
 
 
 def _read_lines(path: Path) -> Iterator[RawRow]:
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            where = f"{path}:{number}"
-            try:
-                query = line.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                yield RawRow(where, {"query": repr(line[:200])}, "not_utf8", str(error))
-                continue
-            if query.strip():
-                yield RawRow(where, {"query": query})
+    for number, line in read_lines(path):
+        if not line.strip():
+            continue
+        bad = ("not_utf8", "bytes that are not UTF-8") if not is_unicode(line) else ()
+        yield RawRow(f"{path}:{number}", {"query": readable(line)}, *bad)
 
 
 def _repeated(queries: pl.DataFrame) -> dict[str, str]:

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gecko_kedro.base.errors import InputError
+from gecko_kedro.corpus.columns import check_mapping
 from gecko_kedro.corpus.folder import TEXT_SUFFIXES, read_folder
-from gecko_kedro.corpus.formats import TABLE_SUFFIXES, check_mapping, read_hub, read_table
+from gecko_kedro.corpus.formats import TABLE_SUFFIXES, read_hub, read_table
 from gecko_kedro.corpus.results import ReadResult
 from gecko_kedro.corpus.rows import collect_documents
 
@@ -26,9 +27,12 @@ def read_corpus(
     rows come and go; without a ``group`` each document is its own.
 
     Text is cleaned as in cleaning.py; a text that is a whole HTML page is converted; both are
-    counted. Quarantined with a reason: ``not_utf8``, ``broken_json``, ``not_an_object``,
-    ``broken_csv``, ``wrong_field_count``, ``unreadable``, ``null_text``, ``empty_text``,
-    ``not_a_string``, ``null_id``, ``lone_surrogate``, ``duplicate_id`` (the first stays).
+    counted. Ids, titles and groups that are numbers become text as values.py says.
+    Quarantined with a reason: ``not_utf8``, ``broken_json``, ``not_an_object``, ``broken_csv``,
+    ``wrong_field_count``, ``unreadable``, ``not_a_file``, ``folder_seen_before``, ``null_text``,
+    ``empty_text``, ``not_a_string``, ``lone_surrogate``, ``duplicate_id`` (the first stays). A
+    document stays where only a field of it is set aside: ``null_id`` (its id is then the hash), and
+    ``not_a_string`` of any field but the text.
 
     Raises InputError for a missing source, wrong columns, and when no document is left.
     """

@@ -8,9 +8,9 @@ from typing import Any
 import polars as pl
 
 from gecko_kedro.base.errors import InputError
-from gecko_kedro.corpus.cleaning import clean_text, is_unicode
-from gecko_kedro.corpus.formats import RawRow
+from gecko_kedro.corpus.cleaning import clean_text
 from gecko_kedro.corpus.html_text import html_to_text, looks_like_html
+from gecko_kedro.corpus.lines import RawRow, usable
 from gecko_kedro.corpus.quarantine import (
     QuarantineRow,
     count_reasons,
@@ -19,12 +19,13 @@ from gecko_kedro.corpus.quarantine import (
 )
 from gecko_kedro.corpus.results import ReadResult
 from gecko_kedro.corpus.schemas import DOCUMENT_SCHEMA
+from gecko_kedro.corpus.values import as_text, is_missing
 
 logger = logging.getLogger(__name__)
 
 
-class _BadRowError(Exception):
-    """A row that goes to quarantine: reason and detail."""
+class _UnfitError(Exception):
+    """A value, and with it a field or a whole row, that goes to quarantine: reason and detail."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(reason, detail)
@@ -42,21 +43,27 @@ def collect_documents(
     places: dict[str, str] = {}
     aside: list[QuarantineRow] = []
     tally = {"newlines_normalised": 0, "control_characters_removed": 0, "html_converted": 0}
-    for row in rows:
-        doc_id = str(row.values.get(names.get("doc_id", ""), row.where))
+
+    def set_aside(row: RawRow, row_id: object, unfit: _UnfitError) -> None:
+        aside.append(
+            quarantine_row(
+                row.where, str(row_id), reason=unfit.reason, detail=unfit.detail, record=row.values
+            )
+        )
+
+    id_column = names.get("doc_id", "")
+    for row in usable(rows, aside, id_column=id_column):
+        without: list[_UnfitError] = []
         try:
-            if row.reason is not None:
-                raise _BadRowError(row.reason, row.detail)
-            document = _document(row.values, names, tally)
+            document = _document(row.values, names, tally, without)
             doc_id = str(document[0])
             if doc_id in documents:
-                raise _BadRowError("duplicate_id", f"the id of {places[doc_id]}")
-        except _BadRowError as error:
-            reason, detail = error.reason, error.detail
-            aside.append(
-                quarantine_row(row.where, doc_id, reason=reason, detail=detail, record=row.values)
-            )
+                raise _UnfitError("duplicate_id", f"the id of {places[doc_id]}")
+        except _UnfitError as unfit:
+            set_aside(row, row.values.get(id_column, row.where), unfit)
             continue
+        for field in without:
+            set_aside(row, doc_id, field)
         documents[doc_id] = document
         places[doc_id] = row.where
     counts = {"documents": len(documents)} | tally | count_reasons(aside)
@@ -73,16 +80,15 @@ def collect_documents(
 
 
 def _document(
-    values: Mapping[str, Any], names: Mapping[str, str], tally: dict[str, int]
+    values: Mapping[str, Any],
+    names: Mapping[str, str],
+    tally: dict[str, int],
+    without: list[_UnfitError],
 ) -> tuple[str | None, ...]:
-    """A row of DOCUMENT_SCHEMA; raises _BadRowError."""
-    raw = {role: values.get(name) for role, name in names.items()}
-    if raw["text"] is None:
-        raise _BadRowError("null_text", f"{names['text']} is null or missing")
-    if "doc_id" in names and raw["doc_id"] in (None, ""):
-        raise _BadRowError("null_id", f"{names['doc_id']} is null, empty or missing")
-    fields = {role: _string(role, names[role], value) for role, value in raw.items()}
-    title, text = fields.get("title"), fields["text"] or ""
+    """A row of DOCUMENT_SCHEMA; fields that it has to do ``without``, and _UnfitError for a row."""
+    text = _text(values.get(names["text"]), names["text"])
+    fields = {role: _field(values, role, name, without) for role, name in names.items()}
+    title = fields.get("title")
     if looks_like_html(text):
         tally["html_converted"] += 1
         page_title, text = html_to_text(text)
@@ -91,21 +97,34 @@ def _document(
     tally["newlines_normalised"] += bool(clean.newlines)
     tally["control_characters_removed"] += bool(clean.controls)
     if not clean.text:
-        raise _BadRowError("empty_text", f"{names['text']} has no characters but white space")
+        raise _UnfitError("empty_text", f"{names['text']} has no characters but white space")
     title, summary = _one_line(title), _one_line(fields.get("summary"))
     doc_id = fields.get("doc_id") or _hash_id(title, clean.text)
     return doc_id, title, summary, clean.text, fields.get("group") or doc_id
 
 
-def _string(role: str, name: str, value: Any) -> str | None:
-    """``value`` as a string; whole numbers are allowed where they are names of something."""
-    if role in ("doc_id", "group") and isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    if value is not None and not isinstance(value, str):
-        raise _BadRowError("not_a_string", f"{name} is a {type(value).__name__}")
-    if value is not None and not is_unicode(value):
-        raise _BadRowError("lone_surrogate", f"{name} holds half of a surrogate pair")
+def _text(value: Any, name: str) -> str:
+    if is_missing(value):
+        raise _UnfitError("null_text", f"{name} is null or missing")
+    if not isinstance(value, str):
+        raise _UnfitError("not_a_string", f"{name} is a {type(value).__name__}")
     return value
+
+
+def _field(
+    values: Mapping[str, Any], role: str, name: str, without: list[_UnfitError]
+) -> str | None:
+    """The value of any role but the text; what is none joins ``without``."""
+    if role == "text":
+        return None
+    try:
+        value = as_text(values.get(name))
+    except TypeError as error:
+        without.append(_UnfitError("not_a_string", f"{name} is {error}; the document is kept"))
+        return None
+    if role == "doc_id" and not (value and value.strip()):
+        without.append(_UnfitError("null_id", f"{name} is null or empty; the document is kept"))
+    return value.strip() if value and role in ("doc_id", "group") else value
 
 
 def _one_line(text: str | None) -> str | None:

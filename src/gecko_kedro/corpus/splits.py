@@ -1,12 +1,13 @@
 """Held-out groups, stable samples, and the removal of what evaluation must not see in training."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection
 from hashlib import blake2b
 
 import polars as pl
 
 from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.text import normalise
 from gecko_kedro.corpus.quarantine import (
     QuarantineRow,
     count_reasons,
@@ -14,7 +15,7 @@ from gecko_kedro.corpus.quarantine import (
     set_aside,
 )
 from gecko_kedro.corpus.results import DecontaminationResult
-from gecko_kedro.corpus.words import normalise
+from gecko_kedro.corpus.settings import HeldoutSettings
 
 logger = logging.getLogger(__name__)
 
@@ -28,23 +29,19 @@ def stable_hash(text: str, *, seed: int) -> int:
 
 
 def split_heldout(
-    passages: pl.DataFrame, *, groups: Sequence[str], fraction: float, seed: int
+    passages: pl.DataFrame, settings: HeldoutSettings = HeldoutSettings()
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Split ``passages`` by whole groups into ``(train, heldout)``, both in the given order.
 
     The groups named in ``groups`` are held out. Where none of them occurs (a corpus of one's own)
     each group is, with probability ``fraction``, by the hash of its name: a group stays on its side
     when the corpus grows. Where that holds out nothing though ``fraction`` is above 0, the group
-    with the lowest hash is.
+    with the lowest hash is. Of the rest at most ``max_passages`` are trained on (``cap``).
 
     Raises InputError when nothing is left to train on.
     """
-    present = sorted(set(passages["group"]))
-    hashes = {group: stable_hash(group, seed=seed) for group in present}
-    out = {group for group in present if group in groups}
-    out = out or {group for group in present if hashes[group] < fraction * _HASH_RANGE}
-    if not out and fraction > 0 and len(present) > 1:
-        out = {min(present, key=lambda group: (hashes[group], group))}
+    present = set(passages["group"])
+    out = heldout_groups(present, settings)
     is_out = pl.col("group").is_in(sorted(out))
     train, heldout = passages.filter(~is_out), passages.filter(is_out)
     if train.is_empty():
@@ -54,18 +51,31 @@ def split_heldout(
             got=f"no group but {', '.join(sorted(out))}" if out else "no passages",
             fix="Name fewer held-out groups, lower the fraction or read a larger corpus.",
         )
-    if missing := sorted(set(groups) - set(present)):
+    if missing := sorted(set(settings.groups) - present):
         logger.info("No passages of the held-out groups %s", ", ".join(missing))
     if heldout.is_empty():
         logger.warning("Nothing is held out: name groups of this corpus, or set a fraction")
+    capped = cap(train, limit=settings.max_passages, seed=settings.seed)
+    if capped.height < train.height:
+        logger.warning(
+            "%d of %d passages are trained on; corpus.heldout.max_passages: null takes all",
+            capped.height, train.height,
+        )  # fmt: skip
     logger.info(
         "%d passages to train on; %d of %d groups held out, %d passages",
-        train.height,
-        len(out),
-        len(present),
-        heldout.height,
-    )
-    return train, heldout
+        capped.height, len(out), len(present), heldout.height,
+    )  # fmt: skip
+    return capped, heldout
+
+
+def heldout_groups(present: Collection[str], settings: HeldoutSettings) -> set[str]:
+    """Those of the groups ``present`` that ``split_heldout`` holds out."""
+    hashes = {group: stable_hash(group, seed=settings.seed) for group in present}
+    out = {group for group in present if group in settings.groups}
+    out = out or {group for group in present if hashes[group] < settings.fraction * _HASH_RANGE}
+    if not out and settings.fraction > 0 and len(present) > 1:
+        out = {min(present, key=lambda group: (hashes[group], group))}
+    return out
 
 
 def cap(
@@ -87,9 +97,9 @@ def decontaminate(training: pl.DataFrame, heldout: pl.DataFrame) -> Decontaminat
     """Take the rows out of a training table that hold a text or query of the evaluation.
 
     Both tables are passages or pairs; the first column of ``training`` is its id. A row goes when
-    its ``text``, ``query`` or ``summary`` equals any of these of ``heldout``, case and white space
-    ignored. Reasons: ``text_in_heldout``, ``query_in_heldout``, ``summary_in_heldout``. Titles are
-    not compared: "Introduction" is no leak.
+    its ``text``, ``query`` or ``summary`` is the same text (``base.text``) as any of these of
+    ``heldout``. Reasons: ``text_in_heldout``, ``query_in_heldout``, ``summary_in_heldout``.
+    Titles are not compared: "Introduction" is no leak.
     """
     seen = {
         normalise(value)

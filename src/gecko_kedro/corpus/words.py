@@ -38,8 +38,3 @@ def count_words(text: str) -> int:
 def has_words(text: str, minimum: int) -> bool:
     """Whether ``text`` has at least ``minimum`` words; reads no further than it must."""
     return sum(1 for _ in islice(WORD.finditer(text), minimum)) == minimum
-
-
-def normalise(text: str) -> str:
-    """The form in which texts are compared: case-folded, white space collapsed."""
-    return " ".join(text.casefold().split())

@@ -13,6 +13,7 @@ from gecko_kedro.datasets.query_log import QueryLogDataset
 from gecko_kedro.datasets.retrieval_data import RetrievalDataDataset
 from gecko_kedro.datasets.sharded import ShardedParquetDataset
 from gecko_kedro.datasets.table import TableDataset, TableScanDataset
+from gecko_kedro.datasets.tables import TablesDataset
 from gecko_kedro.datasets.text_file import TextFileDataset
 from gecko_kedro.datasets.training_sources import TrainingSourcesDataset
 from gecko_kedro.datasets.vector_shards import VectorShardsDataset
@@ -31,6 +32,7 @@ __all__ = [
     "ShardedParquetDataset",
     "TableDataset",
     "TableScanDataset",
+    "TablesDataset",
     "TextFileDataset",
     "TrainingSourcesDataset",
     "VectorShardsDataset",

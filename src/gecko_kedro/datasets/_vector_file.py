@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from gecko_kedro.base.errors import InputError, write_error
 from gecko_kedro.base.files import atomic_path
-from gecko_kedro.retrieval.vector_table import STORED_AS, VectorType
+from gecko_kedro.retrieval.settings import VectorType
+from gecko_kedro.retrieval.vector_table import STORED_AS
 
 _SHAPE = "vectors.json"
 _BYTES_AT_ONCE = 16 << 20

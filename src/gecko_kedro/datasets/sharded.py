@@ -91,9 +91,9 @@ class ShardedParquetDataset(AbstractDataset[Shard, pl.DataFrame | pl.LazyFrame])
         if self._scan:
             for shard in shards:
                 self._checked_content(*shard)
-            return pl.scan_parquet([self.file(*shard) for shard in shards])
+            return pl.scan_parquet([self.file(*shard) for shard in shards], glob=False)
         contents = (self._checked_content(*shard) for shard in shards)
-        return pl.concat([pl.read_parquet(io.BytesIO(content)) for content in contents])
+        return pl.concat([pl.read_parquet(io.BytesIO(content), glob=False) for content in contents])
 
     def preview(self, nrows: int = 20) -> TablePreview:
         """First rows of the first shard, for Kedro-Viz."""

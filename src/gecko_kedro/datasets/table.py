@@ -55,7 +55,7 @@ class TableDataset(AbstractDataset[pl.DataFrame | pl.LazyFrame, pl.DataFrame]):
         if self.optional and not self.path.is_file():
             return pl.DataFrame(schema=self._expected_columns())
         with self._reading():
-            table = pl.read_parquet(self.path, memory_map=False)
+            table = pl.read_parquet(self.path, memory_map=False, glob=False)
         return self._checked(table)
 
     @contextmanager
@@ -72,7 +72,7 @@ class TableDataset(AbstractDataset[pl.DataFrame | pl.LazyFrame, pl.DataFrame]):
 
     def scan(self) -> pl.LazyFrame:
         """The table as it is read from the disk; in memory only where types must be converted."""
-        table = pl.scan_parquet(self.path)
+        table = pl.scan_parquet(self.path, glob=False)
         with self._reading():
             found = table.collect_schema()
         expected = self._expected_columns()
@@ -123,7 +123,7 @@ class TableDataset(AbstractDataset[pl.DataFrame | pl.LazyFrame, pl.DataFrame]):
 
     def preview(self, nrows: int = 20) -> TablePreview:
         """First rows, with long texts cut, for Kedro-Viz."""
-        table = pl.read_parquet(self.path, n_rows=nrows)
+        table = pl.read_parquet(self.path, n_rows=nrows, glob=False)
         rows = [[_short(value) for value in row] for row in table.rows()]
         content = {"index": list(range(len(rows))), "columns": table.columns, "data": rows}
         return TablePreview(content)

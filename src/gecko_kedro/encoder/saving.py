@@ -24,12 +24,11 @@ def save_encoder(
     folder: str | Path,
     *,
     prompts: Mapping[str, str] | None = None,
-    card: str | None = None,
 ) -> None:
     """Write ``model`` in the sentence-transformers layout, with safetensors, into ``folder``.
 
     Beside the model's own files there are ``gecko.json`` (its training stages, see ``record``) and
-    a ``README.md`` (``card``, or a short one made from the stages). ``prompts`` replace the
+    a short ``README.md`` made from the stages. ``prompts`` replace the
     model's; they make ``SentenceTransformer(folder).encode(texts, prompt_name="query")`` work.
     A temporary sibling is written, flushed to the disk and renamed; a model already there is
     replaced at that last moment. A full disk or a missing permission raises InputError.
@@ -43,8 +42,7 @@ def save_encoder(
         stages = stages_of(model)
         record = json.dumps({"stages": stages}, indent=2, ensure_ascii=False)
         (staging / RECORD_FILE).write_text(record + "\n", encoding="utf-8")
-        text = card if card is not None else model_card(model, stages)
-        (staging / "README.md").write_text(text, encoding="utf-8")
+        (staging / "README.md").write_text(model_card(model, stages), encoding="utf-8")
 
 
 def export_encoder(source: str | Path, folder: str | Path, *, card: str) -> None:

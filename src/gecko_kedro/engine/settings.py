@@ -1,58 +1,50 @@
-"""Which engine, and how large; the values are in the parameter files.
+"""Which engine, and how large; conf/base/parameters/engine.yml says more about each.
 
 All of it says how results are made, not which: no part of a fingerprint.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-_EXECUTION: dict[str, Any] = {"execution_only": True}
+from gecko_kedro.base.settings import EXECUTION, Count, Limit, Settings
 
 
-class PoolSettings(BaseModel):
+class PoolSettings(Settings):
     """Workers of one role, and what each of them gets."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    actors: int = Field(ge=1, description="workers at once")
-    cpus: float = Field(gt=0, description="CPUs of one worker; its threads are their whole number")
-    gpus: float = Field(ge=0, description="GPUs of one worker; 0.5 shares one between two")
+    actors: Count = Field(1, description="workers at once")
+    cpus: float = Field(1, gt=0, description="CPUs of one worker, which are its threads too")
+    gpus: float = Field(0, ge=0, description="GPUs of one worker; 0.5 shares one between two")
 
 
 class TeacherPoolSettings(PoolSettings):
     """Workers that hold a teacher."""
 
-    calls_at_once: int = Field(
-        ge=1, description="calls that a worker gets together, and that are asked again if it dies"
+    calls_at_once: Count = Field(
+        256, description="calls that a worker gets together, and that are asked again if it dies"
     )
 
 
-class LocalClusterSettings(BaseModel):
+class LocalClusterSettings(Settings):
     """The cluster that is started on this machine where RAY_ADDRESS names none."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    cpus: int | None = Field(ge=1, description="null for all cores")
-    gpus: int | None = Field(ge=0, description="null for all GPUs")
-    object_store_mb: int = Field(ge=80, description="shared memory for what workers are sent")
+    cpus: Limit = Field(None, description="null for all cores")
+    gpus: int | None = Field(None, ge=0, description="null for all GPUs")
+    object_store_mb: int = Field(1000, ge=80, description="shared memory for what workers are sent")
 
 
-class RaySettings(BaseModel):
+class RaySettings(Settings):
     """Ray: the roles, and the cluster of a machine of its own."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    local_cluster: LocalClusterSettings
-    encoder: PoolSettings
-    search: PoolSettings
-    teacher: TeacherPoolSettings
+    local_cluster: LocalClusterSettings = LocalClusterSettings()
+    encoder: PoolSettings = PoolSettings()
+    search: PoolSettings = PoolSettings()
+    teacher: TeacherPoolSettings = TeacherPoolSettings()
 
 
-class EngineSettings(BaseModel):
+class EngineSettings(Settings):
     """The engine and its settings."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kind: Literal["local", "ray"] = Field(json_schema_extra=_EXECUTION)
-    ray: RaySettings = Field(json_schema_extra=_EXECUTION)
+    kind: Literal["local", "ray"] = Field("local", json_schema_extra=EXECUTION)
+    ray: RaySettings = Field(RaySettings(), json_schema_extra=EXECUTION)

@@ -9,12 +9,17 @@ from gecko_kedro.estimation.measured import (
     TeacherMeasure,
     TrainingMeasure,
 )
-from gecko_kedro.estimation.sizes import RunSize, TrainingPlan, run_size
+from gecko_kedro.estimation.sizes import (
+    RunSize,
+    TrainingPlan,
+    documents_with_seeds,
+    run_size,
+)
 from gecko_kedro.estimation.stages import Measures, StageCost, run_costs, total_cost
 from gecko_kedro.estimation.table import cost_table
 
 __all__ = [
     "CallMeasure", "CorpusMeasure", "EncoderMeasure", "Measures", "RunSize", "SearchMeasure",
     "StageCost", "TeacherMeasure", "TrainingMeasure", "TrainingPlan", "accelerator_hours",
-    "cost_table", "run_costs", "run_size", "total_cost",
+    "cost_table", "documents_with_seeds", "run_costs", "run_size", "total_cost",
 ]  # fmt: skip

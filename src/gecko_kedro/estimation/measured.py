@@ -1,17 +1,12 @@
 """What calibration measures, as it lies in the JSON files: seconds are wall clock."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from gecko_kedro.base.settings import Settings
 from gecko_kedro.teacher.usage import KindUsage
 
 
-class Measured(BaseModel):
-    """Frozen, and a name that is not known is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class CorpusMeasure(Measured):
+class CorpusMeasure(Settings):
     """A sample of the documents, cut into passages as the run will do it."""
 
     documents: int = Field(ge=1)  # of the whole corpus
@@ -25,7 +20,7 @@ class CorpusMeasure(Measured):
     memory: float = Field(ge=0)  # peak growth of the process, bytes
 
 
-class EncoderMeasure(Measured):
+class EncoderMeasure(Settings):
     """The encoder on real texts of the sample."""
 
     dimension: int = Field(ge=1)
@@ -39,7 +34,7 @@ class EncoderMeasure(Measured):
     base_memory: float = Field(ge=0)  # of the process before anything was loaded
 
 
-class SearchMeasure(Measured):
+class SearchMeasure(Settings):
     """The kernel on a block of vectors of the encoder's width, and what is done with each query."""
 
     pair_seconds: float = Field(ge=0)
@@ -47,7 +42,7 @@ class SearchMeasure(Measured):
     component_bytes: int = Field(ge=1)  # of a vector's number, on the disk
 
 
-class CallMeasure(Measured):
+class CallMeasure(Settings):
     """One kind of call of the teacher, means of one call."""
 
     prompt_tokens: float = Field(ge=0)
@@ -64,7 +59,7 @@ class CallMeasure(Measured):
         )
 
 
-class TeacherMeasure(Measured):
+class TeacherMeasure(Settings):
     """The teacher on a few seed passages and candidate sets."""
 
     calls: dict[str, CallMeasure]  # by kind, of those that the run makes
@@ -78,7 +73,7 @@ class TeacherMeasure(Measured):
     memory: float = Field(ge=0)
 
 
-class TrainingMeasure(Measured):
+class TrainingMeasure(Settings):
     """A few steps of one training stage."""
 
     start_seconds: float = Field(ge=0)  # what does not grow with the steps

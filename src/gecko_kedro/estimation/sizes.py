@@ -44,6 +44,16 @@ class TrainingPlan:
         return math.ceil(self.steps / self.checkpoint_steps)
 
 
+def documents_with_seeds(documents: int, *, queries: int, n_seeds: int) -> int:
+    """How many of ``documents``, drawn at random, have ``queries`` of the run's ``n_seeds`` seeds.
+
+    A share f of the documents has about f ``n_seeds`` of them, with the square root of that as
+    standard deviation: four of it, and a few more for small numbers, make it nearly certain.
+    """
+    wanted = queries + 4 * math.sqrt(queries) + 8
+    return min(documents, math.ceil(documents * wanted / n_seeds))
+
+
 def run_size(
     corpus: CorpusMeasure,
     *,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gecko_kedro.fret.ranking import Ranker
+from gecko_kedro.fret.settings import Ranker
 from gecko_kedro.teacher.check import Call
 
 _CALLS: dict[Ranker, Call] = {

@@ -10,19 +10,17 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from gecko_kedro.base.text import normalise, normalise_query
 from gecko_kedro.corpus.quarantine import (
     QuarantineRow,
     count_reasons,
     quarantine_row,
     quarantine_table,
 )
-from gecko_kedro.corpus.words import normalise
-from gecko_kedro.fret.filters import normalised_query
 from gecko_kedro.fret.schemas import FRET, QUERY, RANKING, require_columns, table
+from gecko_kedro.fret.settings import ChooseSettings, Positive
 from gecko_kedro.retrieval.sampling import sample_negatives
 
-Negative = Literal["last", "sampled", "none"]
-Positive = Literal["relabelled", "seed"]
 _STRATEGIES: Mapping[str, Literal["last", "random"]] = {"last": "last", "sampled": "random"}
 
 
@@ -52,11 +50,7 @@ def choose_examples(
     rankings: pl.DataFrame,
     queries: pl.DataFrame,
     passages: pl.DataFrame,
-    *,
-    negative: Negative,
-    positive: Positive,
-    percent_of_positive: float | None,
-    seed: int,
+    settings: ChooseSettings = ChooseSettings(),
 ) -> ChoiceResult:
     """One FRET row for each query, in the order of ``queries``.
 
@@ -80,19 +74,16 @@ def choose_examples(
     cases: list[_Case] = []
     rejected: list[QuarantineRow] = []
     for query in queries.select(list(QUERY)).iter_rows(named=True):
-        case = _case(query, grouped.get(query["query_id"]), content, positive)
+        case = _case(query, grouped.get(query["query_id"]), content, settings.positive)
         if isinstance(case, _Case):
             cases.append(case)
         else:
             rejected.append(_reject(query, *case))
-    columns = (
-        [None] * len(cases)
-        if negative == "none"
-        else _negatives(cases, negative, percent_of_positive, seed)
-    )
+    wanted = settings.negative != "none"
+    columns = _negatives(cases, settings) if wanted else [None] * len(cases)
     rows = []
     for case, column in zip(cases, columns, strict=True):
-        if column is None and negative != "none":
+        if column is None and wanted:
             n = len(case.texts)
             detail = f"none of the {n - 1} other candidates may be a negative"
             rejected.append(_reject(case.query, "no_negative", detail))
@@ -131,9 +122,7 @@ def _case(
     return _Case(query, ranking, texts, column)
 
 
-def _negatives(
-    cases: list[_Case], negative: Negative, percent_of_positive: float | None, seed: int
-) -> list[int | None]:
+def _negatives(cases: list[_Case], settings: ChooseSettings) -> list[int | None]:
     """The column of the negative of each case, None where no candidate may be one."""
     if not cases:
         return []
@@ -145,12 +134,12 @@ def _negatives(
         passage_ids = case.ranking["passage_id"]
         ids[row, : len(passage_ids)] = [_number(p) >> 1 for p in passage_ids]
         eligible[row, : len(passage_ids)] = _eligible(
-            case, positives[normalised_query(case.query["query"])], percent_of_positive
+            case, positives[normalise_query(case.query["query"])], settings.percent_of_positive
         )
     query_ids = np.array([_number(case.query["query_id"]) for case in cases], dtype=np.uint64)
     chosen = sample_negatives(
-        ids, eligible=eligible, n_negatives=1, strategy=_STRATEGIES[negative], seed=seed,
-        query_ids=query_ids,
+        ids, eligible=eligible, n_negatives=1, strategy=_STRATEGIES[settings.negative],
+        seed=settings.seed, query_ids=query_ids,
     )[:, 0]  # fmt: skip
     return [
         int(np.argmax(ids[row] == wanted)) if wanted >= 0 else None
@@ -162,7 +151,7 @@ def _positive_texts(cases: list[_Case]) -> dict[str, set[str]]:
     """The texts of all positives of each query, which may be there under several ids."""
     positives: dict[str, set[str]] = {}
     for case in cases:
-        own = positives.setdefault(normalised_query(case.query["query"]), set())
+        own = positives.setdefault(normalise_query(case.query["query"]), set())
         own.add(case.texts[case.positive])
     return positives
 

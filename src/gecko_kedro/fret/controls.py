@@ -7,9 +7,10 @@ The paper has no such sampler: its diversity comes from the corpus and from the 
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
+from pydantic import Field, NonNegativeFloat
 
 from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.settings import Settings
 from gecko_kedro.corpus.splits import stable_hash
 from gecko_kedro.fret.tasks import TaskName
 
@@ -25,11 +26,7 @@ _FUNCTION_WORDS = frozenset(
 )  # fmt: skip
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class TaskKind(_Model):
+class TaskKind(Settings):
     """One kind of task of the inventory."""
 
     wording: str = Field(min_length=1, description="as the prompt says it")
@@ -37,7 +34,7 @@ class TaskKind(_Model):
     lengths: tuple[Length, ...] = Field(min_length=1, description="that suit it")
 
 
-class Wanted(_Model):
+class Wanted(Settings):
     """What one query is to be like; None: left to the teacher."""
 
     task: str | None = None
@@ -45,15 +42,15 @@ class Wanted(_Model):
     difficulty: str | None = None
 
 
-class Shares(_Model):
+class Shares(Settings):
     """Wanted share of each name on each axis; they need not add up to 1. Empty: no control."""
 
-    task: dict[str, NonNegativeFloat]
-    length: dict[str, NonNegativeFloat]
-    difficulty: dict[str, NonNegativeFloat]
+    task: dict[str, NonNegativeFloat] = {}
+    length: dict[str, NonNegativeFloat] = {}
+    difficulty: dict[str, NonNegativeFloat] = {}
 
 
-class Inventory(_Model):
+class Inventory(Settings):
     """The names on each axis and how the prompt says them."""
 
     task: dict[str, TaskKind]
@@ -81,7 +78,7 @@ class Inventory(_Model):
             unknown = sorted(set(own) - set(known))
             if unknown or (own and not any(own.values())):
                 raise InputError(
-                    f"synthesize.shares.{axis}",
+                    f"synthesize.write.shares.{axis}",
                     expected=f"shares of {', '.join(known)}, one of them above 0, or nothing: {{}}",
                     got=unknown or own,
                     fix="The names are those of synthesis.inventory in the prompts' file.",

@@ -1,6 +1,5 @@
 """Which queries go on to mining: lengths, duplicates, and a stop where too many are rejected."""
 
-import re
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -8,12 +7,13 @@ from dataclasses import dataclass
 import polars as pl
 
 from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.text import normalise_query
 from gecko_kedro.corpus.duplicates import near_duplicates
 from gecko_kedro.corpus.quarantine import QuarantineRow, quarantine_row, quarantine_table, set_aside
 from gecko_kedro.corpus.words import count_words
 from gecko_kedro.fret.schemas import QUARANTINE_SCHEMA, QUERY, require_columns
+from gecko_kedro.fret.settings import FilterSettings
 
-_NOT_WORD = re.compile(r"[\W_]+")
 _EXAMPLES_A_REASON = 2
 
 
@@ -33,22 +33,20 @@ class FilterResult:
 def filter_queries(
     queries: pl.DataFrame,
     passages: pl.DataFrame,
+    settings: FilterSettings = FilterSettings(),
     *,
     rejected: pl.DataFrame | None = None,
-    max_words: int,
-    max_reject_rate: float,
-    near_duplicate_threshold: float | None = None,
     excluded_queries: Collection[str] = (),
-    seed: int = 0,
 ) -> FilterResult:
     """Drop what cannot be learned from; several queries of one passage stay.
 
     Reasons, in this order: duplicate_id, unknown_passage (the seed is not in ``passages``), empty,
-    too_long (more than ``max_words``), evaluation_query (the same words as one of
-    ``excluded_queries``, which training must not see), duplicate (the same words, whatever case
-    and punctuation; the first one stays), near_duplicate (Jaccard similarity of 3-word shingles;
-    null: not looked for). A row of a query log has no seed, and that is no fault. ``rejected`` are
-    the teacher's replies that were set aside before; they join the quarantine and the rate.
+    too_long (more than ``max_words``), evaluation_query (the same as one of
+    ``excluded_queries``, which training must not see), duplicate (the same query by
+    ``base.text.normalise_query``; the first one stays), near_duplicate (Jaccard similarity of
+    3-word shingles; null: not looked for). A row of a query log has no seed, and that is no fault.
+    ``rejected`` are the teacher's replies that were set aside before; they join the quarantine and
+    the rate.
     Raises InputError where rejected / all is above ``max_reject_rate``, with examples.
     """
     require_columns(queries, list(QUERY), where="filter_queries, queries")
@@ -56,7 +54,7 @@ def filter_queries(
     for reason, details in (
         ("unknown_passage", _unknown_passages),
         ("empty", _empty),
-        ("too_long", lambda frame, _: _too_long(frame, max_words)),
+        ("too_long", lambda frame, _: _too_long(frame, settings.max_words)),
         ("evaluation_query", lambda frame, _: _excluded(frame, excluded_queries)),
         ("duplicate", _duplicates),
     ):
@@ -65,9 +63,10 @@ def filter_queries(
             reason=reason,
         )  # fmt: skip
         rows += gone
-    if near_duplicate_threshold is not None:
+    threshold = settings.near_duplicate_threshold
+    if threshold is not None:
         texts = dict(zip(kept["query_id"], kept["query"], strict=True))
-        near = near_duplicates(texts, threshold=near_duplicate_threshold, seed=seed)
+        near = near_duplicates(texts, threshold=threshold, seed=settings.seed)
         kept, gone = set_aside(
             kept, {k: f"{similarity:.2f} like {other}" for k, (other, similarity) in near.items()},
             id_column="query_id", where="filter_queries", reason="near_duplicate",
@@ -76,7 +75,10 @@ def filter_queries(
     quarantine = quarantine_table(rows)
     if rejected is not None and not rejected.is_empty():
         quarantine = pl.concat([rejected.select(list(QUARANTINE_SCHEMA)), quarantine])
-    stop_above(max_reject_rate, quarantine, n_kept=kept.height)
+    stop_above(
+        settings.max_reject_rate, quarantine, n_kept=kept.height,
+        where="synthesize.filter.max_reject_rate",
+    )  # fmt: skip
     return FilterResult(kept, quarantine, _counts(kept, quarantine))
 
 
@@ -118,11 +120,11 @@ def _too_long(queries: pl.DataFrame, max_words: int) -> dict[str, str]:
 
 
 def _excluded(queries: pl.DataFrame, excluded: Collection[str]) -> dict[str, str]:
-    seen = {normalised_query(query) for query in excluded}
+    seen = {normalise_query(query) for query in excluded}
     return {
-        query_id: "the evaluation has the same words"
+        query_id: "the evaluation has the same query"
         for query_id, query in queries.select("query_id", "query").iter_rows()
-        if normalised_query(query) in seen
+        if normalise_query(query) in seen
     }
 
 
@@ -130,23 +132,18 @@ def _duplicates(queries: pl.DataFrame, _: pl.DataFrame) -> dict[str, str]:
     first: dict[str, str] = {}
     again: dict[str, str] = {}
     for query_id, query in queries.select("query_id", "query").iter_rows():
-        earlier = first.setdefault(normalised_query(query), query_id)
+        earlier = first.setdefault(normalise_query(query), query_id)
         if earlier != query_id:
             again[query_id] = f"the same words as {earlier}"
     return again
 
 
-def normalised_query(query: str) -> str:
-    """What two queries must share to be one: their words, in order, in any case."""
-    return _NOT_WORD.sub(" ", query.casefold()).strip()
-
-
 def stop_above(
-    max_reject_rate: float, quarantine: pl.DataFrame, *, n_kept: int, at_least: int = 1
+    max_reject_rate: float, quarantine: pl.DataFrame, *, n_kept: int, where: str, at_least: int = 1
 ) -> None:
     """Raise InputError, with examples, where more than this share of the replies is rejected.
 
-    Fewer than ``at_least`` replies say nothing yet.
+    Fewer than ``at_least`` replies say nothing yet. ``where`` is the name of the parameter.
     """
     total = quarantine.height + n_kept
     if total < at_least or quarantine.height <= max_reject_rate * total:
@@ -157,11 +154,11 @@ def stop_above(
         for row in examples.iter_rows(named=True)
     )
     raise InputError(
-        "synthesize.max_reject_rate",
+        where,
         expected=f"at most {max_reject_rate:.1%} of {total} queries rejected",
         got=f"{quarantine.height / total:.1%}",
         fix=f"Look at the rejected ones: {shown}. Correct the prompt or the teacher, "
-        "or raise synthesize.max_reject_rate.",
+        f"or raise {where}.",
     )
 
 

@@ -1,32 +1,25 @@
 """Fusion of the rankers: by reciprocal ranks (appendix A of the paper) or by their scores."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 import polars as pl
 
 from gecko_kedro.base.errors import InputError
-from gecko_kedro.fret.ranking import Ranker
 from gecko_kedro.fret.schemas import JUDGEMENT, RANKING, require_columns
+from gecko_kedro.fret.settings import RANKERS, FuseSettings, Ranker, RelevanceScore
 
-_ALL: tuple[Ranker, ...] = ("query_likelihood", "relevance", "retriever")
 _SCORED: tuple[Ranker, ...] = ("query_likelihood", "relevance")
-RelevanceScore = Literal["top_grade", "expected_grade"]
-Fusion = Literal["reciprocal_rank", "standardised"]
 
 
 def fuse_rankings(
     candidates: pl.DataFrame,
     judgements: pl.DataFrame,
+    settings: FuseSettings = FuseSettings(),
     *,
-    k: float,
-    rankers: Sequence[Ranker],
-    relevance_score: RelevanceScore,
-    fusion: Fusion = "reciprocal_rank",
-    weights: Mapping[Ranker, float] | None = None,
+    rankers: Sequence[Ranker] = RANKERS,
 ) -> pl.DataFrame:
     """RANKING rows: for each query its candidates, best fused rank first; queries in order.
 
@@ -54,7 +47,7 @@ def fuse_rankings(
     queries = candidates.select(pl.col("query_id").unique(maintain_order=True)).with_row_index("_q")
     joined = (
         candidates.join(
-            _with_relevance(judgements, relevance_score),
+            _with_relevance(judgements, settings.relevance_score),
             on=["query_id", "passage_id"],
             how="left",
             validate="m:1",
@@ -72,13 +65,13 @@ def fuse_rankings(
         else _rank(ranker)
         for ranker in _SCORED
     )
-    used = [ranker for ranker in _ALL if ranker in rankers]
-    shares = tuple(Fraction((weights or {}).get(ranker, 1)) for ranker in used)
-    if fusion == "standardised":
+    used = [ranker for ranker in RANKERS if ranker in rankers]
+    shares = tuple(Fraction(settings.weights.get(ranker, 1)) for ranker in used)
+    if settings.method == "standardised":
         fused = ranked.with_columns(fused_score=_standardised_sum(used, shares))
     else:
         ranks = ranked.select(f"{ranker}_rank" for ranker in used).iter_rows()
-        scores = [_reciprocal_sum(of_one, k, shares) for of_one in ranks]
+        scores = [_reciprocal_sum(of_one, settings.k, shares) for of_one in ranks]
         fused = ranked.with_columns(pl.Series("fused_score", scores, dtype=pl.Float64))
     return (
         fused.with_columns(_ordinal("fused_score").alias("fused_rank"))
@@ -141,7 +134,7 @@ def _ordinal(score: str) -> pl.Expr:
 
 
 def _refuse_rankers(rankers: Sequence[Ranker]) -> None:
-    known = set(_ALL)
+    known = set(RANKERS)
     if not rankers or len(set(rankers)) < len(rankers) or not known.issuperset(rankers):
         raise InputError(
             "relabel.rankers",

@@ -5,6 +5,8 @@ from typing import Any
 
 import polars as pl
 
+from gecko_kedro.fret.settings import AuditSettings
+
 _LONGEST_TEXT = 600
 _TEMPLATES = Path(__file__).parent / "templates"
 LABEL_SAMPLE = pl.Schema(
@@ -25,14 +27,18 @@ LABEL_SAMPLE = pl.Schema(
 
 
 def label_sample(
-    fret: pl.DataFrame, rankings: pl.DataFrame, passages: pl.DataFrame, *, count: int, seed: int
+    fret: pl.DataFrame,
+    rankings: pl.DataFrame,
+    passages: pl.DataFrame,
+    settings: AuditSettings = AuditSettings(),
 ) -> pl.DataFrame:
-    """LABEL_SAMPLE: ``count`` rows of a FRET table, drawn without replacement; plain text.
+    """LABEL_SAMPLE: some rows of a FRET table, drawn without replacement; plain text.
 
     Half of them have a replaced seed, as far as there are; they alternate with the others.
     ``rankings`` (RANKING) give the places, ``passages`` the text of a replaced seed.
     """
-    drawn = fret.sample(fraction=1.0, shuffle=True, seed=seed)
+    count = settings.rows
+    drawn = fret.sample(fraction=1.0, shuffle=True, seed=settings.seed)
     is_replaced = ~pl.col("positive_is_seed").fill_null(value=True)
     replaced, others = drawn.filter(is_replaced), drawn.filter(~is_replaced)
     n_replaced = min(replaced.height, max(count // 2, count - others.height))

@@ -25,7 +25,7 @@ def wrong_language(query: str, passage: str, *, language: str) -> str | None:
     probabilities = _probabilities(query)
     if wanted not in probabilities:
         raise InputError(
-            "synthesize.language",
+            "synthesize.write.language",
             expected=f"passage, or one of {', '.join(sorted(probabilities))}",
             got=language,
             fix="Set one of these, or null to leave languages alone.",

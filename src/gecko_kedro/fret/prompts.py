@@ -9,8 +9,9 @@ import hashlib
 import json
 from functools import cached_property
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
+from gecko_kedro.base.settings import Settings
 from gecko_kedro.fret.controls import AXES, Inventory, Wanted
 from gecko_kedro.fret.reply import REPLY_SCHEMA
 from gecko_kedro.teacher.protocol import Prompt
@@ -18,11 +19,7 @@ from gecko_kedro.teacher.protocol import Prompt
 _FREE = Wanted()
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class _Example(_Model):
+class _Example(Settings):
     title: str | None = None
     passage: str = Field(min_length=1)
     query: str = Field(min_length=1)
@@ -41,7 +38,7 @@ class RelevanceExample(_Example):
     label: str
 
 
-class _FewShot(_Model):
+class _FewShot(Settings):
     version: str = Field(min_length=1)
     instruction: str = Field(min_length=1)
 
@@ -151,7 +148,7 @@ class RelevancePrompt(_FewShot):
         return tuple(f" {label}" for label in self.labels)
 
 
-class Prompts(_Model):
+class Prompts(Settings):
     """The three prompts of one file in conf/prompts.
 
     With ``shared_ranking_prefix`` both rankers read the same text up to the end of the passage:
@@ -202,7 +199,7 @@ class Prompts(_Model):
         )
 
 
-def _full_version(version: str, *read: _Model) -> str:
+def _full_version(version: str, *read: Settings) -> str:
     content = json.dumps([model.model_dump() for model in read], sort_keys=True)
     return f"{version}+{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 

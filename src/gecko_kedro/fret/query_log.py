@@ -1,30 +1,27 @@
 """Real queries beside synthetic ones, or instead of them."""
 
-from typing import Literal
-
 import polars as pl
 
+from gecko_kedro.corpus.splits import cap
 from gecko_kedro.fret.schemas import QUERY
+from gecko_kedro.fret.settings import JoinSettings
 
 
 def join_query_log(
-    synthetic: pl.DataFrame,
-    log: pl.DataFrame,
-    *,
-    use: Literal["join", "replace"],
-    task_name: str,
+    synthetic: pl.DataFrame, log: pl.DataFrame, settings: JoinSettings = JoinSettings()
 ) -> pl.DataFrame:
     """QUERY rows: the synthetic ones and the log's (``join``), or the log's alone (``replace``).
 
-    ``log`` has query_id and query. Its rows have no seed passage, and ``task_name`` for their task.
-    An empty log changes nothing.
+    ``log`` has query_id and query; at most ``max_queries`` of it are taken. Its rows have no seed
+    passage, and ``task_name`` for their task. An empty log changes nothing.
     """
     if log.is_empty():
         return synthetic
-    real = as_queries(log, task_name=task_name).with_columns(
+    log = cap(log, limit=settings.max_queries, seed=settings.seed, id_column="query_id")
+    real = as_queries(log, task_name=settings.task_name).with_columns(
         pl.concat_str(pl.lit("log:"), "query_id").alias("query_id")
     )
-    return real if use == "replace" else pl.concat([synthetic.select(real.columns), real])
+    return real if settings.use == "replace" else pl.concat([synthetic.select(real.columns), real])
 
 
 def as_queries(log: pl.DataFrame, *, task_name: str) -> pl.DataFrame:

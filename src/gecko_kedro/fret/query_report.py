@@ -5,14 +5,15 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from gecko_kedro.fret.controls import AXES, Inventory, Shares, length_of
+from gecko_kedro.fret.controls import AXES, Inventory, length_of
+from gecko_kedro.fret.settings import WriteSettings
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 
 def share_report(
-    queries: pl.DataFrame, inventory: Inventory, shares: Shares, *, seed: int
+    queries: pl.DataFrame, inventory: Inventory, settings: WriteSettings = WriteSettings()
 ) -> dict[str, float]:
     """Shares of the kept synthetic ``queries`` (QUERY).
 
@@ -24,7 +25,8 @@ def share_report(
     synthetic = queries.filter(pl.col("origin") == "synthetic")
     counts: dict[str, int] = {}
     for query_id, task_name, query in synthetic.select("query_id", "task_name", "query").rows():
-        wanted, got = inventory.draw(query_id, shares, seed=seed), length_of(query)
+        wanted = inventory.draw(query_id, settings.shares, seed=settings.seed)
+        got = length_of(query)
         names = [f"wanted_{axis}.{name}" for axis in AXES if (name := getattr(wanted, axis))]
         names += [f"got_length.{got}", f"got_task.{task_name}"]
         if wanted.task is not None and inventory.task[wanted.task].task_name == task_name:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import polars as pl
 
@@ -11,10 +11,9 @@ from gecko_kedro.corpus.quarantine import QuarantineRow, quarantine_row, quarant
 from gecko_kedro.fret.prompts import Prompts
 from gecko_kedro.fret.reply import REFUSED
 from gecko_kedro.fret.schemas import JUDGEMENT, require_columns
+from gecko_kedro.fret.settings import RANKERS, JudgeSettings, Ranker
 from gecko_kedro.fret.truncation import cut_passages, cut_queries
 from gecko_kedro.teacher.protocol import Refused, Teacher
-
-Ranker = Literal["query_likelihood", "relevance", "retriever"]
 
 
 @dataclass(frozen=True)
@@ -52,10 +51,8 @@ def score_candidates(
     *,
     teacher: Teacher,
     prompts: Prompts,
-    rankers: Sequence[Ranker],
-    max_query_tokens: int | None,
-    max_passage_tokens: int | None,
-    queries_at_once: int,
+    rankers: Sequence[Ranker] = RANKERS,
+    settings: JudgeSettings = JudgeSettings(),
 ) -> ScoringResult:
     """JUDGEMENT rows in the order of ``candidates``; a ranker that is not asked for gives nulls.
 
@@ -73,17 +70,10 @@ def score_candidates(
     aside as refused_by_endpoint, and the second ranker is not asked about it.
     """
     require_columns(candidates, ["query_id", "passage_id"], where="score_candidates, candidates")
-    pairs = _pairs(
-        queries,
-        candidates,
-        passages,
-        teacher=teacher,
-        max_query_tokens=max_query_tokens,
-        max_passage_tokens=max_passage_tokens,
-    )
+    pairs = _pairs(queries, candidates, passages, teacher, settings)
     rows: list[tuple[object, ...]] = []
     refused: dict[str, _Refusal] = {}
-    for part in _parts(pairs, queries_at_once):
+    for part in _parts(pairs, settings.queries_at_once):
         order = sorted(range(len(part)), key=lambda row: (part[row].passage_id, row))
         scores: list[Mapping[int, object]] = []
         for ranker, ask in _ASKED.items():
@@ -115,14 +105,12 @@ def _pairs(
     queries: pl.DataFrame,
     candidates: pl.DataFrame,
     passages: pl.DataFrame,
-    *,
     teacher: Teacher,
-    max_query_tokens: int | None,
-    max_passage_tokens: int | None,
+    settings: JudgeSettings,
 ) -> list[_Pair]:
     """The candidates with their texts, in their order; each text is cut once."""
     asked = queries.filter(pl.col("query_id").is_in(candidates["query_id"].unique().implode()))
-    short = cut_queries(asked["query"].to_list(), teacher, max_query_tokens)
+    short = cut_queries(asked["query"].to_list(), teacher, settings.max_query_tokens)
     by_query = {
         query_id: (read, read != query)
         for (query_id, query), read in zip(
@@ -130,7 +118,7 @@ def _pairs(
         )
     }
     found = passages.filter(pl.col("passage_id").is_in(candidates["passage_id"].unique().implode()))
-    shown = cut_passages(found, teacher, max_passage_tokens)
+    shown = cut_passages(found, teacher, settings.max_passage_tokens)
     by_passage = {
         passage_id: (title, text, cut)
         for (passage_id, title, text), cut in zip(shown.rows, shown.cut, strict=True)

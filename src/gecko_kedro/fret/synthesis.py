@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from gecko_kedro.base.text import normalise
 from gecko_kedro.corpus.quarantine import QuarantineRow, quarantine_row, quarantine_table
-from gecko_kedro.fret.controls import Shares
 from gecko_kedro.fret.language import wrong_language
 from gecko_kedro.fret.prompts import Prompts
 from gecko_kedro.fret.reply import REFUSED, Rejected, Reply, parse_reply
 from gecko_kedro.fret.schemas import QUERY, require_columns, table
+from gecko_kedro.fret.settings import WriteSettings
 from gecko_kedro.fret.tasks import short_task_name
 from gecko_kedro.fret.truncation import cut_passages
 from gecko_kedro.teacher.protocol import Generation, Prompt, Refused, Teacher
@@ -51,13 +52,7 @@ def synthesize_queries(
     *,
     teacher: Teacher,
     prompts: Prompts,
-    queries_per_passage: int,
-    shares: Shares,
-    max_passage_tokens: int | None,
-    language: str | None,
-    temperature: float,
-    top_p: float,
-    seed: int,
+    settings: WriteSettings = WriteSettings(),
 ) -> SynthesisResult:
     """``queries_per_passage`` (task, query) for each passage, in the order of the passages.
 
@@ -71,13 +66,14 @@ def synthesize_queries(
     the teacher refused (refused_by_endpoint).
     """
     require_columns(passages, ["passage_id", "title", "text"], where="synthesize_queries, passages")
-    prompts.synthesis.inventory.check(shares)
+    prompts.synthesis.inventory.check(settings.shares)
+    queries_per_passage, language = settings.queries_per_passage, settings.language
     rows = passages.select("passage_id", "title", "text").rows(named=True)
-    shown = cut_passages(passages, teacher, max_passage_tokens)
+    shown = cut_passages(passages, teacher, settings.max_passage_tokens)
     replies = [
         teacher.generate(
-            [_prompt(row, prompts, shares, n=n, seed=seed) for row in shown.rows],
-            temperature=temperature, top_p=top_p, seed=seed + n,
+            [_prompt(row, prompts, settings, n) for row in shown.rows],
+            temperature=settings.temperature, top_p=settings.top_p, seed=settings.seed + n,
         )
         for n in range(queries_per_passage)
     ]  # fmt: skip
@@ -119,11 +115,11 @@ def _query_id(passage_id: str, n: int) -> str:
 
 
 def _prompt(
-    row: tuple[str, str | None, str], prompts: Prompts, shares: Shares, *, n: int, seed: int
+    row: tuple[str, str | None, str], prompts: Prompts, settings: WriteSettings, n: int
 ) -> Prompt:
     passage_id, title, text = row
-    inventory = prompts.synthesis.inventory
-    wanted = inventory.draw(_query_id(passage_id, n), shares, seed=seed)
+    query_id, inventory = _query_id(passage_id, n), prompts.synthesis.inventory
+    wanted = inventory.draw(query_id, settings.shares, seed=settings.seed)
     return prompts.synthesis.render(text, title, wanted)
 
 
@@ -180,13 +176,13 @@ def check_reply(reply: Reply, *, passage: str, language: str | None = None) -> R
 def _copied(query: str, passage: str) -> str | None:
     from rapidfuzz import fuzz
 
-    similarity = fuzz.ratio(query.casefold(), passage.casefold())
+    query, passage = normalise(query), normalise(passage)
+    similarity = fuzz.ratio(query, passage)
     if similarity >= _COPY_SIMILARITY:
         return f"similarity to the passage {similarity:.0f} of 100"
-    plain_query = query.casefold().split()
-    plain_passage = f" {' '.join(passage.casefold().split())} "
-    for start in range(len(plain_query) - _COPIED_WORDS + 1):
-        run = " ".join(plain_query[start : start + _COPIED_WORDS])
-        if f" {run} " in plain_passage:
+    words = query.split()
+    for start in range(len(words) - _COPIED_WORDS + 1):
+        run = " ".join(words[start : start + _COPIED_WORDS])
+        if f" {run} " in f" {passage} ":
             return f"{_COPIED_WORDS} words in a row are the passage's"
     return None

@@ -3,6 +3,8 @@
 import re
 from typing import Literal, get_args
 
+from gecko_kedro.base.text import normalise
+
 # The names of the paper's table 9, in this order of precedence where a task fits several.
 TaskName = Literal[
     "fact checking", "semantic similarity", "classification", "question answering", "search result"
@@ -34,7 +36,7 @@ def short_task_name(task: str) -> str:
 
     A task that is a short name already, in any case, comes back as that name.
     """
-    plain = " ".join(task.casefold().split())
+    plain = normalise(task)
     if plain in TASK_NAMES:
         return plain
     for name, signs in _SIGNS:

@@ -29,7 +29,7 @@ Parts = dict[str, Any]
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """A digest and the parts that it was made of (``params:mine.n_candidates`` -> 20, ...)."""
+    """A digest and what it was made of (``params:mine.search.n_candidates`` -> 20, ...)."""
 
     digest: str
     parts: Parts
@@ -258,6 +258,8 @@ def _fingerprint(parts: Parts) -> Fingerprint:
 
 def _plain(value: Any) -> Any:
     """A parameter as plain data, without the fields that only say how fast a result is made."""
+    if isinstance(value, Mapping):
+        return {name: _plain(inner) for name, inner in value.items()}
     if not isinstance(value, BaseModel):
         return value
     plain = {}

@@ -1,6 +1,5 @@
 """Stops a run before any work when its parameters are wrong or its finished outputs are stale."""
 
-import logging
 from typing import Any
 
 from kedro.framework.context import KedroContext
@@ -13,7 +12,6 @@ from gecko_kedro.hooks.fingerprints import Change, Fingerprints
 from gecko_kedro.params import check_parameters
 from gecko_kedro.pipeline_registry import STAGES
 
-logger = logging.getLogger(__name__)
 _MOST_SHOWN = 5
 
 

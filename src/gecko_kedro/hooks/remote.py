@@ -49,13 +49,19 @@ class RemoteTeacherHooks:
         from gecko_kedro.teacher.check import Call, check_teacher
         from gecko_kedro.teacher.http.teacher import HttpTeacher
 
+        scores = ranker_calls(self._parameters.relabel.rankers)
+        asked: dict[str, list[Call]] = {
+            "synthesize_teacher": ["generate"],
+            "relabel_teacher": scores,
+            "label_quality_teacher": scores,
+            "estimate_teacher": scores,
+        }
         calls: list[Call] = []
         for node in pipeline.nodes:
             if run_params.get("only_missing_outputs") and _is_done(node, catalog):
                 continue
-            if "response_store" in node.inputs:
-                scores = ranker_calls(self._parameters.relabel.rankers)
-                calls += ["generate"] if "synthesize" in node.name else scores
+            for name in asked.keys() & set(node.inputs):
+                calls += asked[name]
         if calls:
             check_teacher(HttpTeacher(self._parameters.teacher.http), list(dict.fromkeys(calls)))
 

@@ -4,7 +4,6 @@ import logging
 import time
 from typing import Any
 
-import polars as pl
 from kedro.framework.hooks import hook_impl
 from kedro.pipeline.node import Node
 
@@ -39,7 +38,7 @@ class SummaryHooks:
             logger.info("Nothing to do: every output is there.")
             return
         logger.info("\n%s", self._cost_table())
-        if "results_table" in self._saved:
+        if "comparison" in self._saved:
             logger.info("\n%s", _results(catalog))
         if "report" in self._saved:
             logger.info("\nReport: %s", catalog.get("report").path)
@@ -55,10 +54,9 @@ class SummaryHooks:
 def _results(catalog: Any) -> str:
     from gecko_kedro import evaluation
 
-    tables = (catalog.load(name) for name in ("results_table", "fret_gain_table", "group_table"))
-    results, gain, groups = (pl.DataFrame(table) for table in tables)
+    compared = catalog.load("comparison")
     return evaluation.as_text(
-        evaluation.Comparison(results, gain, groups),
-        categories=catalog.load("category_table"),
-        failures=catalog.load("evaluation_failures"),
+        evaluation.Comparison(compared["results"], compared["fret"], compared["by_group"]),
+        categories=compared["categories"],
+        failures=catalog.load("evaluation_scores")["failures"],
     )

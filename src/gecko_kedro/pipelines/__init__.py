@@ -1,1 +1,1 @@
-"""The six Kedro pipelines."""
+"""The Kedro pipelines: the six of the road, and those beside it."""

@@ -9,7 +9,8 @@ import polars as pl
 from gecko_kedro import corpus, evaluation
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.corpus.schemas import OVERLAP_SCHEMA
-from gecko_kedro.params import DecontaminateParams, EncoderParams
+from gecko_kedro.corpus.settings import DecontaminateSettings
+from gecko_kedro.encoder.settings import LoadSettings
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +34,8 @@ def against_evaluation(
     own_data: evaluation.CheckedData | None,
     unseen: evaluation.ReadTasks,
     *,
-    encoder_params: EncoderParams,
-    params: DecontaminateParams,
+    load: LoadSettings,
+    params: DecontaminateSettings,
     where: str,
     queries: Sequence[str] = (),
     passages: Sequence[str] = (),
@@ -49,7 +50,7 @@ def against_evaluation(
     tasks = unseen.with_own(own_data).tasks
     # Texts of one corpus share its turns of phrase: common words are no leak among them.
     same_corpus = params.overlap.model_copy(update={"ngram_words": None})
-    embed = None if params.overlap.embedding_threshold is None else encoder_params.embed
+    embed = None if params.overlap.embedding_threshold is None else load.embed
     sets = [(evaluation.evaluation_texts(tasks), params.overlap), (heldout, same_corpus)]
     steps = [(*one, [*queries, *passages], params.remove is True) for one in sets]
     if params.remove == "queries" and queries:  # first what goes, then what is only listed
@@ -86,8 +87,8 @@ def decontaminate_examples(
     own_data: evaluation.CheckedData | None,
     unseen: evaluation.ReadTasks,
     *,
-    encoder_params: EncoderParams,
-    params: DecontaminateParams,
+    load: LoadSettings,
+    params: DecontaminateSettings,
     where: str,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The same for rows of the unified format: query, positive and negatives are looked at."""
@@ -98,7 +99,7 @@ def decontaminate_examples(
         heldout_texts(heldout_pairs, queries=["query"], passages=["text"]),
         own_data,
         unseen,
-        encoder_params=encoder_params,
+        load=load,
         params=params,
         where=where,
         queries=["query"],

@@ -1,6 +1,7 @@
 """Exact top-k search and negative sampling, the Python face of csrc, and the other routes."""
 
 from gecko_kedro.retrieval.approximate import ApproximateIndex
+from gecko_kedro.retrieval.devices import open_exact
 from gecko_kedro.retrieval.exclusions import Exclusions
 from gecko_kedro.retrieval.index import Index
 from gecko_kedro.retrieval.levels import simd_level
@@ -10,24 +11,35 @@ from gecko_kedro.retrieval.mining import MinedNegatives, mine_negatives
 from gecko_kedro.retrieval.popularity import by_likelihood, popularity, score_less_popularity
 from gecko_kedro.retrieval.ranking import fuse_results
 from gecko_kedro.retrieval.result import SearchCancelled, SearchResult
-from gecko_kedro.retrieval.routes import open_index
 from gecko_kedro.retrieval.sampling import sample_negatives
+from gecko_kedro.retrieval.settings import (
+    EmbedSettings,
+    PopularitySettings,
+    RouteSettings,
+    SearchDevice,
+    SearchSettings,
+)
 from gecko_kedro.retrieval.sliced import SlicedIndex
 
 __all__ = [
     "ApproximateIndex",
+    "EmbedSettings",
     "Exclusions",
     "Index",
     "LexicalIndex",
     "MinedNegatives",
+    "PopularitySettings",
+    "RouteSettings",
     "SearchCancelled",
+    "SearchDevice",
     "SearchResult",
+    "SearchSettings",
     "SlicedIndex",
     "by_likelihood",
     "fuse_results",
     "merge_results",
     "mine_negatives",
-    "open_index",
+    "open_exact",
     "popularity",
     "sample_negatives",
     "score_less_popularity",

@@ -94,16 +94,9 @@ class ApproximateIndex:
         sample: how many of the queries, drawn with ``seed``, are searched exactly too, to measure
         the result's ``recall``: the share of the exact best ``k`` that was found, where a passage
         with the score of the k-th best counts. 0 measures nothing.
-        Raises InputError as ``Index.search`` does, and where passages were added to the index.
+        Raises InputError as ``Index.search`` does.
         """
         where = "retrieval.ApproximateIndex.search"
-        if len(self) != len(self.exact):
-            raise InputError(
-                where,
-                expected=f"a graph of the index's {len(self.exact)} vectors",
-                got=f"a graph of {len(self)}",
-                fix="Build the graph again after Index.add.",
-            )
         check_k(k, where)
         rows = self.exact.checked_queries(queries, where)
         excluded = Exclusions.checked(exclude, len(rows))
@@ -127,7 +120,7 @@ class ApproximateIndex:
             ids[row, np.isin(ids[row], hidden)] = -1
         best = rank(self.exact.score_pairs(queries, ids), ids, k)
         recall = self._recall(rows, best, excluded=excluded, sample=sample, seed=seed)
-        return SearchResult(best.scores, best.ids, certified=False, recall=recall)
+        return SearchResult(best.scores, best.ids, recall=recall)
 
     def _recall(
         self,

@@ -1,10 +1,8 @@
 """The index: exact inner-product top-k with one definition of score and order for every backend."""
 
-import logging
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -14,7 +12,6 @@ from numpy.typing import NDArray
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.retrieval import fallback
 from gecko_kedro.retrieval.exclusions import Exclusions, as_ids
-from gecko_kedro.retrieval.index_file import ROWS_AT_ONCE, Parts, read_index, write_index
 from gecko_kedro.retrieval.levels import (
     PORTABLE,
     extension,
@@ -23,11 +20,10 @@ from gecko_kedro.retrieval.levels import (
     packing_pays,
     simd_level,
 )
-from gecko_kedro.retrieval.mapping import MappedFile
+from gecko_kedro.retrieval.mapping import MappedFile, reading
 from gecko_kedro.retrieval.result import ReportProgress, SearchResult, cancellable
-from gecko_kedro.retrieval.vectors import GrowingRows, as_matrix, measure_norms, name_of_type
+from gecko_kedro.retrieval.vectors import as_matrix, measure_norms
 
-logger = logging.getLogger(__name__)
 _MANY_QUERIES = 64
 _LARGEST_BYTE_DIMENSION = 65536  # beyond it, sums of products of bytes leave 32 bits
 
@@ -55,11 +51,6 @@ class Index:
     memory and ``"bfloat16"`` into half of it (a memory map is not packed but rounded as it is read,
     at each search); ``"auto"`` takes int8 where that is faster and enough is searched, else
     float32.
-    margin: ``"certified"`` keeps every passage that can be among the best by a bound of the first
-    pass's error that always holds. ``"statistical"`` reckons with six standard deviations of that
-    error instead, as if the roundings of components were independent of the vectors: faster, and
-    not certified, since a passage may, very rarely, be missed (``SearchResult.certified`` is then
-    False). It makes no difference to a first pass in float32.
     stored_as: ``"bfloat16"`` where ``vectors``, such as a memory map, has dtype uint16 and holds
     the bits of bfloat16, for which NumPy has no type.
 
@@ -67,24 +58,9 @@ class Index:
     the row number; every method raises it where the file of a memory map was cut short.
     """
 
-    def __init__(
-        self,
-        vectors: Any,
-        *,
-        dtype: str = "auto",
-        margin: str = "certified",
-        stored_as: str | None = None,
-    ) -> None:
+    def __init__(self, vectors: Any, *, dtype: str = "auto", stored_as: str | None = None) -> None:
         where = "retrieval.Index, vectors"
         matrix = as_matrix(vectors, where, stored_as=stored_as)
-        file = MappedFile.behind(matrix)
-        with nullcontext() if file is None else file.reading():
-            norms = measure_norms(matrix, where)
-        self._set(matrix, norms, dtype, margin)
-
-    def _set(
-        self, vectors: NDArray[Any], norms: NDArray[np.float32], dtype: str, margin: str
-    ) -> None:
         if dtype not in ("auto", "float32", "int8", "bfloat16"):
             raise InputError(
                 "retrieval.Index, dtype",
@@ -92,105 +68,12 @@ class Index:
                 got=dtype,
                 fix="Leave it out: 'auto' takes the fastest type that this machine has.",
             )
-        if margin not in ("certified", "statistical"):
-            raise InputError(
-                "retrieval.Index, margin",
-                expected="'certified' or 'statistical'",
-                got=margin,
-                fix="Leave it out for results that are exact on every input.",
-            )
-        self._margin = margin
-        self.vectors, self._norms, self._dtype = vectors, norms, dtype
-        self._file = MappedFile.behind(vectors)
-        self._growing: tuple[GrowingRows, GrowingRows] | None = None
+        self.vectors, self._dtype = matrix, dtype
+        self._file = MappedFile.behind(matrix)
+        with self._reading():
+            self._norms = measure_norms(matrix, where)
         self._searches = 0
         self._packed: dict[str, Any] = {}
-
-    @classmethod
-    def load(
-        cls,
-        path: Path | str,
-        *,
-        mmap: bool = False,
-        dtype: str = "auto",
-        margin: str = "certified",
-    ) -> "Index":
-        """The index that ``save`` wrote.
-
-        mmap: use vectors and packed passages from disk instead of reading them into memory; then
-        only the header is checked against its checksum, otherwise everything.
-        A packed form of another instruction set is left out, with a log line, and passages are
-        packed again when it pays.
-        Raises InputError for a file that is no index, of another format version, cut or damaged.
-        """
-        stored = read_index(Path(path), mmap=mmap)
-        index = cls.__new__(cls)
-        index._set(stored.vectors, stored.norms, dtype, margin)
-        level = level_for(dtype)
-        core = extension(level)
-        if core is not None and stored.level == level:
-            rows, columns = stored.vectors.shape
-            index._packed[level] = core.adopt(rows, columns, level, *stored.packed)
-        elif stored.level is not None:
-            logger.info("%s: packed for %s, not for %s: packing anew", path, stored.level, level)
-        return index
-
-    def save(self, path: Path | str) -> None:
-        """Write vectors, norms and, where the machine has instructions for it, the packed form.
-
-        The file (docs/retrieval.md) appears whole or not at all. Passages not yet packed are packed
-        block by block, so this also makes, of a memory map larger than memory, an index that
-        ``load(..., mmap=True)`` scans in a quarter of the reads.
-        Raises InputError where ``path`` cannot be written.
-        """
-        level = level_for(self._dtype)
-        core = extension(level)
-        blocks: Iterable[Parts] | None = None
-        if level in self._packed:
-            blocks = [self._packed[level].parts()]
-        elif core is not None and self._can_pack(level):
-            starts = range(0, len(self), ROWS_AT_ONCE)
-            rows = (self.vectors[start : start + ROWS_AT_ONCE] for start in starts)
-            blocks = (core.pack(some, level, 0).parts() for some in rows)
-        with self._reading():
-            write_index(
-                Path(path), vectors=self.vectors, norms=self._norms,
-                level=None if blocks is None else level, packed=blocks or (),
-            )  # fmt: skip
-
-    def add(self, vectors: Any, *, stored_as: str | None = None) -> NDArray[np.int64]:
-        """Take up more passages -> their ids (m,), which go on from ``len(self)``.
-
-        vectors: (m, d) of the number type of the index. Packed passages are extended, not packed
-        again. The first call copies the vectors, later ones seldom: room grows by half. Not while
-        another thread searches.
-        Raises InputError as the constructor does, and where the index reads a memory map.
-        """
-        where = "retrieval.Index.add"
-        rows = as_matrix(vectors, f"{where}, vectors", stored_as=stored_as)
-        if self._file is not None:
-            raise InputError(
-                where,
-                expected="an index in memory",
-                got="an index of a memory-mapped file",
-                fix="Append to the file and open it again, or load the index without mmap.",
-            )
-        kind = name_of_type(self.vectors)
-        if rows.shape[1] != self.dimension or name_of_type(rows) != kind:
-            raise InputError(
-                f"{where}, vectors",
-                expected=f"{self.dimension} columns of {kind}, like the index",
-                got=f"shape {rows.shape} of {name_of_type(rows)}",
-                fix="Convert the vectors first: rounding them here would go unseen.",
-            )
-        norms = measure_norms(rows, f"{where}, vectors")
-        first = len(self)
-        if self._growing is None:
-            self._growing = GrowingRows(self.vectors), GrowingRows(self._norms)
-        self.vectors, self._norms = self._growing[0].append(rows), self._growing[1].append(norms)
-        for packed in self._packed.values():
-            packed.extend(self.vectors, 0)
-        return np.arange(first, len(self))
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -257,8 +140,7 @@ class Index:
                 return SearchResult(scores, ids, recall=1.0)
             prepared = self._prepared(core, request, level, first_pass)
             scores, ids = prepared.run(threads=request.threads, progress=request.poll)
-        certified = self._certifies(first_pass)
-        return SearchResult(scores, ids, certified, recall=1.0 if certified else None)
+        return SearchResult(scores, ids, recall=1.0)
 
     def mine(
         self,
@@ -322,15 +204,11 @@ class Index:
             queries=request.queries, query_norms=request.norms,
             passages=self.vectors, passage_norms=self._norms, k=request.k,
             exclude_offsets=request.excluded.offsets, exclude_ids=request.excluded.ids,
-            level=level, first_pass=first_pass, packed=packed,
-            certified=self._certifies(first_pass),
+            level=level, first_pass=first_pass, packed=packed, certified=True,
         )  # fmt: skip
 
-    def _certifies(self, first_pass: str) -> bool:
-        return self._margin == "certified" or first_pass == "float32"
-
     def _reading(self) -> AbstractContextManager[None]:
-        return nullcontext() if self._file is None else self._file.reading()
+        return reading(self._file)
 
     def checked_queries(self, queries: Any, where: str) -> NDArray[Any]:
         """``queries`` as ``as_matrix`` gives them; InputError for another number of columns."""

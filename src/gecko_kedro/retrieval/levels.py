@@ -74,11 +74,6 @@ def extension(level: str) -> ModuleType | None:
     return None if level == NUMPY else _load()
 
 
-def has_bytes(level: str) -> bool:
-    """Whether ``level`` has a first pass in int8."""
-    return packed_type(level) == "int8"
-
-
 @cache
 def _load() -> ModuleType | None:
     try:

@@ -9,16 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gecko_kedro.base.errors import InputError
-from gecko_kedro.retrieval.levels import extension, simd_level
 
 
 class MappedFile:
     """The file behind an array.
 
-    Reading a mapped page that its file has lost ends a process with SIGBUS. Here the file is
-    measured before each use; and if it is cut during one, the extension gives zeros for what is
-    missing (csrc/mapping_guard.h), so that this ends in an error too. NumPy without the extension
-    has only the measuring.
+    Reading a mapped page that its file has lost ends a process with SIGBUS. So its length is
+    compared with the mapping before, during and after each use.
     """
 
     def __init__(self, mapping: mmap.mmap, *, name: str, start: int) -> None:
@@ -55,20 +52,6 @@ class MappedFile:
                 fix="Write the file anew under another name, rename it, and open the index again.",
             )
 
-    @contextmanager
-    def reading(self) -> Iterator[None]:
-        """Check before and after; a file that is cut meanwhile does not end the process."""
-        self.check()
-        core = extension(simd_level())
-        address = np.frombuffer(self._mapping, dtype=np.uint8).ctypes.data
-        guard = None if core is None else core.MappingGuard(address, len(self._mapping))
-        try:
-            yield
-        finally:
-            self._torn = self._torn or (guard is not None and guard.tripped)
-            del guard
-            self.check()
-
     def checking(self, poll: Callable[[float], None] | None) -> Callable[[float], None]:
         """``poll`` with a check before it, so that a long search ends soon."""
 
@@ -78,3 +61,13 @@ class MappedFile:
                 poll(share)
 
         return checked
+
+
+@contextmanager
+def reading(file: MappedFile | None) -> Iterator[None]:
+    """Check the file, if there is one, before and after it is read."""
+    if file is not None:
+        file.check()
+    yield
+    if file is not None:
+        file.check()

@@ -27,6 +27,5 @@ def merge_results(parts: Sequence[SearchResult], k: int) -> SearchResult:
     return SearchResult(
         np.take_along_axis(scores, order, axis=1),
         np.take_along_axis(ids, order, axis=1),
-        certified=all(part.certified for part in parts),
         recall=min(recalls) if len(recalls) == len(parts) else None,
     )

@@ -4,22 +4,11 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.retrieval.result import SearchResult
 
 _ROWS = 2048  # of a block of passages, and of one of queries: 16 MB of scores at once
-
-
-class PopularitySettings(BaseModel):
-    """Whether, and how, candidates are ranked by the query's likelihood under the passage."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    temperature: float | None = Field(gt=0, description="null: rank by the inner product alone")
-    max_queries: int = Field(ge=1, description="that popularity is taken over, drawn from all")
-    pool: int = Field(ge=1, description="nearest passages of a query that are ranked by it")
 
 
 Blocks = Callable[[int], Iterator[NDArray[np.float32]]]

@@ -15,15 +15,13 @@ ReportProgress = Callable[[float], bool | None]
 class SearchResult:
     """The best ``k`` passages of each query, best first; padded with -inf and -1.
 
-    scores: (q, k) float32; ids: (q, k) int64, row numbers of the index. certified: whether these
-    are surely the best, as they always are of an exact route without a statistical margin.
-    recall: share of the exact best that the route finds: 1 for a certified one, measured on a
-    sample by an approximate one, None where it was not measured.
+    scores: (q, k) float32; ids: (q, k) int64, row numbers of the index. recall: share of the exact
+    best that the route finds: 1 for an exact one, measured on a sample by an approximate one, None
+    where it was not measured.
     """
 
     scores: NDArray[np.float32]
     ids: NDArray[np.int64]
-    certified: bool = True
     recall: float | None = None
 
 

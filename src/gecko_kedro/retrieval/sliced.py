@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gecko_kedro.retrieval.index import Index
+from gecko_kedro.retrieval.devices import open_exact
 from gecko_kedro.retrieval.merging import merge_results
 from gecko_kedro.retrieval.result import SearchResult
+from gecko_kedro.retrieval.settings import SearchDevice
 
 if TYPE_CHECKING:
     from gecko_kedro.engine import Engine  # needs polars, which no search needs
@@ -45,11 +46,12 @@ class SliceSearcher:
         rows: "MappedRows | NDArray[Any]",
         *,
         first: int,
+        device: SearchDevice,
         threads: int | None,
         stored_as: str | None,
     ) -> None:
         vectors = rows.open() if isinstance(rows, MappedRows) else rows
-        self._index = Index(vectors, stored_as=stored_as)
+        self._index = open_exact(vectors, device=device, stored_as=stored_as)
         self._first, self._threads = first, threads
 
     def __call__(self, task: tuple[str, NDArray[Any], Any]) -> Any:
@@ -58,7 +60,7 @@ class SliceSearcher:
         if name == "search":
             found = self._index.search(queries, argument, threads=self._threads)
             ids = np.where(found.ids >= 0, found.ids + self._first, -1)
-            return SearchResult(found.scores, ids, found.certified, found.recall)
+            return SearchResult(found.scores, ids, found.recall)
         own = (argument >= self._first) & (argument < self._first + len(self._index))
         return self._index.score_pairs(queries, np.where(own, argument - self._first, -1))
 
@@ -68,7 +70,8 @@ class SlicedIndex:
 
     vectors: (n, d), and stored_as: see ``Index``. Of a memory map the workers open the file
     themselves, on a disk that all of their machines see; an array is sent to them.
-    threads: of a search; None for as many as the engine gives a worker.
+    device: see ``open_exact``; each worker looks at its own machine. threads: of a search on the
+    CPU; None for as many as the engine gives a worker.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class SlicedIndex:
         *,
         engine: "Engine",
         threads: int | None,
+        device: SearchDevice = "cpu",
         stored_as: str | None = None,
     ) -> None:
         n_slices = max(1, min(engine.workers("search"), len(vectors)))
@@ -87,6 +91,7 @@ class SlicedIndex:
                     SliceSearcher,
                     _portable(vectors, start, stop),
                     first=start,
+                    device=device,
                     threads=threads or engine.threads("search"),
                     stored_as=stored_as,
                 )

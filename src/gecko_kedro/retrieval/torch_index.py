@@ -18,12 +18,14 @@ from torch import Tensor
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.retrieval.exclusions import Exclusions, as_ids
 from gecko_kedro.retrieval.fallback import LANES, SMALLEST_NORMAL, slack
+from gecko_kedro.retrieval.mapping import MappedFile, reading
 from gecko_kedro.retrieval.result import ReportProgress, SearchResult, cancellable, check_k
-from gecko_kedro.retrieval.vectors import LARGEST_NORM, is_tensor
+from gecko_kedro.retrieval.vectors import LARGEST_NORM, as_matrix, is_tensor, rows_in_block
 
 _QUERIES_AT_ONCE = 1024
 _SCORES_AT_ONCE = 1 << 25  # 128 MB of float32
 _NUMBERS_AT_ONCE = 1 << 24  # of the pairs that are rescored: 128 MB of float64
+_TORCH_KINDS = {"float16": torch.float16, "float32": torch.float32, "uint16": torch.bfloat16}
 _KINDS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -31,15 +33,22 @@ class TorchIndex:
     """Passages on a torch device, searched there exactly.
 
     vectors: (n, d) float16, bfloat16, float32 or float64 (rounded to float32), a tensor or an
-    array. device: where they are moved to; by default they stay where they are.
+    array, also a memory map, which is read block by block. device: where they are moved to; by
+    default they stay where they are. stored_as: see ``Index``.
 
     Raises InputError for another shape or type, and for NaN, infinity or a norm above 1e18, with
     the row number.
     """
 
-    def __init__(self, vectors: Any, *, device: torch.device | str | None = None) -> None:
+    def __init__(
+        self,
+        vectors: Any,
+        *,
+        device: torch.device | str | None = None,
+        stored_as: str | None = None,
+    ) -> None:
         where = "retrieval.TorchIndex, vectors"
-        self.vectors = _as_tensor(vectors, where, device)
+        self.vectors = _as_tensor(vectors, where, device, stored_as)
         self._norms = _norms(self.vectors, where)
 
     def __len__(self) -> int:
@@ -116,7 +125,8 @@ class TorchIndex:
         first, total = share
         scores = torch.full((len(rows), k), -torch.inf, device=rows.device)
         ids = torch.full((len(rows), k), -1, dtype=torch.int64, device=rows.device)
-        chunk = max(1, _SCORES_AT_ONCE // max(1, len(rows)))
+        most = 2 * _NUMBERS_AT_ONCE // max(1, self.dimension)  # of passages widened to float32
+        chunk = max(1, min(most, _SCORES_AT_ONCE // max(1, len(rows))))
         for start in range(0, len(self) if k else 0, chunk):
             passages = self.vectors[start : start + chunk].float()
             approximate = rows @ passages.T  # (q, d) @ (d, n) -> (q, n)
@@ -146,14 +156,11 @@ class TorchIndex:
         return rows.float()
 
 
-def _as_tensor(vectors: Any, where: str, device: torch.device | str | None) -> Tensor:
+def _as_tensor(
+    vectors: Any, where: str, device: torch.device | str | None, stored_as: str | None = None
+) -> Tensor:
     if not is_tensor(vectors):
-        array = np.asarray(vectors)
-        bits = array.view(np.uint16) if array.dtype.name == "bfloat16" else array
-        known = bits.dtype.kind in "fu" and bits.dtype.isnative
-        tensor = torch.from_numpy(np.array(bits if known else 0.0))
-        vectors = tensor.view(torch.bfloat16) if bits is not array else tensor
-    vectors = vectors.detach()
+        return _moved(as_matrix(vectors, where, stored_as=stored_as), device)
     if vectors.ndim != 2 or vectors.dtype not in _KINDS:
         raise InputError(
             where,
@@ -162,7 +169,19 @@ def _as_tensor(vectors: Any, where: str, device: torch.device | str | None) -> T
             fix="Give one row per text, converted with .float().",
         )
     kept = torch.float32 if vectors.dtype == torch.float64 else vectors.dtype
-    moved: Tensor = vectors.to(device=device, dtype=kept)
+    moved: Tensor = vectors.detach().to(device=device, dtype=kept)
+    return moved
+
+
+def _moved(matrix: NDArray[Any], device: torch.device | str | None) -> Tensor:
+    """A matrix of ``as_matrix`` on ``device``, by way of one block in memory at a time."""
+    kind = _TORCH_KINDS[matrix.dtype.name]
+    moved = torch.empty(matrix.shape, dtype=kind, device=device)
+    size = rows_in_block(matrix.shape[1])
+    with reading(MappedFile.behind(matrix)):
+        for start in range(0, len(matrix), size):
+            rows = torch.from_numpy(np.array(matrix[start : start + size], order="C"))
+            moved[start : start + size] = rows.view(kind)
     return moved
 
 

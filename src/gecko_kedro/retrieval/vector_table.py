@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from gecko_kedro import retrieval
 from gecko_kedro.engine import Engine
+from gecko_kedro.retrieval.settings import SearchDevice, VectorType
 from gecko_kedro.retrieval.vectors import block, widen
 
-VectorType = Literal["float32", "float16", "bfloat16"]
 # NumPy has no bfloat16: those numbers are kept as their bits.
 STORED_AS: dict[str, str] = {"float32": "<f4", "float16": "<f2", "bfloat16": "<u2"}
 
@@ -31,16 +31,21 @@ class VectorTable:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def stored_as(self) -> str | None:
+        """What ``Index`` has to be told of the matrix."""
+        return "bfloat16" if self.dtype == "bfloat16" else None
+
     def index(self) -> retrieval.Index:
         """An exact index of these vectors, which are not copied."""
-        stored_as = "bfloat16" if self.dtype == "bfloat16" else None
-        return retrieval.Index(self.matrix, stored_as=stored_as)
+        return retrieval.Index(self.matrix, stored_as=self.stored_as)
 
-    def sliced_index(self, engine: Engine, *, threads: int | None) -> retrieval.SlicedIndex:
+    def sliced_index(
+        self, engine: Engine, *, threads: int | None, device: SearchDevice
+    ) -> retrieval.SlicedIndex:
         """The same index in slices, which the search workers of ``engine`` hold."""
-        stored_as = "bfloat16" if self.dtype == "bfloat16" else None
         return retrieval.SlicedIndex(
-            self.matrix, engine=engine, threads=threads, stored_as=stored_as
+            self.matrix, engine=engine, threads=threads, device=device, stored_as=self.stored_as
         )
 
     def rows(self, start: int, stop: int) -> NDArray[np.float32]:

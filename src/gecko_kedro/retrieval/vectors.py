@@ -71,29 +71,6 @@ def widen(numbers: NDArray[Any]) -> NDArray[np.float32]:
     return numbers.astype(np.float32, copy=False)
 
 
-def name_of_type(matrix: NDArray[Any]) -> str:
-    """What the numbers of a matrix of ``as_matrix`` are called."""
-    return "bfloat16" if matrix.dtype == np.uint16 else str(matrix.dtype)
-
-
-class GrowingRows:
-    """Rows in one piece of memory, which grows by half when it is full."""
-
-    def __init__(self, rows: NDArray[Any]) -> None:
-        self._memory, self._used = rows, len(rows)
-
-    def append(self, rows: NDArray[Any]) -> NDArray[Any]:
-        """All rows so far, the new ones last."""
-        first, self._used = self._used, self._used + len(rows)
-        if self._used > len(self._memory):
-            size = max(self._used, first + first // 2)
-            larger = np.empty((size, *rows.shape[1:]), dtype=rows.dtype)
-            larger[:first] = self._memory[:first]
-            self._memory = larger
-        self._memory[first : self._used] = rows
-        return self._memory[: self._used]
-
-
 def rows_in_block(dimension: int) -> int:
     """How many float32 rows of ``dimension`` make one block of about 8 MB."""
     return max(1, _BLOCK_BYTES // (4 * max(1, dimension)))

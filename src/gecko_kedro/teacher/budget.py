@@ -1,22 +1,17 @@
 """Prices, and the limits at which a run stops."""
 
-from typing import Any
-
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.settings import EXECUTION, Limit, Settings
 from gecko_kedro.teacher.usage import KindUsage
 
-_EXECUTION: dict[str, Any] = {"execution_only": True}  # no part of a fingerprint
 
-
-class Prices(BaseModel):
+class Prices(Settings):
     """Money per million tokens, in any currency; None where it is not known."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    prompt: float | None = Field(ge=0, json_schema_extra=_EXECUTION)
-    completion: float | None = Field(ge=0, json_schema_extra=_EXECUTION)
+    prompt: float | None = Field(None, ge=0, json_schema_extra=EXECUTION)
+    completion: float | None = Field(None, ge=0, json_schema_extra=EXECUTION)
 
     @model_validator(mode="after")
     def _both_or_none(self) -> "Prices":
@@ -32,13 +27,11 @@ class Prices(BaseModel):
         return paid / 1e6
 
 
-class Budget(BaseModel):
+class Budget(Settings):
     """What may be spent on one teacher and one response store, all runs together."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    max_tokens_total: int | None = Field(ge=1, json_schema_extra=_EXECUTION)
-    max_cost: float | None = Field(gt=0, json_schema_extra=_EXECUTION)
+    max_tokens_total: Limit = Field(None, json_schema_extra=EXECUTION)
+    max_cost: float | None = Field(None, gt=0, json_schema_extra=EXECUTION)
 
 
 class BudgetError(InputError):

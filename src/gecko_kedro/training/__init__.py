@@ -4,19 +4,25 @@ from gecko_kedro.training.converters.project import from_fret, from_pairs, from_
 from gecko_kedro.training.examples import EXAMPLE_SCHEMA
 from gecko_kedro.training.mixture import mix_examples
 from gecko_kedro.training.negatives import add_mined_negatives
-from gecko_kedro.training.sources import SourceSettings, read_source
+from gecko_kedro.training.settings import LoraSettings, LossSettings, TrainSettings
+from gecko_kedro.training.sources import Sources, SourceSettings, rates_of, read_source
 from gecko_kedro.training.trainer import HISTORY_SCHEMA, TrainResult, train_encoder
 
 __all__ = [
     "EXAMPLE_SCHEMA",
     "HISTORY_SCHEMA",
+    "LoraSettings",
+    "LossSettings",
     "SourceSettings",
+    "Sources",
     "TrainResult",
+    "TrainSettings",
     "add_mined_negatives",
     "from_fret",
     "from_pairs",
     "from_seed_queries",
     "mix_examples",
+    "rates_of",
     "read_source",
     "train_encoder",
 ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.text import normalised
 from gecko_kedro.corpus.quarantine import (
     QuarantineRow,
     count_reasons,
@@ -52,7 +53,7 @@ def check_examples(examples: pl.DataFrame, *, where: str) -> ExampleResult:
     or missing text in the list), ``list_as_string`` (a text that is the printed form of a list),
     ``query_equals_positive``, ``query_equals_negative``, ``positive_equals_negative``,
     ``negative_is_known_positive`` (a positive of the same query in another row),
-    ``wrong_number_of_teacher_scores``. Texts are compared without case and outer blanks.
+    ``wrong_number_of_teacher_scores``. ``base.text`` says which texts are the same.
     """
     if dict(examples.schema) != dict(EXAMPLE_SCHEMA):
         raise InputError(
@@ -62,11 +63,7 @@ def check_examples(examples: pl.DataFrame, *, where: str) -> ExampleResult:
             fix="Rename or cast the columns; training/examples.py says what each one holds.",
         )
     rows = examples.select(EXAMPLE_SCHEMA.names()).with_row_index("row")
-    rows = rows.with_columns(
-        pl.col("negatives").fill_null([]),
-        is_known=pl.col("row").is_in(_rows_with_known_positives(rows).implode()),
-    )
-    rows = rows.with_columns(reason=_reason()).drop("is_known")
+    rows = rows.with_columns(pl.col("negatives").fill_null([]), reason=_reasons(rows))
     good = rows.filter(pl.col("reason").is_null()).drop("row", "reason")
     bad = rows.filter(pl.col("reason").is_not_null())
     quarantined = _quarantined(bad, where=where)
@@ -102,26 +99,32 @@ def render_examples(
     return pl.DataFrame(rendered, schema=_RENDERED)
 
 
-def plain_text(column: pl.Expr) -> pl.Expr:
-    """A text without case and outer blanks: what makes two texts the same."""
-    return column.str.strip_chars().str.to_lowercase()
+def _reasons(rows: pl.DataFrame) -> pl.Series:
+    """Why each row (of EXAMPLE_SCHEMA, and its number) is bad; null for a good one."""
+    negatives = pl.col("negatives").fill_null([])
+    compared = rows.select(
+        "row", "teacher_scores", printed_list=_any_printed_list(),
+        query=normalised(pl.col("query")), positive=normalised(pl.col("positive")),
+        negatives=negatives.list.eval(
+            normalised(pl.element().struct.field("text")).fill_null("")
+        ),
+    )  # fmt: skip
+    is_known = pl.col("row").is_in(_rows_with_known_positives(compared).implode())
+    return compared.select(_first_reason(is_known)).to_series()
 
 
-def _reason() -> pl.Expr:
-    query, positive = plain_text(pl.col("query")), plain_text(pl.col("positive"))
-    negatives = pl.col("negatives").list.eval(
-        plain_text(pl.element().struct.field("text")).fill_null("")
-    )
+def _first_reason(is_known: pl.Expr) -> pl.Expr:
+    query, positive, negatives = pl.col("query"), pl.col("positive"), pl.col("negatives")
     scores = pl.col("teacher_scores").list.len() != pl.col("negatives").list.len() + 1
     tests: list[tuple[str, pl.Expr]] = [
         ("empty_query", query.fill_null("") == ""),
         ("empty_positive", positive.fill_null("") == ""),
         ("empty_negative", negatives.list.contains("")),
-        ("list_as_string", _any_printed_list()),
+        ("list_as_string", pl.col("printed_list")),
         ("query_equals_positive", query == positive),
         ("query_equals_negative", negatives.list.contains(query)),
         ("positive_equals_negative", negatives.list.contains(positive)),
-        ("negative_is_known_positive", pl.col("is_known")),
+        ("negative_is_known_positive", is_known),
         ("wrong_number_of_teacher_scores", scores.fill_null(value=False)),
     ]
     return pl.coalesce(pl.when(test).then(pl.lit(reason)) for reason, test in tests)
@@ -129,13 +132,9 @@ def _reason() -> pl.Expr:
 
 def _rows_with_known_positives(rows: pl.DataFrame) -> pl.Series:
     """Row numbers (``row``) where a negative is a positive of the same query somewhere."""
-    text = pl.col("negatives").struct.field("text")
-    negatives = rows.select("row", plain_text(pl.col("query")), "negatives").explode("negatives")
-    found = negatives.select("row", "query", text=plain_text(text)).join(
-        rows.select(plain_text(pl.col("query")), text=plain_text(pl.col("positive"))).unique(),
-        on=["query", "text"],
-        how="semi",
-    )
+    found = rows.select("row", "query", positive="negatives").explode("positive").join(
+        rows.select("query", "positive").unique(), on=["query", "positive"], how="semi"
+    )  # fmt: skip
     return found["row"].unique()
 
 

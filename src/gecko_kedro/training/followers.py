@@ -24,6 +24,10 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from gecko_kedro.base.errors import InputError
+from gecko_kedro.encoder.formatting import Templates
+from gecko_kedro.encoder.loading import load_encoder
+from gecko_kedro.training.job import Job
+from gecko_kedro.training.settings import LoraSettings, TrainSettings
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -70,16 +74,14 @@ def leading() -> Iterator[bool]:
     _control = None
 
 
-def call_followers(
-    model: "SentenceTransformer", examples: pl.DataFrame, options: dict[str, Any]
-) -> None:
-    """Send the other processes what ``train_encoder`` is called with; nothing for one process."""
+def call_followers(model: "SentenceTransformer", examples: pl.DataFrame, job: Job) -> None:
+    """Send the other processes what is to be trained; nothing for one process."""
     if _control is None:
         return
     from gecko_kedro.training import ranks
 
     if ranks.is_main():
-        ranks.send(_packed(model, examples, options), group=_control)
+        ranks.send(_packed(model, examples, job), group=_control)
 
 
 def _serve() -> None:
@@ -89,16 +91,16 @@ def _serve() -> None:
 
     logging.getLogger().setLevel(logging.ERROR)  # each line once
     logging.getLogger("gecko_kedro").setLevel(logging.ERROR)
-    while job := ranks.send(_END, group=_control):
+    while message := ranks.send(_END, group=_control):
         with tempfile.TemporaryDirectory() as folder:
-            model, examples, options = _unpacked(job, Path(folder))
+            model, examples, job = _unpacked(message, Path(folder))
             try:
-                train_encoder(model, examples, **options)
+                train_encoder(model, examples, **vars(job))
             except InputError:  # the first process has it too, and tells it
                 continue
 
 
-def _packed(model: "SentenceTransformer", examples: pl.DataFrame, options: dict[str, Any]) -> bytes:
+def _packed(model: "SentenceTransformer", examples: pl.DataFrame, job: Job) -> bytes:
     """The model's folder, the examples as Parquet and the rest as JSON in one archive."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive, tempfile.TemporaryDirectory() as folder:
@@ -108,35 +110,29 @@ def _packed(model: "SentenceTransformer", examples: pl.DataFrame, options: dict[
         table = io.BytesIO()
         examples.write_parquet(table)
         archive.writestr("examples.parquet", table.getvalue())
-        archive.writestr("options.json", json.dumps(_as_json(model, options)))
+        archive.writestr("job.json", json.dumps(_as_json(model, job)))
     return content.getvalue()
 
 
-def _as_json(model: "SentenceTransformer", options: dict[str, Any]) -> dict[str, Any]:
+def _as_json(model: "SentenceTransformer", job: Job) -> dict[str, Any]:
     config = getattr(model.transformers_model, "config", None)
     return {
         "device": model.device.type,
         "attention": getattr(config, "_attn_implementation", None),
         "trust_remote_code": bool(getattr(model, "trust_remote_code", False)),
-        "loss": options["loss"],
-        "name": options["name"],
-        "checkpoints": str(options["checkpoints"].absolute()),
-        "settings": options["settings"].model_dump(mode="json"),
-        "templates": options["templates"].model_dump(mode="json"),
-        "lora": None if options["lora"] is None else options["lora"].model_dump(mode="json"),
+        "loss": job.loss,
+        "name": job.name,
+        "checkpoints": str(job.checkpoints.absolute()),
+        "settings": job.settings.model_dump(mode="json"),
+        "templates": job.templates.model_dump(mode="json"),
+        "lora": job.adapters(),
     }
 
 
-def _unpacked(
-    job: bytes, folder: Path
-) -> tuple["SentenceTransformer", pl.DataFrame, dict[str, Any]]:
-    from gecko_kedro.encoder.formatting import Templates
-    from gecko_kedro.encoder.loading import load_encoder
-    from gecko_kedro.training.settings import LoraSettings, TrainSettings
-
-    with zipfile.ZipFile(io.BytesIO(job)) as archive:
+def _unpacked(message: bytes, folder: Path) -> tuple["SentenceTransformer", pl.DataFrame, Job]:
+    with zipfile.ZipFile(io.BytesIO(message)) as archive:
         archive.extractall(folder)
-        told = json.loads(archive.read("options.json"))
+        told = json.loads(archive.read("job.json"))
         examples = pl.read_parquet(io.BytesIO(archive.read("examples.parquet")))
     own = f":{os.environ['LOCAL_RANK']}" if told["device"] == "cuda" else ""
     model = load_encoder(
@@ -147,12 +143,12 @@ def _unpacked(
         trust_remote_code=told["trust_remote_code"],
         attention=told["attention"],
     )
-    options = {
-        "settings": TrainSettings.model_validate(told["settings"]),
-        "loss": told["loss"],
-        "name": told["name"],
-        "checkpoints": Path(told["checkpoints"]),
-        "templates": Templates.model_validate(told["templates"]),
-        "lora": None if told["lora"] is None else LoraSettings.model_validate(told["lora"]),
-    }
-    return model, examples, options
+    job = Job(
+        TrainSettings.model_validate(told["settings"]),
+        told["loss"],
+        told["name"],
+        Path(told["checkpoints"]),
+        Templates.model_validate(told["templates"]),
+        None if told["lora"] is None else LoraSettings.model_validate(told["lora"]),
+    )
+    return model, examples, job

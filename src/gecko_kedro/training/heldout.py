@@ -140,19 +140,6 @@ class HeldoutWatch(TrainerCallback):
         self.model.load_state_dict(weights, strict=False)  # the others have not changed
         return {METRIC: self.scores[best], "best_step": best, "stopped_early": stopped is not None}
 
-    def improves(self, metrics: dict[str, float]) -> bool:
-        """Whether the weights now in the model are no worse than those that ``metrics`` tell of.
-
-        If so ``metrics`` get their score. Without held-out rows it is always so.
-        """
-        if self.heldout.is_empty():
-            return True
-        score = heldout_score(self.model, self.heldout, templates=self.templates)
-        better = score >= metrics[METRIC]
-        if better:
-            metrics[METRIC] = score
-        return better
-
     @property
     def _weights(self) -> Path:
         return self.folder / "best_weights.pt"

@@ -9,7 +9,8 @@ import numpy.typing as npt
 import polars as pl
 
 from gecko_kedro.base.errors import InputError
-from gecko_kedro.training.examples import EXAMPLE_SCHEMA, plain_text
+from gecko_kedro.base.text import normalised
+from gecko_kedro.training.examples import EXAMPLE_SCHEMA
 
 Rows = npt.NDArray[np.int64]
 
@@ -101,7 +102,7 @@ def plan_batches(
 
 @dataclass(frozen=True)
 class TextIds:
-    """Ids of the texts of n rows; texts that differ in case and outer blanks only share one.
+    """Ids of the texts of n rows; one text by ``base.text`` has one id.
 
     query, positive: (n,); negatives: n lists; known: n lists, all positives of the row's query
     where there are several, else empty.
@@ -123,7 +124,7 @@ def text_ids(examples: pl.DataFrame) -> TextIds:
     negatives = examples["negatives"].explode().drop_nulls()
     columns = [examples["query"], examples["positive"], negatives.struct.field("text")]
     texts = pl.concat([column.alias("text") for column in columns]).to_frame()
-    ids = texts.select(plain_text(pl.col("text")).rank("dense").cast(pl.Int64)).to_series()
+    ids = texts.select(normalised(pl.col("text")).rank("dense").cast(pl.Int64)).to_series()
     ends = examples["negatives"].list.len().cum_sum().to_list()
     flat = ids[2 * n :].to_list()
     pairs = pl.DataFrame({"query": ids[:n], "positive": ids[n : 2 * n]})

@@ -12,6 +12,7 @@ from gecko_kedro.retrieval.index import Index
 from gecko_kedro.retrieval.mining import mine_negatives
 from gecko_kedro.training.examples import EXAMPLE_SCHEMA, render_examples
 from gecko_kedro.training.mixture import text_ids
+from gecko_kedro.training.settings import MinedNegativesSettings
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -24,12 +25,9 @@ def add_mined_negatives(
     model: "SentenceTransformer",
     *,
     datasets: Collection[str],
-    candidates: int,
-    percent_of_positive: float,
-    n_negatives: int,
     batch_size: int,
-    seed: int,
     templates: Templates,
+    settings: MinedNegativesSettings,
 ) -> pl.DataFrame:
     """``examples`` in their order; rows of ``datasets`` without a negative get the nearest ones.
 
@@ -43,9 +41,8 @@ def add_mined_negatives(
         name = part["dataset"][0]
         if name in datasets and part["negatives"].list.len().min() == 0:
             part = _mined(  # noqa: PLW2901
-                part, model, candidates=candidates, percent_of_positive=percent_of_positive,
-                n_negatives=n_negatives, batch_size=batch_size, seed=seed, templates=templates,
-            )  # fmt: skip
+                part, model, batch_size=batch_size, templates=templates, settings=settings
+            )
         parts.append(part)
     if not parts:
         return examples
@@ -56,12 +53,9 @@ def _mined(
     part: pl.DataFrame,
     model: "SentenceTransformer",
     *,
-    candidates: int,
-    percent_of_positive: float,
-    n_negatives: int,
     batch_size: int,
-    seed: int,
     templates: Templates,
+    settings: MinedNegativesSettings,
 ) -> pl.DataFrame:
     ids, table = text_ids(part), render_examples(part, templates=templates, max_negatives=0)
     first_row = dict(zip(ids.positive.tolist(), range(part.height), strict=True))
@@ -77,11 +71,11 @@ def _mined(
             for own, known in zip(ids.positive.tolist(), ids.known, strict=True)
         ],
         exclude=[[place[text]] if text in place else [] for text in ids.query.tolist()],
-        k=min(candidates, len(rows)),
-        n_negatives=n_negatives,
+        k=min(settings.candidates, len(rows)),
+        n_negatives=settings.n_negatives,
         strategy="top",
-        relative_margin=1 - percent_of_positive,
-        seed=seed,
+        relative_margin=1 - settings.percent_of_positive,
+        seed=settings.seed,
     )
     unfilled = int((found.ids < 0).all(axis=1).sum())
     name = part["dataset"][0]

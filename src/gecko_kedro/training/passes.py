@@ -55,8 +55,11 @@ def plan_passes(
     the left. The vectors differ by no more than rounding.
 
     Columns that the tokenizer has packed without padding, for flash attention, are cut in their
-    order, at most ``tokens_per_pass`` tokens a pass.
+    order, at most ``tokens_per_pass`` tokens a pass. Static embeddings, which keep nothing of a
+    token but its number, take a column as a whole.
     """
+    if "offsets" in columns[0]:
+        return Passes(columns, None, [len(column["offsets"]) for column in columns])
     if "cu_seq_lens_q" in columns[0]:
         return _packed_passes(columns, tokens_per_pass)
     limit = longest_input(cast("SentenceTransformer", getattr(model, "module", model)))

@@ -1,58 +1,64 @@
-"""What can be set about a training stage."""
+"""What can be set about training; the defaults are those of conf/base/parameters."""
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
-# How it runs, not what comes out: no part of a fingerprint.
-_EXECUTION: dict[str, Any] = {"execution_only": True}
+from gecko_kedro.base.settings import EXECUTION, Count, Limit, Seed, Settings
+from gecko_kedro.encoder.formatting import GECKO, Templates, own_templates
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 
-class MaskSettings(BaseModel):
-    """Which texts of other rows are no negatives; see ``losses.masks.Masks``."""
+class MaskSettings(Settings):
+    """The guards against false negatives; each can be switched off.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    They apply to the texts of *other* rows only: a row's own negatives were chosen for it. See
+    ``losses.masks``.
+    """
 
-    same_text: bool = Field(description="rows that share their query's or positive's text")
-    known_positive: bool = Field(description="texts that are a positive of the query elsewhere")
-    same_label: bool = Field(description="rows of the same class; without it use unique ids")
+    same_text: bool = Field(True, description="rows that share their query's or positive's text")
+    known_positive: bool = Field(
+        True, description="texts that are a positive of the query elsewhere"
+    )
+    same_label: bool = Field(True, description="rows of the same class; without it use unique ids")
     margin: float | None = Field(
-        description="texts nearer to the query than its positive by more than this cosine"
+        None, description="texts nearer to the query than its positive by more than this cosine"
     )
 
 
-class LossSettings(BaseModel):
+class LossSettings(Settings):
     """The training loss. ``in_batch`` (equation 2) has no negatives and no same_tower term."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    temperature: float = Field(gt=0, description="tau: cosines are divided by it")
+    temperature: float = Field(0.05, gt=0, description="tau: cosines are divided by it")
     matryoshka_dims: tuple[int, ...] = Field(
-        description="smaller dimensions trained along with the full one, equal weights"
+        (), description="smaller dimensions trained along with the full one, equal weights"
     )
-    same_tower: bool = Field(description="other queries of the batch as negatives (gecko only)")
+    same_tower: bool = Field(True, description="other queries of the batch as negatives")
     negatives: Literal["own", "all", "none"] = Field(
-        description="whose hard negatives count for a query (gecko only); the paper: own"
+        "own", description="whose hard negatives count for a query; the paper: own"
     )
-    max_negatives: int = Field(ge=1, description="own negatives of a row that count, the first")
-    both_directions: bool = Field(description="also the softmax from passage to query")
-    hardness: float = Field(ge=0, description="weight of hard negatives: w = exp(hardness * s)")
-    spread_out: float = Field(ge=0, description="weight of the spread-out regulariser")
-    distillation: float = Field(ge=0, description="weight of the KL to the teacher's scores")
-    teacher_temperature: float = Field(gt=0, description="the teacher's scores are divided by it")
-    masks: MaskSettings
+    max_negatives: Count = Field(1, description="own negatives of a row that count, the first")
+    hardness: float = Field(
+        0.0, ge=0, description="weight of hard negatives: w = exp(hardness * s)"
+    )
+    spread_out: float = Field(0.0, ge=0, description="weight of the spread-out regulariser")
+    distillation: float = Field(0.0, ge=0, description="weight of the KL to the teacher's scores")
+    teacher_temperature: float = Field(
+        1.0, gt=0, description="the teacher's scores are divided by it"
+    )
+    masks: MaskSettings = MaskSettings()
 
 
-class LoraSettings(BaseModel):
+class LoraSettings(Settings):
     """Low-rank adapters in place of full fine-tuning; see ``adapters.adapted``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    rank: int = Field(ge=1, le=1024, description="inner dimension of the two factors")
-    alpha: int = Field(ge=1, description="the product is scaled by alpha / rank")
-    dropout: float = Field(ge=0, lt=1, description="of an adapter's input, in training")
+    rank: int = Field(16, ge=1, le=1024, description="inner dimension of the two factors")
+    alpha: Count = Field(32, description="the product is scaled by alpha / rank")
+    dropout: float = Field(0.0, ge=0, lt=1, description="of an adapter's input, in training")
     target_modules: Literal["all-linear"] | tuple[str, ...] = Field(
-        description="ends of the names of the layers that get one"
+        "all-linear", description="ends of the names of the layers that get one"
     )
 
     @field_validator("target_modules")
@@ -63,48 +69,107 @@ class LoraSettings(BaseModel):
         return targets
 
 
-class TrainSettings(BaseModel):
-    """One training stage: length, batches, optimiser, loss and machine."""
+class EncoderTraining(Settings):
+    """What all stages of training have in common: the templates, and adapters or none."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    templates: Literal["gecko", "own"] = Field(
+        "gecko", description="the paper's, or the prompts that the initial embedder brings"
+    )
+    lora: LoraSettings | None = None
 
-    epochs: int = Field(ge=1, description="passes over the examples")
-    max_steps: int | None = Field(ge=1, description="optimiser steps to stop after; null for none")
-    batch_size: int = Field(ge=1, description="rows a step; in-batch negatives are one less")
-    learning_rate: float = Field(gt=0, le=1, description="peak of AdamW's rate")
-    warmup_ratio: float = Field(ge=0, le=1, description="share of the steps until the peak")
-    max_seq_length: int = Field(ge=8, description="tokens a text is cut to")
-    loss: LossSettings
-    seed: int = Field(ge=0)
+    def options(self, model: "SentenceTransformer") -> dict[str, Any]:
+        """``templates`` and ``lora`` as ``train_encoder`` takes them for ``model``."""
+        return {"templates": self.templates_of(model), "lora": self.lora}
+
+    def templates_of(self, model: "SentenceTransformer") -> Templates:
+        """What ``model``, the base or one trained from it, is trained with."""
+        return GECKO if self.templates == "gecko" else own_templates(model.prompts)
+
+
+class TrainSettings(Settings):
+    """One training: length, batches, optimiser, loss and machine."""
+
+    epochs: Count = Field(1, description="passes over the examples")
+    max_steps: Limit = Field(None, description="optimiser steps to stop after; null for none")
+    batch_size: Count = Field(64, description="rows a step; in-batch negatives are one less")
+    learning_rate: float = Field(3e-5, gt=0, le=1, description="peak of AdamW's rate")
+    warmup_ratio: float = Field(0.1, ge=0, le=1, description="share of the steps until the peak")
+    max_seq_length: int = Field(128, ge=8, description="tokens a text is cut to")
+    loss: LossSettings = LossSettings()
+    seed: int = Field(7, ge=0)
     tokens_per_pass: int | None = Field(
-        ge=8, description="padded tokens embedded at once; null for a column of the batch"
+        2048, ge=8, description="padded tokens embedded at once; null for a column of the batch"
     )
     gradient_caching: bool = Field(
-        description="embed twice, with the memory of one pass whatever the batch"
+        False, description="embed twice, with the memory of one pass whatever the batch"
     )
-    compile: bool = Field(description="torch.compile; pays on a GPU", json_schema_extra=_EXECUTION)
-    threads: int | None = Field(
-        ge=1,
-        description="CPU threads; null for torch's own choice",
-        json_schema_extra=_EXECUTION,
+    compile: bool = Field(
+        False, description="torch.compile; pays on a GPU", json_schema_extra=EXECUTION
+    )
+    threads: Limit = Field(
+        None, description="CPU threads; null for torch's own choice", json_schema_extra=EXECUTION
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        description="auto: bf16 autocast where the device computes it in hardware"
+        "auto", description="auto: bf16 autocast where the device computes it in hardware"
     )
-    checkpoint_steps: int = Field(
-        ge=1, description="steps between checkpoints", json_schema_extra=_EXECUTION
+    checkpoint_steps: Count = Field(
+        25, description="steps between checkpoints", json_schema_extra=EXECUTION
     )
-    average_share: float = Field(
-        ge=0, le=1, description="the weights are the mean over this share of the steps, the last"
-    )
-    heldout_rows: int = Field(ge=0, description="rows kept out of training, to watch it by")
-    evaluation_steps: int = Field(ge=1, description="steps between looks at the held-out rows")
-    patience: int | None = Field(
-        ge=1, description="looks without a better score until it stops; null for never"
+    heldout_rows: int = Field(0, ge=0, description="rows kept out of training, to watch it by")
+    evaluation_steps: Count = Field(50, description="steps between looks at the held-out rows")
+    patience: Limit = Field(
+        None, description="looks without a better score until it stops; null for never"
     )
 
     def that_shape_the_result(self) -> dict[str, Any]:
         """The settings as JSON values, without those that only say how it runs."""
-        fields = TrainSettings.model_fields.items()
-        execution = {name for name, field in fields if field.json_schema_extra == _EXECUTION}
+        fields = type(self).model_fields.items()
+        execution = {name for name, field in fields if field.json_schema_extra == EXECUTION}
         return self.model_dump(mode="json", exclude=execution)
+
+
+_EQUATION_2 = LossSettings(same_tower=False, negatives="none")
+
+
+class SeedRetrieverTraining(TrainSettings):
+    """``mine.train``: (query, seed passage), in-batch negatives."""
+
+    learning_rate: float = Field(2e-5, gt=0, le=1)
+    loss: LossSettings = _EQUATION_2
+
+
+class PretrainTraining(TrainSettings):
+    """``pretrain.train``: natural pairs, in-batch negatives."""
+
+    learning_rate: float = Field(5e-5, gt=0, le=1)
+    loss: LossSettings = _EQUATION_2
+
+
+class FinetuneTraining(TrainSettings):
+    """``finetune.train``: the mixture, hard negatives, Matryoshka."""
+
+    loss: LossSettings = LossSettings(matryoshka_dims=(256, 128, 64))
+
+
+class SelectPairsSettings(Settings):
+    """How many of the natural pairs pre-finetuning takes; None for all."""
+
+    max_pairs: Limit = 2000
+    seed: Seed = 7
+
+
+class MixSettings(Settings):
+    """How often a row of the project's own sets is seen an epoch; see ``mix_examples``."""
+
+    rates: dict[str, Annotated[float, Field(ge=0.0)]] = {"fret": 1.0, "natural_pairs": 0.25}
+    seed: Seed = 7
+
+
+class MinedNegativesSettings(Settings):
+    """Hard negatives for sources with ``mine_negatives``; see ``add_mined_negatives``."""
+
+    candidates: Annotated[int, Field(ge=2)] = 30
+    percent_of_positive: Annotated[float, Field(gt=0.0, le=1.0)] = 0.95
+    n_negatives: Count = 1
+    max_seq_length: Count = 128
+    seed: Seed = 7

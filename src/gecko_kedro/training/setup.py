@@ -1,9 +1,11 @@
 """What a stage's settings mean to the trainer: its arguments and its loss."""
 
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from gecko_kedro.base.precision import fast_bf16
+from gecko_kedro.training.job import Loss
 from gecko_kedro.training.mixture import BatchPlan
 from gecko_kedro.training.ranks import world_size
 from gecko_kedro.training.settings import LossSettings, TrainSettings
@@ -15,10 +17,7 @@ if TYPE_CHECKING:
     )
 
     from gecko_kedro.training.losses.batch import BatchLoss
-    from gecko_kedro.training.losses.matryoshka import Objective
-
-Loss = Literal["in_batch", "gecko"]
-EQUATIONS = {"in_batch": 2, "gecko": 3}
+    from gecko_kedro.training.losses.objective import Objective
 
 _LOGGED_POINTS = 200
 
@@ -80,30 +79,18 @@ def batch_loss(model: "SentenceTransformer", settings: TrainSettings, loss: Loss
 
 def objective(settings: LossSettings, loss: Loss, *, width: int) -> "Objective":
     """The loss on vectors that ``settings`` and ``loss`` ask for."""
-    from gecko_kedro.training.losses.gecko import GeckoLoss
+    from gecko_kedro.training.losses.gecko import GeckoObjective
     from gecko_kedro.training.losses.in_batch import InBatchLoss
-    from gecko_kedro.training.losses.masks import Masks
-    from gecko_kedro.training.losses.matryoshka import Objective
+    from gecko_kedro.training.losses.objective import Objective
 
-    masks = Masks(**settings.masks.model_dump())
-    contrastive: InBatchLoss | GeckoLoss = (
-        InBatchLoss(settings.temperature, masks, settings.both_directions)
-        if loss == "in_batch"
-        else GeckoLoss(
-            temperature=settings.temperature,
-            same_tower=settings.same_tower,
-            negatives=settings.negatives,
-            max_negatives=settings.max_negatives,
-            both_directions=settings.both_directions,
-            hardness=settings.hardness,
-            masks=masks,
-        )
+    equation: type[InBatchLoss | GeckoObjective] = (
+        InBatchLoss if loss == "in_batch" else GeckoObjective
     )
     return Objective(
-        contrastive,
+        equation(**{field.name: getattr(settings, field.name) for field in fields(equation)}),
         tuple(sorted({width, *settings.matryoshka_dims}, reverse=True)),
         temperature=settings.temperature,
-        spread_out_weight=settings.spread_out,
-        distillation_weight=settings.distillation if loss == "gecko" else 0.0,
+        spread_out=settings.spread_out,
+        distillation=settings.distillation if loss == "gecko" else 0.0,
         teacher_temperature=settings.teacher_temperature,
     )

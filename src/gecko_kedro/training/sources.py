@@ -1,15 +1,18 @@
 """Training sets from files or the Hugging Face Hub, declared as data."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from gecko_kedro.base.errors import InputError
-from gecko_kedro.corpus.formats import check_mapping, read_hub, read_table
-from gecko_kedro.corpus.quarantine import count_reasons, quarantine_row, quarantine_table
+from gecko_kedro.base.settings import Settings
+from gecko_kedro.corpus.columns import check_mapping
+from gecko_kedro.corpus.formats import read_hub, read_table
+from gecko_kedro.corpus.lines import usable
+from gecko_kedro.corpus.quarantine import count_reasons, quarantine_table
 from gecko_kedro.corpus.readers import looks_like_path
 from gecko_kedro.training.converters import (
     claims,
@@ -18,24 +21,23 @@ from gecko_kedro.training.converters import (
     nli,
     pairs,
 )
-from gecko_kedro.training.converters.roles import Converted, RoleRow
+from gecko_kedro.training.converters.roles import Converted, RoleRow, label_of
 from gecko_kedro.training.examples import EXAMPLE_SCHEMA, ExampleResult, check_examples
 
 Converter = Literal["pairs", "claims", "nli", "classification", "multiple_choice"]
 
-_ROLES: dict[Converter, tuple[tuple[str, ...], str]] = {
-    "pairs": (pairs.ROLES, "query"),
-    "claims": (claims.ROLES, "query"),
-    "nli": (nli.ROLES, "premise"),
-    "classification": (classification.ROLES, "text"),
-    "multiple_choice": (multiple_choice.ROLES, "question"),
+# What converts, its roles, and the one that is needed.
+_CONVERTERS: dict[Converter, tuple[Callable[..., Converted], tuple[str, ...], str]] = {
+    "pairs": (pairs.convert_pairs, pairs.ROLES, "query"),
+    "claims": (claims.convert_claims, claims.ROLES, "query"),
+    "nli": (nli.convert_nli, nli.ROLES, "premise"),
+    "classification": (classification.convert_classification, classification.ROLES, "text"),
+    "multiple_choice": (multiple_choice.convert_multiple_choice, multiple_choice.ROLES, "question"),
 }
 
 
-class SourceSettings(BaseModel):
+class SourceSettings(Settings):
     """One training set: where it lies, what its columns are, and how it is trained on."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(min_length=1, description="the data set; a batch is of one")
     data: str = Field(description="a .jsonl, .csv, .tsv or .parquet file, or a hub id[:config]")
@@ -55,18 +57,29 @@ class SourceSettings(BaseModel):
     )
 
 
+Sources = Sequence[SourceSettings | Mapping[str, Any]]  # read from parameters, or plain ones
+
+
+def rates_of(sources: Sources) -> dict[str, float]:
+    """How often a row of each source is seen an epoch, by name."""
+    known = [SourceSettings.model_validate(source) for source in sources]
+    return {source.name: source.rate for source in known}
+
+
 def read_source(source: SourceSettings, *, seed: int) -> ExampleResult:
     """The examples of ``source`` and the rows that make none, by reason.
 
     Reasons are those of the reader (``corpus.formats``), of the converter and of
     ``check_examples``. Raises InputError for a file or column that is not there.
     """
-    roles, required = _ROLES[source.converter]
+    convert, roles, required = _CONVERTERS[source.converter]
+    draws = source.converter == "classification"
+    options = {"seed": seed, "separation": source.separation} if draws else {}
     where = f"source {source.name}, columns"
     names = check_mapping(source.columns, roles=roles, required=required, where=where)
     unreadable = Converted()
     rows = list(_role_rows(source, names, unreadable))
-    made = _convert(source, rows, seed=seed)
+    made = convert(rows, **options)
     shared = {"dataset": source.name, "task_name": source.task, "symmetric": source.symmetric}
     table = pl.DataFrame([row | shared for row in made.examples], schema=EXAMPLE_SCHEMA)
     checked = check_examples(table, where=f"source {source.name}")
@@ -96,30 +109,10 @@ def _role_rows(
     else:
         raw = read_hub(source.data, split=source.split, wanted=wanted)
     taken = 0
-    for row in raw:
+    for row in usable(raw, unreadable.quarantined):
         if taken == source.max_rows:
             return
-        if row.reason is not None:
-            unreadable.quarantined.append(
-                quarantine_row(
-                    row.where, row.where, reason=row.reason, detail=row.detail, record=row.values
-                )
-            )
-            continue
-        if any(str(row.values.get(column)) != value for column, value in source.only.items()):
+        if any(label_of(row.values.get(name)) != value for name, value in source.only.items()):
             continue
         taken += 1
         yield RoleRow(row.where, {role: row.values.get(name) for role, name in names.items()})
-
-
-def _convert(source: SourceSettings, rows: list[RoleRow], *, seed: int) -> Converted:
-    if source.converter == "classification":
-        return classification.convert_classification(rows, seed=seed, separation=source.separation)
-    plain: dict[str, Any] = {
-        "pairs": pairs.convert_pairs,
-        "claims": claims.convert_claims,
-        "nli": nli.convert_nli,
-        "multiple_choice": multiple_choice.convert_multiple_choice,
-    }
-    converted: Converted = plain[source.converter](rows)
-    return converted

@@ -22,17 +22,15 @@ from gecko_kedro.base.memory import give_back_free_memory
 from gecko_kedro.base.progress import Progress
 from gecko_kedro.encoder.formatting import Templates
 from gecko_kedro.training.adapters import is_adapted, trained_weights
-from gecko_kedro.training.averaging import WeightAverage
 from gecko_kedro.training.checkpoints import (
-    checkpoint_step,
     keep_last_checkpoints,
     seal_checkpoint,
     writing,
 )
-from gecko_kedro.training.cpu import dense_gradients
 from gecko_kedro.training.examples import render_examples
 from gecko_kedro.training.mixture import BatchPlan, text_ids
 from gecko_kedro.training.ranks import is_main, wait_for_all, world_size
+from gecko_kedro.training.speed import dense_gradients
 
 _STEPS_BETWEEN_TRIMS = 10
 _TRAINED = "trained_weights.safetensors"  # of a checkpoint with adapters
@@ -137,18 +135,9 @@ class PlannedTrainer(SentenceTransformerTrainer):
     weights have not taken that step.
     """
 
-    def __init__(
-        self,
-        *,
-        plan: BatchPlan,
-        examples: pl.DataFrame,
-        name: str,
-        average: WeightAverage,
-        **rest: Any,
-    ) -> None:
-        self.plan, self.examples, self.name, self.average = plan, examples, name, average
+    def __init__(self, *, plan: BatchPlan, examples: pl.DataFrame, name: str, **rest: Any) -> None:
+        self.plan, self.examples, self.name = plan, examples, name
         super().__init__(**rest)
-        self.add_callback(average)
         self.remove_callback(PrinterCallback)  # prints each log entry where there is no bar
         self.add_callback(_Watch(self))
 
@@ -205,7 +194,6 @@ class PlannedTrainer(SentenceTransformerTrainer):
             self.model.load_state_dict(load_file(folder / _TRAINED), strict=False)
         else:
             super()._load_from_checkpoint(checkpoint_path)
-        self.average.load(folder, step=checkpoint_step(folder))
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         checkpoint = self.folder / f"checkpoint-{self.state.global_step}"
@@ -213,7 +201,6 @@ class PlannedTrainer(SentenceTransformerTrainer):
             super()._save_checkpoint(model, trial)
             wait_for_all()  # each process adds the state of its random numbers
             if is_main():
-                self.average.save(checkpoint)
                 seal_checkpoint(checkpoint)
         if is_main():
             # Not with save_total_limit: it asks the clock which checkpoints are the oldest.

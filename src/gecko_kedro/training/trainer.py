@@ -1,9 +1,10 @@
 """Train an encoder on the unified format, resumable at any moment."""
 
-import hashlib
-import json
 import logging
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ import polars as pl
 
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.encoder.formatting import GECKO, Templates, prompts_by_name
-from gecko_kedro.encoder.loading import limit_length, quiet_loading
+from gecko_kedro.encoder.loading import length_of, limit_length, quiet_loading, set_length
 from gecko_kedro.encoder.record import add_stage
 from gecko_kedro.training.adapters import adapted, check_adaptable
 from gecko_kedro.training.checkpoints import (
@@ -20,19 +21,14 @@ from gecko_kedro.training.checkpoints import (
     last_whole_checkpoint,
     remove_checkpoints,
 )
-from gecko_kedro.training.cpu import trained_fast
-from gecko_kedro.training.examples import EXAMPLE_SCHEMA, render_examples
+from gecko_kedro.training.examples import EXAMPLE_SCHEMA
 from gecko_kedro.training.followers import call_followers
-from gecko_kedro.training.lengths import share_truncated
+from gecko_kedro.training.job import Job, Loss, digest_of
+from gecko_kedro.training.lengths import report_truncated
 from gecko_kedro.training.mixture import BatchPlan, plan_batches
 from gecko_kedro.training.settings import LoraSettings, TrainSettings
-from gecko_kedro.training.setup import (
-    EQUATIONS,
-    Loss,
-    batch_loss,
-    embedded_negatives,
-    training_arguments,
-)
+from gecko_kedro.training.setup import batch_loss, embedded_negatives, training_arguments
+from gecko_kedro.training.speed import trained_fast
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -67,20 +63,21 @@ def train_encoder(
     model: "SentenceTransformer",
     examples: pl.DataFrame,
     *,
-    settings: TrainSettings,
-    loss: Loss,
-    name: str,
-    checkpoints: Path,
+    settings: TrainSettings | None = None,
+    loss: Loss = "gecko",
+    name: str = "train",
+    checkpoints: Path | None = None,
     templates: Templates = GECKO,
     lora: LoraSettings | None = None,
 ) -> TrainResult:
-    """Train ``model`` (float32 weights, changed in place) on EXAMPLE rows.
+    """Train ``model`` (float32 weights, changed in place) on EXAMPLE rows, as ``settings`` say.
 
     ``loss="in_batch"`` is equation 2 and ignores negatives; ``"gecko"`` is equation 3, with the
     departures of ``settings.loss``. Both are summed over the full width and ``matryoshka_dims``.
     Checkpoints go under ``checkpoints/name``, in a folder named after a digest of everything that
     shapes the result: the same call again goes on from the last whole checkpoint, a changed one
-    starts anew. The caller deletes them with ``remove_checkpoints`` once the model is saved.
+    starts anew. The caller deletes them with ``remove_checkpoints`` once the model is saved. With
+    None they go to a temporary folder, and a killed training starts anew.
     ``name`` also labels progress, live metrics and the model's record of stages.
 
     With ``heldout_rows`` these are kept out of training and looked at while it runs; the weights
@@ -92,44 +89,45 @@ def train_encoder(
     Raises InputError for no examples, half-precision weights, a dimension wider than the model,
     adapters that do not fit it, and a loss that is not finite.
     """
-    _check(model, examples, settings=settings, name=name)
-    if lora is not None:
-        check_adaptable(model.transformers_model, lora)
-    given = {"settings": settings, "loss": loss, "name": name, "checkpoints": checkpoints,
-             "templates": templates, "lora": lora}  # fmt: skip
-    call_followers(model, examples, given)
-    if loss == "in_batch":
+    with _kept_or_temporary(checkpoints) as folder:
+        job = Job(settings or TrainSettings(), loss, name, folder, templates, lora)
+        _check(model, examples, job)
+        call_followers(model, examples, job)
+        return _train(model, examples, job)
+
+
+@contextmanager
+def _kept_or_temporary(folder: Path | None) -> Iterator[Path]:
+    if folder is not None:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="gecko-train-") as temporary:
+        yield Path(temporary)
+
+
+def _train(model: "SentenceTransformer", examples: pl.DataFrame, job: Job) -> TrainResult:
+    from gecko_kedro.training.ranks import world_size
+
+    settings = job.settings
+    if job.loss == "in_batch":
         examples = examples.with_columns(
             negatives=pl.lit([], EXAMPLE_SCHEMA["negatives"]),
             teacher_scores=pl.lit(None, EXAMPLE_SCHEMA["teacher_scores"]),
         )
-    data_digest = _digest_of_examples(examples)
-    shaping = [settings.that_shape_the_result(), loss, data_digest, templates.model_dump()]
-    adapters = None if lora is None else lora.model_dump(mode="json")
-    from gecko_kedro.training.ranks import world_size
-
-    together = [] if world_size() == 1 else [world_size()]
-    folder = checkpoints / name / _digest_of_run(model, [*shaping, adapters, *together])
-    own_length = model.max_seq_length
-    limit_length(model, settings.max_seq_length, reference=name)
+    data_digest = digest_of(examples)
+    folder = job.folder(model, data_digest, processes=world_size())
+    own_length = length_of(model)
+    limit_length(model, settings.max_seq_length, reference=job.name)
     started = time.perf_counter()
     with (
         quiet_loading(),
         trained_fast(model, threads=settings.threads, compiled=settings.compile),
-        adapted(model, lora, seed=settings.seed),  # last: its dropout is not the model's
+        adapted(model, job.lora, seed=settings.seed),  # last: its dropout is not the model's
     ):
-        run = _run(
-            model,
-            examples,
-            settings=settings,
-            loss=loss,
-            name=name,
-            folder=folder,
-            templates=templates,
-        )
+        run = _run(model, examples, job, folder)
     seconds = time.perf_counter() - started
-    truncated = _report_truncated(model, examples, settings, name, templates)
-    model.max_seq_length = own_length  # it can read longer texts than it was trained on
+    truncated = report_truncated(model, examples, job)
+    set_length(model, own_length)  # it can read longer texts than it was trained on
     history = _history(run.trainer.state.log_history, run.trainer.plan)
     steps = run.trainer.state.global_step
     rows_run = sum(map(len, run.trainer.plan.batches[run.resumed : steps]))
@@ -147,26 +145,21 @@ def train_encoder(
     }
     tasks = examples["task_name"].unique().to_list()
     most_frequent = examples["task_name"].mode().sort()[0]
-    model.prompts = {**prompts_by_name(tasks, most_frequent, templates=templates)}
+    model.prompts = {**prompts_by_name(tasks, most_frequent, templates=job.templates)}
     add_stage(
         model,
-        name,
-        settings={
-            "equation": EQUATIONS[loss],
-            **settings.model_dump(mode="json"),
-            "lora": adapters,
-        },
+        job.name,
+        settings=job.record(),
         data_digests={"examples": data_digest},
         facts={"examples": examples.height, "steps": steps},
     )
     return TrainResult(model.eval(), history, metrics)
 
 
-def _check(
-    model: "SentenceTransformer", examples: pl.DataFrame, *, settings: TrainSettings, name: str
-) -> None:
+def _check(model: "SentenceTransformer", examples: pl.DataFrame, job: Job) -> None:
     import torch
 
+    name, dims = job.name, job.settings.loss.matryoshka_dims
     if examples.is_empty():
         raise InputError(
             f"examples of {name}",
@@ -182,54 +175,45 @@ def _check(
             fix="Load it with load_encoder(..., for_training=True).",
         )
     width = model.get_embedding_dimension()
-    if width is None or any(not 1 <= dim <= width for dim in settings.loss.matryoshka_dims):
+    if width is None or any(not 1 <= dim <= width for dim in dims):
         raise InputError(
             f"matryoshka_dims of {name}",
             expected=f"numbers from 1 to {width}, the model's width",
-            got=list(settings.loss.matryoshka_dims),
+            got=list(dims),
             fix="Remove those that are wider; the full width is always trained.",
         )
+    if job.lora is not None:
+        check_adaptable(model.transformers_model, job.lora)
 
 
 @dataclass(frozen=True)
 class _Run:
     trainer: "PlannedTrainer"
     resumed: int  # the step it went on from
-    metrics: dict[str, float]  # of the held-out rows and the mean of weights
+    metrics: dict[str, float]  # of the held-out rows
 
 
-def _run(
-    model: "SentenceTransformer",
-    examples: pl.DataFrame,
-    *,
-    settings: TrainSettings,
-    loss: Loss,
-    name: str,
-    folder: Path,
-    templates: Templates,
-) -> _Run:
+def _run(model: "SentenceTransformer", examples: pl.DataFrame, job: Job, folder: Path) -> _Run:
     from gecko_kedro.training import ranks
-    from gecko_kedro.training.averaging import WeightAverage
     from gecko_kedro.training.heldout import HeldoutWatch, split_heldout
     from gecko_kedro.training.steps import Collator, PlannedTrainer, training_rows
 
+    settings, name, templates = job.settings, job.name, job.templates
     folder.mkdir(parents=True, exist_ok=True)
     taught, heldout = split_heldout(examples, rows=settings.heldout_rows, seed=settings.seed)
     plan = _plan(taught, settings, name)
     last_step = len(plan.batches)
-    average = WeightAverage(model, share=settings.average_share, last_step=last_step)
     trainer = PlannedTrainer(
         plan=plan,
-        average=average,
         examples=taught,
         name=name,
         model=model,
         args=training_arguments(model, plan, settings, folder),
         train_dataset=training_rows(
-            taught, templates=templates, max_negatives=embedded_negatives(settings, loss)
+            taught, templates=templates, max_negatives=embedded_negatives(settings, job.loss)
         ),
         data_collator=Collator(preprocess_fn=model.preprocess),
-        loss=batch_loss(model, settings, loss),
+        loss=batch_loss(model, settings, job.loss),
     )
     watch = HeldoutWatch(
         model,
@@ -249,11 +233,8 @@ def _run(
     if last:
         logger.info("%s: goes on after step %d of %d", name, resumed, last_step)
     trainer.train(resume_from_checkpoint=str(last) if last else None)
-    if not ranks.is_main():
-        return _Run(trainer, resumed, {})
-    metrics = {} if heldout.is_empty() else watch.restore_best()
-    averaged = average.put_into_model(lambda: watch.improves(metrics))
-    return _Run(trainer, resumed, metrics | {"averaged_steps": averaged})
+    watched = ranks.is_main() and not heldout.is_empty()
+    return _Run(trainer, resumed, watch.restore_best() if watched else {})
 
 
 def _name_of(path: Path | None) -> str | None:
@@ -295,25 +276,6 @@ def _plan(examples: pl.DataFrame, settings: TrainSettings, name: str) -> BatchPl
     return plan
 
 
-def _report_truncated(
-    model: "SentenceTransformer",
-    examples: pl.DataFrame,
-    settings: TrainSettings,
-    name: str,
-    templates: Templates,
-) -> float:
-    """The share of queries and positives that are cut to max_seq_length; logged."""
-    table = render_examples(examples, templates=templates, max_negatives=0)
-    texts = pl.concat([table["query"], table["positive"].alias("query")])
-    share = share_truncated(model, texts, seed=settings.seed)
-    if share:
-        logger.info(
-            "%s: %.1f %% of the texts are longer than %d tokens and are cut",
-            name, 100 * share, settings.max_seq_length,
-        )  # fmt: skip
-    return share
-
-
 def _history(log: list[dict[str, float]], plan: BatchPlan) -> pl.DataFrame:
     rows = [
         {
@@ -327,18 +289,3 @@ def _history(log: list[dict[str, float]], plan: BatchPlan) -> pl.DataFrame:
         if "loss" in entry
     ]
     return pl.DataFrame(rows, schema=HISTORY_SCHEMA)
-
-
-def _digest_of_examples(examples: pl.DataFrame) -> str:
-    digest = hashlib.sha256()
-    for row in examples.iter_rows():
-        digest.update(json.dumps(row).encode())
-    return digest.hexdigest()
-
-
-def _digest_of_run(model: "SentenceTransformer", shaping: list[object]) -> str:
-    digest = hashlib.sha256(json.dumps(shaping, sort_keys=True).encode())
-    for name, weights in model.state_dict().items():
-        digest.update(name.encode())
-        digest.update(weights.detach().cpu().numpy().tobytes())
-    return digest.hexdigest()[:16]

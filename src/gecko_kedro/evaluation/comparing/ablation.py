@@ -3,11 +3,11 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
 
+from gecko_kedro.evaluation.comparing.ablation_rows import AblationRow
 from gecko_kedro.evaluation.comparing.bootstrap import mean_of
 from gecko_kedro.evaluation.comparing.paired import INTERVAL_COLUMNS, paired, resampled
 from gecko_kedro.evaluation.scoring.score_table import ScoreTable
@@ -50,30 +50,6 @@ ABLATION_TABLE_SCHEMA = pl.Schema(
         "note": pl.String,
     }
 )
-
-
-class AblationRow(BaseModel):
-    """One row of an ablation: what it changes, against which row, and what the paper found."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    description: str
-    reference: str | None = Field(description="the row that it is set against; null for none")
-    paper: dict[str, float] = Field(
-        default_factory=dict,
-        description="the paper's difference to its reference, in points, by type of task",
-    )
-    source: str | None = Field(None, description="where the paper has it")
-    overrides: dict[str, Any] = Field(
-        default_factory=dict, description="dotted names of relabel and finetune, and their values"
-    )
-    templates: Literal["concatenated"] | None = Field(
-        None,
-        description="how task, title and text are joined; null: encoder.templates",
-    )
-    requires: Literal["classification"] | None = Field(
-        None, description="a converter that finetune.sources must have, or the row is left out"
-    )
 
 
 def result_table(scores: ScoreTable, *, examples: int, steps: int) -> pl.DataFrame:

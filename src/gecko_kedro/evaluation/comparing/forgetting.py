@@ -92,11 +92,6 @@ def choose_weight(table: pl.DataFrame) -> float:
     return float(targets["weight"][0])
 
 
-def mark_chosen(table: pl.DataFrame, weight: float) -> pl.DataFrame:
-    """The table with ``chosen`` true in the rows of ``weight``."""
-    return table.with_columns((pl.col("weight") == weight).alias("chosen"))
-
-
 def query_side(group: str, *, fraction: float, seed: int) -> Side:
     """The side that all queries of ``group`` (a source document, a package) are on."""
     return "choose" if stable_hash(group, seed=seed) < fraction * _HASH_RANGE else "report"

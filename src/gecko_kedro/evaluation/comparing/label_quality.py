@@ -1,10 +1,11 @@
 """How well a labeller ranks, on queries with human judgements and without training (table 6)."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
+from gecko_kedro.base.settings import Count, Seed, Settings
 from gecko_kedro.evaluation.comparing.paired import INTERVAL_COLUMNS, paired, resampled
 
 LABEL_QUALITY_SCHEMA = pl.Schema(
@@ -17,8 +18,18 @@ LABEL_QUALITY_SCHEMA = pl.Schema(
 )
 
 
+class LabelQualitySettings(Settings):
+    """Which half of the queries is measured, and by how many resamples of the bootstrap."""
+
+    fold: Literal[0, 1] | None = None
+    resamples: Count = 10_000
+    seed: Seed = 7
+
+
 def label_quality(
-    rankings: Mapping[str, pl.DataFrame], groups: pl.DataFrame, *, resamples: int, seed: int
+    rankings: Mapping[str, pl.DataFrame],
+    groups: pl.DataFrame,
+    settings: LabelQualitySettings = LabelQualitySettings(),
 ) -> pl.DataFrame:
     """LABEL_QUALITY_SCHEMA: each ranking against the first one, by the paired bootstrap.
 
@@ -33,9 +44,9 @@ def label_quality(
         pairs = paired(own, base, by_measure)
         for measure in base["task"].unique(maintain_order=True):
             part = pairs.filter(task=measure)
-            sure = resampled(part, measure, resamples=resamples, seed=seed).interval()
+            sure = resampled(part, measure, resamples=settings.resamples, seed=settings.seed)
             rows.append({"ranking": name, "measure": measure, "mean": part["a"].mean(),
-                         **sure.columns()})  # fmt: skip
+                         **sure.interval().columns()})  # fmt: skip
     return pl.DataFrame(rows, schema=LABEL_QUALITY_SCHEMA)
 
 

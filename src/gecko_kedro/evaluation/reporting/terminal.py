@@ -53,7 +53,7 @@ def ablation_text(table: pl.DataFrame) -> str:
     return "\n".join([*_aligned(rows, "<<>>>>>>"), *notes])
 
 
-def parity_text(table: pl.DataFrame, model: str) -> str:
+def parity_text(table: pl.DataFrame) -> str:
     """PARITY_SCHEMA, in percent."""
     rows = [("task", "ours", "published", "difference", "allowed", "verdict")]
     rows += [
@@ -63,8 +63,7 @@ def parity_text(table: pl.DataFrame, model: str) -> str:
          one["verdict"])
         for one in table.iter_rows(named=True)
     ]  # fmt: skip
-    head = f"{model}: our scores beside published ones, in percent"
-    return "\n".join([head, *_aligned(rows, "<><>><")])
+    return "\n".join(["our scores beside published ones, in percent", *_aligned(rows, "<><>><")])
 
 
 def label_quality_text(table: pl.DataFrame) -> str:

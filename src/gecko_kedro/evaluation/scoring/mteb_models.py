@@ -11,8 +11,8 @@ from mteb.types import PromptType
 
 from gecko_kedro.encoder.encoding import Vectors, encode_texts, truncate_vectors
 from gecko_kedro.encoder.formatting import TEMPLATES, render_passage, render_query
-from gecko_kedro.encoder.loading import load_encoder
-from gecko_kedro.evaluation.scoring.under_test import EncoderUnderTest, Precision
+from gecko_kedro.evaluation.scoring.settings import Precision
+from gecko_kedro.evaluation.scoring.under_test import EncoderUnderTest
 from gecko_kedro.evaluation.tasks.settings import TaskPrompt
 
 
@@ -43,10 +43,7 @@ class EmbedOnce:
     def model(self) -> Any:
         """The model itself, loaded at the first call."""
         if self._model is None:
-            self._model = load_encoder(
-                self._encoder.reference, device=self._encoder.device, dtype=self._encoder.dtype,
-                max_seq_length=self._encoder.max_seq_length,
-            )  # fmt: skip
+            self._model = self._encoder.load.load()
         return self._model
 
     def forget(self) -> None:
@@ -56,7 +53,7 @@ class EmbedOnce:
     def _encode(self, texts: list[str]) -> Vectors:
         self.encoded += len(texts)
         return encode_texts(
-            self.model(), texts, batch_size=self._encoder.batch_size,
+            self.model(), texts, batch_size=self._encoder.load.batch_size,
             description=f"embed for {self._encoder.name}",
         )  # fmt: skip
 
@@ -82,7 +79,7 @@ class GeckoEncoder(AbsEncoder):
         self._prompt, self._precision = prompt, precision
         self.mteb_model_meta = model_meta(
             f"{variant_name(encoder.name, precision)}-d{dimension}", revision, embed_dim=dimension,
-            max_tokens=encoder.max_seq_length, use_instructions=encoder.templates != "none",
+            max_tokens=encoder.load.max_seq_length, use_instructions=encoder.templates != "none",
         )  # fmt: skip
 
     def encode(

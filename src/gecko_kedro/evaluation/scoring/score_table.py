@@ -1,6 +1,6 @@
 """What a scoring run gives: main scores, scores of single queries, failures and records."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -28,6 +28,16 @@ class ScoreTable:
     failures: pl.DataFrame = field(default_factory=FAILURES_SCHEMA.to_frame)
     records: pl.DataFrame = field(default_factory=RECORDS_SCHEMA.to_frame)
     encoded: int = 0
+
+    @classmethod
+    def of(cls, tables: Mapping[str, pl.DataFrame]) -> "ScoreTable":
+        """Again from the four tables by name."""
+        return cls(tables["scores"], tables["per_query"], tables["failures"], tables["records"])
+
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """Its four tables by name, for a catalog to keep."""
+        names = ("scores", "per_query", "failures", "records")
+        return {name: getattr(self, name) for name in names}
 
 
 def concat_scores(tables: Sequence[ScoreTable]) -> ScoreTable:

@@ -23,7 +23,8 @@ from gecko_kedro.evaluation.scoring.schemas import (
     SCORES_SCHEMA,
 )
 from gecko_kedro.evaluation.scoring.score_table import BM25, HYBRID, ScoreTable, concat_scores
-from gecko_kedro.evaluation.scoring.under_test import EncoderUnderTest, Precision
+from gecko_kedro.evaluation.scoring.settings import Precision
+from gecko_kedro.evaluation.scoring.under_test import EncoderUnderTest
 from gecko_kedro.evaluation.tasks.hub import unreachable
 from gecko_kedro.evaluation.tasks.settings import TaskPrompt
 from gecko_kedro.evaluation.tasks.task import Task
@@ -164,10 +165,10 @@ def _scored(model: Any, data: Task, row: dict[str, Any], *, cache_root: Path) ->
     if getattr(task, "predictions", None) is not None or not single_scores.is_file():
         items = score_items(task, data.type, main, parts[0]) if len(parts) == 1 else []
         with atomic_path(single_scores) as temporary:
-            pl.DataFrame([{**row, **item} for item in items], PER_QUERY_SCHEMA).write_parquet(
-                temporary
-            )
-    return ScoreTable(_scores(data.type, main, parts, row), pl.read_parquet(single_scores))
+            table = pl.DataFrame([{**row, **item} for item in items], schema=PER_QUERY_SCHEMA)
+            table.write_parquet(temporary)
+    per_query = pl.read_parquet(single_scores, glob=False)
+    return ScoreTable(_scores(data.type, main, parts, row), per_query)
 
 
 def _scores(
@@ -201,14 +202,14 @@ def _facts(encoder: EncoderUnderTest, revision: str, data: Task) -> dict[str, An
     with_template = encoder.templates in TEMPLATES
     return {
         "model": encoder.name,
-        "reference": encoder.reference,
+        "reference": encoder.load.reference,
         "model_revision": revision,
         "templates": encoder.templates,
         "prompt": data.task if with_template else None,
         "symmetric": data.symmetric if with_template else None,
         "dtype": encoder.resolved_dtype(),
-        "max_seq_length": encoder.max_seq_length,
-        "device": encoder.device,
+        "max_seq_length": encoder.load.max_seq_length,
+        "device": encoder.load.device,
     }
 
 

@@ -8,9 +8,11 @@ from typing import Literal
 
 from gecko_kedro.base.precision import fast_bf16
 from gecko_kedro.encoder.formatting import GECKO, TEMPLATES
-from gecko_kedro.encoder.loading import Dtype, resolve_reference
+from gecko_kedro.encoder.loading import resolve_reference
+from gecko_kedro.encoder.settings import LoadSettings
+from gecko_kedro.evaluation.scoring.settings import Precision
 
-Precision = Literal["float32", "int8", "binary"]
+TemplatesName = Literal["gecko", "concatenated", "own", "none"]
 _WHAT_MAKES_A_VECTOR = ("*.safetensors", "*.bin", "*.json", "*.txt", "*.model")
 _NOT_PART_OF_IT = frozenset({"gecko.json"})  # the training record: other words, same vectors
 
@@ -21,18 +23,13 @@ class EncoderUnderTest:
 
     ``templates``: ``"gecko"`` for models trained with the templates, ``"concatenated"`` for those
     of an ablation, ``"own"`` for the prompts that a model brings (mteb's rules: by task, type and
-    side), ``"none"`` for none. ``precisions``: how
-    the vectors are kept, each a result of its own.
+    side), ``"none"`` for none. ``precisions``: how the vectors are kept, each a result of its own.
     """
 
     name: str
-    reference: str
-    templates: Literal["gecko", "concatenated", "own", "none"]
+    load: LoadSettings
+    templates: TemplatesName
     dims: tuple[int, ...]
-    max_seq_length: int | None
-    batch_size: int
-    device: str = "auto"
-    dtype: Dtype = "auto"
     precisions: tuple[Precision, ...] = ("float32",)
 
     def revision(self) -> str:
@@ -42,11 +39,11 @@ class EncoderUnderTest:
         counts by its name: mteb's cache does not notice when the hub changes it.
         """
         written = TEMPLATES.get(self.templates, GECKO).model_dump()
-        how = [self.templates, written, self.max_seq_length, self.resolved_dtype()]
+        how = [self.templates, written, self.load.max_seq_length, self.resolved_dtype()]
         sha = hashlib.sha256(json.dumps(how).encode())
-        source = Path(resolve_reference(self.reference))
+        source = Path(resolve_reference(self.load.reference))
         if not source.is_dir():
-            sha.update(self.reference.encode())
+            sha.update(self.load.reference.encode())
             return sha.hexdigest()[:12]
         files = {path for pattern in _WHAT_MAKES_A_VECTOR for path in source.rglob(pattern)}
         for path in sorted(files):
@@ -58,9 +55,9 @@ class EncoderUnderTest:
 
     def resolved_dtype(self) -> str:
         """The number format of the weights: what ``auto`` comes to on this device."""
-        if self.dtype != "auto":
-            return self.dtype
+        if self.load.dtype != "auto":
+            return self.load.dtype
         from sentence_transformers.util import get_device_name
 
-        place = get_device_name() if self.device == "auto" else self.device
+        place = get_device_name() if self.load.device == "auto" else self.load.device
         return "bfloat16" if fast_bf16(place) else "float32"

@@ -2,20 +2,30 @@
 
 import polars as pl
 
+from gecko_kedro.base.settings import Count, Limit, Seed, Settings
 from gecko_kedro.corpus.splits import cap, stable_hash
 from gecko_kedro.evaluation.tasks.retrieval import RetrievalData
 
 
+class JudgedSettings(Settings):
+    """How many judged queries, and how many passages to find the relevant ones among."""
+
+    max_queries: Limit = 500
+    max_passages: Count = 3000
+    seed: Seed = 7
+
+
 def sample_judged(
-    data: RetrievalData, *, max_queries: int | None, max_passages: int, seed: int
+    data: RetrievalData, settings: JudgedSettings = JudgedSettings()
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Queries (query_id, query, group), passages (passage_id, title, text) and their judgements.
 
     Queries are drawn by the hash of their ids. Every judged passage of theirs is there; others by
     the same draw fill up to ``max_passages``. The judgements carry the query's group.
     """
+    seed = settings.seed
     named = data.queries.rename({"id": "passage_id"})
-    queries = cap(named, limit=max_queries, seed=seed).select(
+    queries = cap(named, limit=settings.max_queries, seed=seed).select(
         query_id="passage_id", query="text", group="group"
     )
     qrels = data.qrels.join(
@@ -24,7 +34,7 @@ def sample_judged(
     passages = data.corpus.rename({"id": "passage_id"})
     judged = passages.join(qrels, on="passage_id", how="semi", maintain_order="left")
     others = passages.join(qrels, on="passage_id", how="anti", maintain_order="left")
-    room = max(0, max_passages - judged.height)
+    room = max(0, settings.max_passages - judged.height)
     return queries, pl.concat([judged, cap(others, limit=room, seed=seed)]), qrels
 
 

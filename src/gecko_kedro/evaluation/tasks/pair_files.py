@@ -6,10 +6,10 @@ from pathlib import Path
 import polars as pl
 
 from gecko_kedro.base.errors import InputError
-from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
+from gecko_kedro.corpus.values import whole_numbers
 from gecko_kedro.evaluation.tasks.retrieval import CheckedData, checked
-from gecko_kedro.evaluation.tasks.retrieval_files import read_retrieval_data, read_table, refusing
-from gecko_kedro.evaluation.tasks.row_files import choose_columns, find_split
+from gecko_kedro.evaluation.tasks.retrieval_files import read_retrieval_data, refusing
+from gecko_kedro.evaluation.tasks.row_files import choose_columns, read_split
 
 _LONG = {
     "query": ("query",),
@@ -46,19 +46,19 @@ def read_reranking(
             symmetric=symmetric,
             reranking=True,
         )
-    raw, aside = _read(folder, split)
-    if {"positive", "negative"} <= set(raw.columns):
-        long = _from_lists(choose_columns(raw, _LISTS, columns or {}, where=str(folder)))
-    else:
-        long = choose_columns(raw, _LONG, columns or {}, where=str(folder))
-    number = pl.col("label").cast(pl.Float64, strict=False)
+
+    def choose(raw: pl.DataFrame, where: str) -> pl.DataFrame:
+        if {"positive", "negative"} <= set(raw.columns):
+            return _from_lists(choose_columns(raw, _LISTS, columns or {}, where=where))
+        return choose_columns(raw, _LONG, columns or {}, where=where)
+
+    long, aside = read_split(folder, split, choose)
     with refusing(str(folder), expected="texts, and whole numbers as labels"):
         rows = long.select(
             pl.col("query").cast(pl.String),
             pl.col("candidate").cast(pl.String).alias("text"),
-            pl.when(number == number.round()).then(number).cast(pl.Int64, strict=False)
-            .alias("score"),
-        ).with_columns(_numbered("query", "q").alias("query_id"))  # fmt: skip
+            whole_numbers(long["label"]).alias("score"),
+        ).with_columns(_numbered("query", "q").alias("query_id"))
     rows = rows.with_columns(
         pl.format("{}-{}", "query_id", pl.int_range(pl.len()).over("query_id")).alias("passage_id")
     )
@@ -81,8 +81,9 @@ def read_pairs(
     ``abstract``, ``query`` and ``positive``, or what ``columns`` says.
     """
     folder = Path(path).expanduser()
-    raw, aside = _read(folder, split)
-    chosen = choose_columns(raw, _PAIRS, columns or {}, where=str(folder))
+    chosen, aside = read_split(
+        folder, split, lambda raw, where: choose_columns(raw, _PAIRS, columns or {}, where=where)
+    )
     with refusing(str(folder), expected="texts"):
         rows = chosen.cast(pl.String).with_columns(
             _numbered("query", "q").alias("query_id"), _numbered("text", "p").alias("passage_id"),
@@ -119,16 +120,6 @@ def _checked(
 def _numbered(column: str, prefix: str) -> pl.Expr:
     """An id for each distinct value: its place in alphabetical order."""
     return pl.format(prefix + "{}", pl.col(column).rank("dense"))
-
-
-def _read(folder: Path, split: str) -> tuple[pl.DataFrame, pl.DataFrame]:
-    tables, aside = [], [pl.DataFrame(schema=QUARANTINE_SCHEMA)]
-    for file in find_split(folder, split):
-        raw, bad = read_table(file, nested=True)
-        tables.append(raw)
-        aside.append(bad)
-    with refusing(str(folder), expected="the same columns in each file"):
-        return pl.concat(tables, how="vertical_relaxed"), pl.concat(aside)
 
 
 def _from_lists(rows: pl.DataFrame) -> pl.DataFrame:

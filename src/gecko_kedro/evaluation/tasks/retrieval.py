@@ -11,13 +11,12 @@ from typing import Any, TypeAlias
 import polars as pl
 
 from gecko_kedro.base.errors import InputError
+from gecko_kedro.corpus.quarantine import quarantine_row, quarantine_table
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
 from gecko_kedro.evaluation.tasks.schemas import CORPUS_SCHEMA, QRELS_SCHEMA, QUERIES_SCHEMA
 from gecko_kedro.evaluation.tasks.settings import TaskType
 from gecko_kedro.evaluation.tasks.task import Checked
 from gecko_kedro.evaluation.tasks.texts import texts_of
-
-_LONGEST_RECORD_FIELD = 2_000
 
 
 @dataclass(frozen=True)
@@ -172,22 +171,14 @@ def check_name(name: str) -> None:
 def quarantined(
     rows: Iterable[dict[str, object]], *, where: str, reason: str, detail: str
 ) -> pl.DataFrame:
-    """The rows in QUARANTINE_SCHEMA, long fields cut to 2,000 characters."""
-
-    def cut(value: object) -> object:
-        return value[:_LONGEST_RECORD_FIELD] if isinstance(value, str) else value
-
-    records = [
-        {
-            "where": where,
-            "row_id": str(row.get("id", row.get("query_id", ""))),
-            "reason": reason,
-            "detail": detail,
-            "record": json.dumps({k: cut(v) for k, v in row.items()}, ensure_ascii=False),
-        }
-        for row in rows
-    ]
-    return pl.DataFrame(records, schema=QUARANTINE_SCHEMA)
+    """The rows in QUARANTINE_SCHEMA."""
+    return quarantine_table(
+        [
+            quarantine_row(where, str(row.get("id", row.get("query_id", ""))), reason=reason,
+                           detail=detail, record=row)
+            for row in rows
+        ]
+    )  # fmt: skip
 
 
 def _problems(

@@ -1,15 +1,22 @@
 """Reading retrieval tasks that were made elsewhere: BEIR folders, JSONL and Parquet files."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
 
 from gecko_kedro.base.errors import InputError
-from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
-from gecko_kedro.evaluation.tasks.retrieval import CheckedData, checked, quarantined
+from gecko_kedro.corpus import formats
+from gecko_kedro.corpus.lines import usable
+from gecko_kedro.corpus.quarantine import (
+    QuarantineRow,
+    count_reasons,
+    quarantine_row,
+    quarantine_table,
+)
+from gecko_kedro.corpus.values import as_names, as_text, as_texts, whole_numbers
+from gecko_kedro.evaluation.tasks.retrieval import CheckedData, checked
 
 _TABLES = ("corpus", "queries", "qrels")
 # Where each table of a folder may lie; the first that exists is read.
@@ -35,6 +42,7 @@ _COLUMNS: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }
 _OPTIONAL = {"title", "group"}
+_TEXTS = {"title", "text"}
 
 
 def read_retrieval_data(
@@ -57,8 +65,11 @@ def read_retrieval_data(
     task with nothing left, raises ``InputError``. Queries without a ``group`` are their own group.
     """
     paths = _locate(source, split)
-    frames, aside = {}, [pl.DataFrame(schema=QUARANTINE_SCHEMA)]
-    tables = {table: read_table(path) for table, path in paths.items()}
+    frames, aside = {}, []
+    tables = {
+        table: read_table(path, texts=_names_of(table, columns or {}))
+        for table, path in paths.items()
+    }
     _require_columns(columns or {}, [raw.columns for raw, _ in tables.values()])
     for table, (raw, bad) in tables.items():
         frames[table] = _with_our_columns(raw, table, paths[table], columns or {})
@@ -114,60 +125,59 @@ def refusing(where: str, *, expected: str) -> Iterator[None]:
         ) from error  # fmt: skip
 
 
-def read_table(path: Path, *, nested: bool = False) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The rows, all columns as they come, and the lines that are no rows (QUARANTINE_SCHEMA).
+def read_table(
+    path: Path, *, nested: bool = False, texts: Collection[str] = ()
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows, all columns as they come, and what could not be read (QUARANTINE_SCHEMA).
 
-    Of a JSONL file values become strings, and lists are left out unless ``nested``.
+    Of a JSONL file numbers become texts, and lists are left out unless ``nested``. A list or a
+    record in one of the columns ``texts`` is set aside (``not_a_string``), with its row unless it
+    is a title.
     """
-    if path.suffix == ".jsonl":
-        return _read_jsonl(path, nested=nested)
-    nothing = pl.DataFrame(schema=QUARANTINE_SCHEMA)
-    try:
-        if path.suffix == ".parquet":
-            return pl.read_parquet(path), nothing
-        if path.suffix == ".csv":
-            return pl.read_csv(path, infer_schema=False), nothing
-        return pl.read_csv(path, separator="\t", infer_schema=False, quote_char=None), nothing
-    except (pl.exceptions.PolarsError, OSError) as error:
+    if path.suffix.lower() == ".parquet":
+        return formats.read_parquet(path), quarantine_table([])
+    aside: list[QuarantineRow] = []
+    rows = []
+    for row in usable(formats.read_table(path), aside):
+        bad = [name for name in texts if isinstance(row.values.get(name), list | dict)]
+        if bad:
+            aside.append(
+                quarantine_row(
+                    row.where, row.where, reason="not_a_string",
+                    detail=f"{bad[0]} is a {type(row.values[bad[0]]).__name__}", record=row.values,
+                )
+            )  # fmt: skip
+        if set(bad) <= {"title"}:
+            rows.append(_scalars(row.values, nested=nested))
+    if aside and not rows:
         raise InputError(
-            str(path), expected="a readable Parquet, JSONL, CSV or TSV file", got=str(error),
-            fix="Write the file again.",
-        ) from error  # fmt: skip
+            str(path), expected="at least one row that can be read", got=count_reasons(aside),
+            fix=f"First problem: {aside[0][0]}: {aside[0][3]}.",
+        )  # fmt: skip
+    table = pl.DataFrame(rows, infer_schema_length=None, strict=False)
+    return table, quarantine_table(aside)
 
 
-def _read_jsonl(path: Path, *, nested: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
-    rows: list[dict[str, object]] = []
-    aside = [pl.DataFrame(schema=QUARANTINE_SCHEMA)]
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line.decode("utf-8-sig"))
-                if not isinstance(row, dict):
-                    raise TypeError("the line is no JSON object")
-                if b"\\u" in line:  # half of a surrogate pair is JSON, and no text
-                    json.dumps(row, ensure_ascii=False).encode()
-            except (UnicodeError, json.JSONDecodeError, TypeError) as error:
-                reason = "not_utf8" if isinstance(error, UnicodeError) else "not_json"
-                shown: dict[str, object] = {
-                    "id": str(number),
-                    "line": line.decode("utf-8", "replace"),
-                }
-                aside.append(quarantined([shown], where=f"{path}, line {number}", reason=reason,
-                                         detail=str(error)))  # fmt: skip
-            else:
-                rows.append(_scalars(row, nested=nested))
-    return pl.DataFrame(rows, infer_schema_length=None, strict=False), pl.concat(aside)
+def find_column(
+    raw: pl.DataFrame, aliases: Sequence[str], *, where: str, optional: bool = False
+) -> str | None:
+    """The first of ``aliases`` that ``raw`` has; None where it has none and is ``optional``."""
+    theirs = next((alias for alias in aliases if alias in raw.columns), None)
+    if theirs is None and not optional:
+        raise InputError(
+            where, expected=f"a column {' or '.join(aliases)}", got=raw.columns or "no rows",
+            fix="Rename the column, or map it with 'columns'.",
+        )  # fmt: skip
+    return theirs
 
 
 def _scalars(row: dict[str, object], *, nested: bool) -> dict[str, object]:
-    """Values as strings (BEIR's ids are sometimes numbers); nested ones (metadata) are left out."""
+    """Values as texts (BEIR's ids are sometimes numbers); nested ones (metadata) are left out."""
 
     def plain(value: object) -> object:
-        if value is None or isinstance(value, list):
+        if isinstance(value, list):
             return value
-        return str(int(value) if isinstance(value, bool) else value)  # labels: true is 1
+        return as_text(int(value) if isinstance(value, bool) else value)  # labels: true is 1
 
     return {
         key: plain(value)
@@ -188,25 +198,28 @@ def _require_columns(columns: Mapping[str, str], found: list[list[str]]) -> None
     )  # fmt: skip
 
 
+def _aliases(table: str, ours: str, columns: Mapping[str, str]) -> tuple[str, ...]:
+    usual = _COLUMNS[table][ours]
+    return (columns[ours], *usual) if ours in columns else usual
+
+
+def _names_of(table: str, columns: Mapping[str, str]) -> list[str]:
+    return [name for ours in _COLUMNS[table] for name in _aliases(table, ours, columns)]
+
+
 def _with_our_columns(
     raw: pl.DataFrame, table: str, path: Path, columns: Mapping[str, str]
 ) -> pl.DataFrame:
-    chosen = []
-    for ours, usual in _COLUMNS[table].items():
-        aliases = (columns[ours], *usual) if ours in columns else usual
-        theirs = next((alias for alias in aliases if alias in raw.columns), None)
-        if theirs is None and ours not in _OPTIONAL:
-            raise InputError(
-                str(path), expected=f"a column {' or '.join(aliases)}",
-                got=raw.columns or "no rows",
-                fix="Rename the column, or map it with 'columns' of evaluate.tasks.",
-            )  # fmt: skip
-        column = pl.lit(None, pl.String) if theirs is None else pl.col(theirs)
-        if ours == "score":  # "1" and "1.0" are both seen; the rest becomes no_integer_score
-            number = column.cast(pl.Float64, strict=False)
-            column = pl.when(number == number.round()).then(number).cast(pl.Int64, strict=False)
-        else:
-            column = column.cast(pl.String)
-        chosen.append(column.alias(ours))
-    with refusing(str(path), expected=f"texts, ids and scores in the {table}"):
-        return raw.select(chosen)
+    chosen: list[pl.Series | pl.Expr] = []
+    for ours in _COLUMNS[table]:
+        aliases = _aliases(table, ours, columns)
+        theirs = find_column(raw, aliases, where=str(path), optional=ours in _OPTIONAL)
+        with refusing(str(path), expected=f"texts, ids and scores in the {table}"):
+            if theirs is None:
+                chosen.append(pl.lit(None, pl.String).alias(ours))
+            elif ours == "score":  # "1" and "1.0" are both seen; the rest is no_integer_score
+                chosen.append(whole_numbers(raw[theirs]).alias(ours))
+            else:
+                made = as_texts if ours in _TEXTS else as_names
+                chosen.append(made(raw[theirs]).alias(ours))
+    return raw.select(chosen)

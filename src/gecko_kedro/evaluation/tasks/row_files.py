@@ -1,14 +1,15 @@
 """Reading the tasks that are one table of rows, from Parquet, JSONL, CSV and TSV files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
 from gecko_kedro.base.errors import InputError
-from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
+from gecko_kedro.corpus.quarantine import quarantine_table
+from gecko_kedro.corpus.values import as_texts, whole_numbers
 from gecko_kedro.evaluation.tasks.retrieval import quarantined
-from gecko_kedro.evaluation.tasks.retrieval_files import read_table, refusing
+from gecko_kedro.evaluation.tasks.retrieval_files import find_column, read_table, refusing
 from gecko_kedro.evaluation.tasks.rows import CheckedRows, checked_rows
 from gecko_kedro.evaluation.tasks.settings import TaskType
 
@@ -30,6 +31,8 @@ _COLUMNS: dict[TaskType, dict[str, tuple[str, ...]]] = {
         "relevance": ("relevance", "relevance_scores"),
     },
 }
+
+_NAMED = ("Classification", "Clustering")  # labels are names: 1.0 and 1 are one
 
 
 def read_row_task(
@@ -53,8 +56,15 @@ def read_row_task(
             str(folder), expected="a folder with the splits train and " + split,
             got="no folder", fix="Put both files into one folder and name that.",
         )  # fmt: skip
-    rows, aside = _read_split(folder, split, task_type, columns or {})
-    sets = task_type == "Clustering" and rows.schema["text"].base_type() == pl.List
+
+    def choose(raw: pl.DataFrame, where: str) -> pl.DataFrame:
+        chosen = choose_columns(raw, _COLUMNS[task_type], columns or {}, where=where)
+        if task_type not in _NAMED or _is_list(chosen, "label"):
+            return chosen
+        return chosen.with_columns(as_texts(chosen["label"]))
+
+    rows, aside = read_split(folder, split, choose)
+    sets = task_type == "Clustering" and _is_list(rows, "text")
     with refusing(str(folder), expected=f"columns of a {task_type} task"):
         if task_type == "Clustering":
             numbered = rows.with_row_index("set") if sets else rows.with_columns(set=pl.lit(0))
@@ -62,7 +72,7 @@ def read_row_task(
         elif task_type in {"STS", "PairClassification"}:
             rows, more = _taken_apart(rows, where=str(folder), name=name)
         elif task_type == "Classification":
-            train, more = _read_split(folder, "train", task_type, columns or {})
+            train, more = read_split(folder, "train", choose)
             text = [pl.col("text").cast(pl.String), pl.col("label").cast(pl.String)]
             rows = pl.concat(
                 [part.select(pl.lit(split_name).alias("split"), *text)
@@ -109,23 +119,18 @@ def choose_columns(
     chosen = []
     for ours, aliases in wanted.items():
         names = (columns[ours],) if ours in columns else aliases
-        theirs = next((name for name in names if name in raw.columns), None)
-        if theirs is None:
-            raise InputError(
-                where, expected=f"a column {' or '.join(names)}", got=raw.columns or "no rows",
-                fix="Rename the column, or map it with 'columns'.",
-            )  # fmt: skip
-        chosen.append(pl.col(theirs).alias(ours))
+        chosen.append(raw[str(find_column(raw, names, where=where))].alias(ours))
     return raw.select(chosen)
 
 
-def _read_split(
-    folder: Path, split: str, task_type: TaskType, columns: Mapping[str, str]
+def read_split(
+    folder: Path, split: str, choose: Callable[[pl.DataFrame, str], pl.DataFrame]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    tables, aside = [], [pl.DataFrame(schema=QUARANTINE_SCHEMA)]
+    """The columns that ``choose`` takes out of each file (table, path), and what was set aside."""
+    tables, aside = [], []
     for file in find_split(folder, split):
         raw, bad = read_table(file, nested=True)
-        tables.append(choose_columns(raw, _COLUMNS[task_type], columns, where=str(file)))
+        tables.append(choose(raw, str(file)))
         aside.append(bad)
     with refusing(str(folder), expected="columns of the same types in each file"):
         return pl.concat(tables, how="vertical_relaxed"), pl.concat(aside)
@@ -133,9 +138,9 @@ def _read_split(
 
 def _taken_apart(rows: pl.DataFrame, *, where: str, name: str) -> tuple[pl.DataFrame, pl.DataFrame]:
     """A row for each element of the lists; a row whose lists differ in length is set aside."""
-    lists = [column for column, kind in rows.schema.items() if kind.base_type() == pl.List]
+    lists = [column for column in rows.columns if _is_list(rows, column)]
     if not lists:
-        return rows, pl.DataFrame(schema=QUARANTINE_SCHEMA)
+        return rows, quarantine_table([])
     length = pl.col(lists[0]).list.len()
     same = pl.all_horizontal(pl.col(other).list.len() == length for other in lists)
     even = same.fill_null(False)
@@ -146,14 +151,16 @@ def _taken_apart(rows: pl.DataFrame, *, where: str, name: str) -> tuple[pl.DataF
     return rows.filter(even).explode(lists), bad
 
 
+def _is_list(rows: pl.DataFrame, column: str) -> bool:
+    return rows.schema[column].base_type() == pl.List
+
+
 def _typed(rows: pl.DataFrame, task_type: TaskType) -> pl.DataFrame:
     """Numbers as numbers: what is none becomes null, and goes with its reason."""
-    number = {"STS": ("score", pl.Float64), "PairClassification": ("label", pl.Int64)}
-    if task_type in number:
-        column, kind = number[task_type]
-        value = pl.col(column).cast(pl.Float64, strict=False)
-        whole = value if kind == pl.Float64 else pl.when(value == value.round()).then(value)
-        return rows.with_columns(whole.cast(kind, strict=False))
+    if task_type == "STS":
+        return rows.with_columns(pl.col("score").cast(pl.Float64, strict=False))
+    if task_type == "PairClassification":
+        return rows.with_columns(whole_numbers(rows["label"]))
     if task_type == "Summarization":
         return rows.with_columns(pl.col("relevance").cast(pl.List(pl.Float64), strict=False))
     return rows

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.settings import Count, Seed, Settings
 
 TaskType = Literal[
     "Retrieval", "Reranking", "STS", "PairClassification", "Classification", "Clustering",
@@ -13,15 +14,21 @@ TaskType = Literal[
 ]  # fmt: skip
 
 
-class TaskSettings(BaseModel):
+class SelectSettings(Settings):
+    """The size of the held-out task."""
+
+    max_passages: Count = 1000
+    max_queries: Count = 1000
+    seed: Seed = 7
+
+
+class TaskSettings(Settings):
     """One task: with ``path`` a local one of ``type``, else one that mteb has under ``name``.
 
     A local task that bears the name of one of mteb's, and is of its type, is scored with mteb's own
     settings for it (samples a label, identical ids, ...). ``columns`` maps our column names to
     those of the files. ``prompt`` and ``symmetric`` override the table of prompts.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     type: TaskType | None = None
@@ -45,10 +52,8 @@ class TaskPrompt(NamedTuple):
     symmetric: bool
 
 
-class TaskPrompts(BaseModel):
+class TaskPrompts(Settings):
     """Prompts by task, else by type of task: the paper's table 9 as data."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     by_name: dict[str, TaskPrompt]
     by_type: dict[str, TaskPrompt]

@@ -7,17 +7,14 @@ from typing import Any
 import polars as pl
 
 from gecko_kedro import evaluation
+from gecko_kedro.corpus.settings import DecontaminateSettings
+from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.evaluation.comparing import ablation
+from gecko_kedro.evaluation.comparing.ablation_rows import AblationRow, AblationRows
+from gecko_kedro.evaluation.comparing.settings import AblationSettings, CompareSettings
 from gecko_kedro.evaluation.reporting.difference_plots import ablation_differences
 from gecko_kedro.evaluation.reporting.terminal import ablation_text
-from gecko_kedro.params import (
-    AblateParams,
-    DecontaminateParams,
-    EncoderParams,
-    EvaluateParams,
-    FinetuneParams,
-    RelabelParams,
-)
+from gecko_kedro.params import FinetuneParams, RelabelParams
 from gecko_kedro.pipelines._decontamination import decontaminate_examples
 from gecko_kedro.pipelines.ablate.rows import (
     Material,
@@ -26,11 +23,23 @@ from gecko_kedro.pipelines.ablate.rows import (
     without_material,
 )
 from gecko_kedro.pipelines.ablate.runs import Bench, chosen_tasks, plan_runs, run_planned
-from gecko_kedro.pipelines.evaluate.nodes import select_tasks
+from gecko_kedro.pipelines.evaluate.nodes import Tables, select_tasks
+from gecko_kedro.training.settings import EncoderTraining
 
-__all__ = ["plot_ablations", "run_ablations", "select_tasks", "summarise_ablations"]
+__all__ = [
+    "choose_rows",
+    "plot_ablations",
+    "run_ablations",
+    "select_tasks",
+    "summarise_ablations",
+]
 
 logger = logging.getLogger(__name__)
+
+
+def choose_rows(rows: Any, definitions: dict[str, Any]) -> dict[str, AblationRow]:
+    """The rows that are asked for, each behind the one that it is set against."""
+    return AblationRows.model_validate({"rows": rows, "definitions": definitions}).chosen()
 
 
 def run_ablations(
@@ -44,44 +53,46 @@ def run_ablations(
     heldout_pairs: pl.DataFrame,
     own_data: evaluation.CheckedData | None,
     pretrained_encoder: str,
-    corpus: pl.DataFrame,
-    task_queries: pl.DataFrame,
-    qrels: pl.DataFrame,
+    tables: Tables,
     declared: evaluation.ReadTasks,
     unseen: evaluation.ReadTasks,
     checkpoints: Path,
     cache: Path,
     store: Path,
-    encoder_params: EncoderParams,
-    decontaminate_params: DecontaminateParams,
-    relabel_params: RelabelParams,
-    finetune_params: FinetuneParams,
-    evaluate_params: EvaluateParams,
-    params: AblateParams,
+    rows: dict[str, AblationRow],
+    load: LoadSettings,
+    encoder_training: EncoderTraining,
+    dimensions: list[int],
+    decontaminate_params: DecontaminateSettings,
+    relabel_params: dict[str, Any],
+    finetune_params: dict[str, Any],
+    settings: AblationSettings,
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, str]]:
     """Fine-tune and score each row with each seed; what the store has is not done again."""
     material = Material(
         queries, passages, candidates, judgement_shards, natural_pairs, candidate_passages,
         source_examples,
-    ).cut(params.max_rows)  # fmt: skip
-    every = evaluation.from_tables(corpus, task_queries, qrels, others=declared.tasks)
-    tasks = chosen_tasks(every, params.tasks)
+    ).cut(settings.max_rows)  # fmt: skip
+    finetune = FinetuneParams.model_validate(finetune_params)
+    every = evaluation.from_tables(**tables, others=declared.tasks)
+    tasks = chosen_tasks(every, settings.tasks)
+    dims = tuple(sorted({max(dimensions), min(dimensions)}, reverse=True))
     bench = Bench(
-        pretrained_encoder, tasks, encoder_params, evaluate_params, checkpoints, cache, store
+        pretrained_encoder, tasks, load, encoder_training, dims, checkpoints, cache, store
     )
-    rows = params.chosen()
 
     def clean(examples: pl.DataFrame) -> pl.DataFrame:
         return decontaminate_examples(
             examples, heldout_pairs, own_data, unseen,
-            encoder_params=encoder_params, params=decontaminate_params, where="ablate",
+            load=load, params=decontaminate_params, where="ablate",
         )[0]  # fmt: skip
 
-    mixtures = Mixtures(material, finetune_params, encoder_params, clean)
-    left_out = without_material(rows, material, finetune_params)
+    mixtures = Mixtures(material, finetune, load, clean)
+    left_out = without_material(rows, material, finetune)
     planned = plan_runs(
         {name: row for name, row in rows.items() if name not in left_out},
-        mixtures, bench, relabel=relabel_params, finetune=finetune_params, params=params,
+        mixtures, bench,
+        relabel=RelabelParams.model_validate(relabel_params), finetune=finetune, settings=settings,
     )  # fmt: skip
     results = run_planned(planned, mixtures, bench)
     notes = unequal_queries(rows, material) | left_out
@@ -92,19 +103,18 @@ def summarise_ablations(
     ablation_scores: pl.DataFrame,
     ablation_per_query: pl.DataFrame,
     notes: dict[str, str],
-    task_queries: pl.DataFrame,
-    evaluate_params: EvaluateParams,
-    params: AblateParams,
+    tables: Tables,
+    rows: dict[str, AblationRow],
+    settings: CompareSettings,
 ) -> tuple[pl.DataFrame, dict[str, float]]:
     """Mean and spread of each row, and its difference to its reference beside the paper's."""
     table = ablation.summarise_ablations(
         ablation_scores,
         ablation_per_query,
-        evaluation.query_groups(task_queries),
-        params.chosen(),
+        evaluation.query_groups(tables["queries"]),
+        rows,
         notes=notes,
-        resamples=evaluate_params.resamples,
-        seed=evaluate_params.seed,
+        **settings.model_dump(),
     )
     logger.info("summarise_ablations, in points:\n%s", ablation_text(table))
     return table, ablation.ablation_metrics(table)

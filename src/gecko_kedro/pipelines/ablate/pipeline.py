@@ -5,7 +5,6 @@ from kedro.pipeline import Pipeline
 from gecko_kedro.pipelines._namespace import stage, step
 from gecko_kedro.pipelines.ablate import nodes
 
-TASKS = ["ablation_corpus", "ablation_queries", "ablation_qrels"]
 SCORES = ["ablation_scores", "ablation_per_query", "ablation_notes"]
 
 
@@ -20,9 +19,14 @@ def create_pipeline() -> Pipeline:
                     "heldout_pairs",
                     "evaluation_data",
                     "evaluation_tasks",
-                    "params:evaluate",
+                    "params:evaluate.select",
                 ],
-                outputs=[*TASKS, "ablation_quarantine"],
+                outputs=["ablation_tables", "ablation_quarantine"],
+            ),
+            step(
+                nodes.choose_rows,
+                inputs=["params:ablate.rows", "params:ablate.definitions"],
+                outputs="ablation_rows",
             ),
             step(
                 nodes.run_ablations,
@@ -37,18 +41,20 @@ def create_pipeline() -> Pipeline:
                     "heldout_pairs",
                     "evaluation_data",
                     "pretrained_encoder",
-                    *TASKS,
+                    "ablation_tables",
                     "evaluation_tasks",
                     "unseen_tasks",
                     "checkpoints",
                     "evaluation_cache",
                     "ablation_store",
-                    "params:encoder",
+                    "ablation_rows",
+                    "params:encoder.load",
+                    "params:encoder.train",
+                    "params:evaluate.score.dimensions",
                     "params:decontaminate",
                     "params:relabel",
                     "params:finetune",
-                    "params:evaluate",
-                    "params:ablate",
+                    "params:ablate.run",
                 ],
                 outputs=SCORES,
             ),
@@ -56,9 +62,9 @@ def create_pipeline() -> Pipeline:
                 nodes.summarise_ablations,
                 inputs=[
                     *SCORES,
-                    "ablation_queries",
-                    "params:evaluate",
-                    "params:ablate",
+                    "ablation_tables",
+                    "ablation_rows",
+                    "params:ablate.compare",
                 ],
                 outputs=["ablation_table", "ablation_metrics"],
             ),

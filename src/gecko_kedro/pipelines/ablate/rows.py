@@ -8,15 +8,10 @@ import polars as pl
 from gecko_kedro import training
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
 from gecko_kedro.corpus.splits import cap
-from gecko_kedro.evaluation.comparing.ablation import AblationRow
-from gecko_kedro.params import (
-    AblateParams,
-    EncoderParams,
-    FinetuneParams,
-    RelabelParams,
-    RowParams,
-    row_parameters,
-)
+from gecko_kedro.encoder.settings import LoadSettings
+from gecko_kedro.evaluation.comparing.ablation_rows import AblationRow
+from gecko_kedro.evaluation.comparing.settings import AblationSettings
+from gecko_kedro.params import FinetuneParams, RelabelParams, RowParams, row_parameters
 from gecko_kedro.pipelines.finetune.nodes import collect_source_examples, mix_finetune_examples
 from gecko_kedro.pipelines.relabel.nodes import choose_examples, fuse_rankings
 
@@ -62,10 +57,10 @@ class Mixtures:
         self,
         material: Material,
         base: FinetuneParams,
-        encoder_params: EncoderParams,
+        load: LoadSettings,
         clean: Callable[[pl.DataFrame], pl.DataFrame],
     ) -> None:
-        self._material, self._base, self._encoder_params = material, base, encoder_params
+        self._material, self._base, self._load = material, base, load
         self._clean = clean
         self._fret: tuple[RelabelParams, pl.DataFrame] | None = None
         self._sources: tuple[list[training.SourceSettings], pl.DataFrame] | None = None
@@ -77,7 +72,8 @@ class Mixtures:
             self._material.natural_pairs,
             self._material.candidate_passages,
             self._sources_under(known.finetune),
-            known.finetune,
+            known.finetune.sources,
+            known.finetune.mix,
         )
         return self._clean(examples)
 
@@ -96,11 +92,10 @@ class Mixtures:
     def _read_anew(self, params: FinetuneParams) -> pl.DataFrame:
         """Sources that a row reads in another way; drawn and cut as the configured ones are."""
         read = {
-            source.name: training.read_source(source, seed=self._base.train.seed)
+            source.name: training.read_source(source, seed=self._base.mix.seed)
             for source in params.sources
         }
-        configured = self._base.model_copy(update={"sources": params.sources})
-        examples, _ = collect_source_examples(read, self._encoder_params, configured)
+        examples, _ = collect_source_examples(read, params.sources, self._load, self._base.mine)
         share = self._material.source_examples.height / max(1, examples.height)
         return _share_of_each(examples, min(1.0, share))
 
@@ -108,9 +103,11 @@ class Mixtures:
 def row_fret(material: Material, params: RelabelParams) -> pl.DataFrame:
     """FRet (FRET) from the stored judgements, as relabel makes it under ``params``."""
     asked = material.candidates.join(material.queries, on="query_id", how="semi")
-    rankings = fuse_rankings(asked, material.judgement_shards, params)
+    rankings = fuse_rankings(asked, material.judgement_shards, params.rankers, params.fuse)
     refused = QUARANTINE_SCHEMA.to_frame()  # what has no ranking is set aside in any case
-    fret_table, _ = choose_examples(rankings, material.queries, material.passages, refused, params)
+    fret_table, _ = choose_examples(
+        rankings, material.queries, material.passages, refused, params.choose
+    )
     return fret_table
 
 
@@ -121,19 +118,22 @@ def seeded(
     *,
     relabel: RelabelParams,
     finetune: FinetuneParams,
-    params: AblateParams,
+    settings: AblationSettings,
 ) -> RowParams:
     """The parameters of one training: those of the row, with ``seed`` wherever something is drawn.
 
     FRet itself depends on a seed only where negatives are sampled.
     """
     known = row_parameters(name, row, relabel, finetune)
-    drawn = {"seed": seed} if known.relabel.negative == "sampled" else {}
-    steps = {} if params.max_steps is None else {"max_steps": params.max_steps}
+    choose = known.relabel.choose
+    if choose.negative == "sampled":
+        choose = choose.model_copy(update={"seed": seed})
+    steps = {} if settings.max_steps is None else {"max_steps": settings.max_steps}
     train = known.finetune.train.model_copy(update={"seed": seed} | steps)
+    mix = known.finetune.mix.model_copy(update={"seed": seed})
     return RowParams(
-        relabel=known.relabel.model_copy(update=drawn),
-        finetune=known.finetune.model_copy(update={"train": train}),
+        relabel=known.relabel.model_copy(update={"choose": choose}),
+        finetune=known.finetune.model_copy(update={"train": train, "mix": mix}),
     )
 
 
@@ -160,7 +160,7 @@ def unequal_queries(rows: Mapping[str, AblationRow], material: Material) -> dict
 
 
 def _is_about_seeds(row: AblationRow) -> bool:
-    return bool(row.overrides.get("relabel.positive") == "seed")
+    return bool(row.overrides.get("relabel.choose.positive") == "seed")
 
 
 def _share_of_each(examples: pl.DataFrame, share: float) -> pl.DataFrame:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 
@@ -19,21 +19,14 @@ from gecko_kedro.base.errors import InputError
 from gecko_kedro.base.progress import Progress
 from gecko_kedro.datasets import TableDataset
 from gecko_kedro.encoder.formatting import TEMPLATES
-from gecko_kedro.evaluation.comparing.ablation import (
-    RESULT_SCHEMA,
-    AblationRow,
-    main_scores,
-    result_table,
-)
-from gecko_kedro.params import (
-    AblateParams,
-    EncoderParams,
-    EvaluateParams,
-    FinetuneParams,
-    RelabelParams,
-    RowParams,
-)
+from gecko_kedro.encoder.settings import LoadSettings
+from gecko_kedro.evaluation.comparing.ablation import RESULT_SCHEMA, main_scores, result_table
+from gecko_kedro.evaluation.comparing.ablation_rows import AblationRow
+from gecko_kedro.evaluation.comparing.settings import AblationSettings
+from gecko_kedro.evaluation.scoring.under_test import TemplatesName
+from gecko_kedro.params import FinetuneParams, RelabelParams, RowParams
 from gecko_kedro.pipelines.ablate.rows import Mixtures, seeded
+from gecko_kedro.training.settings import EncoderTraining
 from gecko_kedro.training.trainer import remove_checkpoints
 
 logger = logging.getLogger(__name__)
@@ -50,28 +43,21 @@ class Bench:
 
     pretrained: str
     tasks: Sequence[evaluation.Task]
-    encoder: EncoderParams
-    evaluate: EvaluateParams
+    load: LoadSettings
+    training: EncoderTraining
+    dims: tuple[int, ...]  # the largest and the smallest that evaluate scores
     checkpoints: Path
     cache: Path
     store: Path
 
-    def templates(self, row: AblationRow) -> Literal["gecko", "own", "concatenated"]:
+    def templates(self, row: AblationRow) -> TemplatesName:
         """The name of those that a row is trained and scored with."""
-        return row.templates or self.encoder.templates
+        return row.templates or self.training.templates
 
-    def under_test(self, reference: str, templates: Any) -> evaluation.EncoderUnderTest:
-        """A model at its largest and smallest dimension, as evaluate would score it."""
-        dims = self.evaluate.dimensions
+    def under_test(self, reference: str, templates: TemplatesName) -> evaluation.EncoderUnderTest:
+        """A model as evaluate would score it."""
         return evaluation.EncoderUnderTest(
-            name="ablation",
-            reference=reference,
-            templates=templates,
-            dims=tuple(sorted({max(dims), min(dims)}, reverse=True)),
-            max_seq_length=self.encoder.max_seq_length,
-            batch_size=self.encoder.batch_size,
-            device=self.encoder.device,
-            dtype=self.encoder.dtype,
+            "ablation", self.load.of(reference), templates=templates, dims=self.dims
         )
 
     def key(self, row: AblationRow, known: RowParams, examples: pl.DataFrame, start: str) -> str:
@@ -80,8 +66,9 @@ class Bench:
             known.finetune.train.that_shape_the_result(),
             written.model_dump() if (written := TEMPLATES.get(self.templates(row))) else "own",
             start,
-            self.under_test(self.pretrained, self.templates(row)).dims,
-            [self.encoder.bidirectional, self.encoder.width],
+            self.dims,
+            [self.load.bidirectional, self.load.width],
+            self.training.model_dump(mode="json"),
             [(task.name, task.digest) for task in self.tasks],
         ]
         digest = hashlib.sha256(json.dumps(shaping, sort_keys=True).encode())
@@ -104,8 +91,10 @@ class Bench:
         """
         # One name for a seed in all rows: MLflow then draws their losses in one chart.
         name = f"ablate_seed_{known.finetune.train.seed}"
-        model = self.encoder.load(self.pretrained, for_training=True)
-        trained = TEMPLATES.get(self.templates(row)) or self.encoder.trained_templates(model)
+        model = self.load.load(self.pretrained, for_training=True)
+        options = self.training.options(model)
+        if row.templates is not None:
+            options["templates"] = TEMPLATES[row.templates]
         result = training.train_encoder(
             model,
             examples,
@@ -113,7 +102,7 @@ class Bench:
             loss="gecko",
             name=name,
             checkpoints=self.checkpoints,
-            templates=trained,
+            **options,
         )
         scores = self._scored(result.model, self.templates(row))
         table = result_table(scores, examples=examples.height, steps=int(result.metrics["steps"]))
@@ -121,7 +110,7 @@ class Bench:
         remove_checkpoints(self.checkpoints, name)
         return table
 
-    def _scored(self, model: Any, templates: str) -> evaluation.ScoreTable:
+    def _scored(self, model: Any, templates: TemplatesName) -> evaluation.ScoreTable:
         from gecko_kedro.encoder.saving import save_encoder
 
         with tempfile.TemporaryDirectory(prefix="gecko-ablate-") as folder:
@@ -168,14 +157,14 @@ def plan_runs(
     *,
     relabel: RelabelParams,
     finetune: FinetuneParams,
-    params: AblateParams,
+    settings: AblationSettings,
 ) -> list[Planned]:
     """Every training of ``rows``, in order, before the first: what cannot be done is said now."""
     planned = []
     start = bench.under_test(bench.pretrained, "gecko").revision()
     for name, row in rows.items():
-        for seed in params.seeds:
-            known = seeded(name, row, seed, relabel=relabel, finetune=finetune, params=params)
+        for seed in settings.seeds:
+            known = seeded(name, row, seed, relabel=relabel, finetune=finetune, settings=settings)
             key = bench.key(row, known, mixtures.examples(known), start)
             planned.append(Planned(name, row, known, key))
     return planned
@@ -221,7 +210,9 @@ def _shown_parameters(runs: Sequence[Planned]) -> dict[str, Any]:
         "seeds": [run.seed for run in runs],
         **first.row.model_dump(exclude={"overrides"}),
         "changes": first.row.overrides or "none",
-        "relabel": first.known.relabel.model_dump(mode="json", exclude={"seed"}),
+        "relabel": first.known.relabel.model_dump(
+            mode="json", exclude={"choose": {"seed"}, "audit": True}
+        ),
         "finetune": first.known.finetune.model_dump(mode="json", exclude={"sources"}),
     }
 

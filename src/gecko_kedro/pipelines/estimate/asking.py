@@ -1,20 +1,17 @@
 """What the teacher costs: a few seed passages and candidate sets, asked through the store."""
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from functools import partial
 
 import numpy as np
 import polars as pl
 
-from gecko_kedro import corpus
+from gecko_kedro import corpus, fret
 from gecko_kedro.base.memory import Measuring
 from gecko_kedro.estimation import CallMeasure, TeacherMeasure
 from gecko_kedro.fret.calls import ranker_calls
 from gecko_kedro.params import RelabelParams, SynthesizeParams
-from gecko_kedro.pipelines._teacher_work import score_candidates, write_queries
+from gecko_kedro.pipelines._teacher import PreparedTeacher
 from gecko_kedro.pipelines.estimate.calibration import parquet_bytes
-from gecko_kedro.teacher import TeacherSettings, build_teacher
 from gecko_kedro.teacher.stored import StoredTeacher
 
 
@@ -24,9 +21,7 @@ def measure_teacher(
     *,
     queries: int,
     n_candidates: int,
-    prompts: Mapping[str, Any],
-    store: Path,
-    settings: TeacherSettings,
+    prepared: PreparedTeacher,
     synthesize: SynthesizeParams,
     relabel: RelabelParams,
 ) -> tuple[TeacherMeasure, pl.DataFrame]:
@@ -34,32 +29,33 @@ def measure_teacher(
 
     Replies go to the run's own store, and the seed passages are those of the sample that the run
     would draw first. With ``logged`` (QUERY) these are judged and nothing is written. A candidate
-    set is the seed and passages at random: what it costs hangs on lengths, not on likeness. The
+    set is the seed and passages at random: its cost depends on lengths, not on likeness. The
     QUERY rows come with the measure.
     """
     calls = ranker_calls(relabel.rankers)
     with Measuring() as starting:
-        teacher = build_teacher(
-            settings,
-            texts=passages["text"],
-            store=store,
-            calls=calls if logged.height else ["generate", *calls],
-        )
-    seeds = corpus.cap(passages, limit=0 if logged.height else queries, seed=synthesize.seed)
+        teacher = prepared.open(passages["text"], calls if logged.height else ["generate", *calls])
+    write = partial(
+        fret.synthesize_queries,
+        teacher=teacher, prompts=prepared.prompts, settings=synthesize.write,
+    )  # fmt: skip
+    seed = synthesize.sample.seed
+    seeds = corpus.cap(passages, limit=0 if logged.height else queries, seed=seed)
     # A first call loads what the others need.
-    first = write_queries(seeds.head(1), teacher, prompts, synthesize).queries
+    first = write(seeds.head(1)).queries
     spent_first = teacher.usage.total().seconds
     with Measuring() as writing:
-        others = write_queries(seeds[1:], teacher, prompts, synthesize).queries
+        others = write(seeds[1:]).queries
     spent_writing = teacher.usage.total().seconds
     written = pl.concat([first, others, logged.head(queries)])
-    sets = _candidate_sets(written, passages, n_candidates, seed=synthesize.seed)
+    sets = _candidate_sets(written, passages, n_candidates, seed=seed)
     with Measuring() as judging:
-        judgements = score_candidates(
-            written, sets, passages, teacher=teacher, prompts=prompts, params=relabel
-        ).judgements
+        judgements = fret.score_candidates(
+            written, sets, passages, teacher=teacher, prompts=prepared.prompts,
+            rankers=relabel.rankers, settings=relabel.judge,
+        ).judgements  # fmt: skip
     spent_judging = teacher.usage.total().seconds - spent_writing
-    reads_corpus = settings.backend == "lexical"
+    reads_corpus = prepared.settings.backend == "lexical"
     measure = TeacherMeasure(
         calls=_calls(teacher),
         start_seconds=0.0 if reads_corpus else starting.seconds,

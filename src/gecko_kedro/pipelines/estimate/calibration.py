@@ -1,10 +1,11 @@
 """Small pieces of the real work, timed: the same functions and settings as in the run itself."""
 
 import io
+import math
 import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -12,16 +13,19 @@ import polars as pl
 from gecko_kedro import corpus, encoder, fret, training
 from gecko_kedro.base import events
 from gecko_kedro.base.memory import Measuring, resident_memory
+from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.estimation import (
     CorpusMeasure,
     EncoderMeasure,
     SearchMeasure,
     TrainingMeasure,
 )
-from gecko_kedro.params import CorpusParams, Encoder, EncoderParams, MineParams
+from gecko_kedro.params import CorpusParams, Encoder
+from gecko_kedro.retrieval import open_exact
+from gecko_kedro.retrieval.settings import SearchSettings, VectorType
 from gecko_kedro.retrieval.vector_table import VectorTable, narrowed
-from gecko_kedro.training.settings import TrainSettings
-from gecko_kedro.training.setup import Loss
+from gecko_kedro.training.job import Loss
+from gecko_kedro.training.settings import EncoderTraining, TrainSettings
 
 _SEARCHED, _SEARCHING = 16_384, 512  # vectors of the block and of the queries
 _STEPS = 4  # of a training; a checkpoint is written after the second
@@ -33,40 +37,36 @@ def measure_corpus(
 ) -> tuple[CorpusMeasure, pl.DataFrame]:
     """``sample`` documents by the hash of their ids, made into passages as the run does it.
 
-    The training passages of the sample come with the measure.
+    The training passages of the sample come with the measure; of a corpus above
+    ``heldout.max_passages`` only such as the run keeps.
     """
-    drawn = corpus.cap(documents, limit=sample, seed=params.seed, id_column="doc_id")
+    drawn = corpus.cap(documents, limit=sample, seed=params.passages.seed, id_column="doc_id")
     with Measuring() as measured:
-        made = corpus.make_passages(
-            drawn,
-            min_words=params.min_words,
-            max_words=params.max_words,
-            overlap_words=params.overlap_words,
-            near_duplicate_threshold=params.near_duplicate_threshold,
-            seed=params.seed,
-        )
-    passages, _ = corpus.split_heldout(
-        made.passages,
-        groups=params.heldout.groups,
-        fraction=params.heldout.fraction,
-        seed=params.seed,
-    )
+        made = corpus.make_passages(drawn, params.passages)
+    # A sample may have none of the groups that are named.
+    groups = sorted(corpus.heldout_groups(set(documents["group"]), params.heldout))
+    update = {"groups": groups, "fraction": 0.0, "max_passages": None}
+    passages, _ = corpus.split_heldout(made.passages, params.heldout.model_copy(update=update))
     measure = CorpusMeasure(
         documents=documents.height,
         sampled_documents=drawn.height,
         passages=made.passages.height,
         training_passages=passages.height,
-        natural_pairs=corpus.collect_pairs(passages, kinds=params.pair_kinds).pairs.height,
+        natural_pairs=corpus.collect_pairs(passages, kinds=params.pairs.kinds).pairs.height,
         seconds=measured.seconds,
         passage_bytes=parquet_bytes(passages) / passages.height,
         passage_memory=passages.estimated_size() / passages.height,
         memory=measured.memory,
     )
-    return measure, passages
+    most = params.heldout.max_passages
+    if most is None:
+        return measure, passages
+    limit = math.ceil(most * drawn.height / documents.height)
+    return measure, corpus.cap(passages, limit=limit, seed=params.heldout.seed)
 
 
 def measure_encoder(
-    passages: pl.DataFrame, *, texts: int, params: EncoderParams, mine: MineParams, seed: int
+    passages: pl.DataFrame, *, texts: int, load: LoadSettings, max_seq_length: int, seed: int
 ) -> EncoderMeasure:
     """Load the initial embedder and encode ``texts`` passages, and as many short texts."""
     import sentence_transformers  # noqa: F401  # takes seconds, but once in a run
@@ -78,11 +78,11 @@ def measure_encoder(
     short = [encoder.render_query("search result", _lead(text)) for text in drawn["text"]]
     with Measuring() as measured:
         started = time.perf_counter()
-        model = params.load(max_seq_length=mine.max_seq_length)
+        model = load.load(max_seq_length=max_seq_length)
         encoder.encode_texts(model, rendered[:1], batch_size=1)  # what only a first call costs
         loading = time.perf_counter() - started
         seconds = [
-            _seconds_of_encoding(model, batch, params.batch_size) for batch in (rendered, short)
+            _seconds_of_encoding(model, batch, load.batch_size) for batch in (rendered, short)
         ]
     return EncoderMeasure(
         dimension=model.get_embedding_dimension(),
@@ -116,7 +116,9 @@ def _mean_tokens(model: Encoder, texts: Sequence[str]) -> float:
     return float(np.mean(lengths))
 
 
-def measure_search(*, dimension: int, params: MineParams, seed: int) -> SearchMeasure:
+def measure_search(
+    *, dimension: int, dtype: VectorType, settings: SearchSettings, seed: int
+) -> SearchMeasure:
     """Search a block of random unit vectors, mapped from a file as the run's are.
 
     And make the candidate table of its queries.
@@ -125,16 +127,18 @@ def measure_search(*, dimension: int, params: MineParams, seed: int) -> SearchMe
     vectors = generator.standard_normal((_SEARCHED, dimension), dtype=np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     queries = vectors[:_SEARCHING]
-    stored = narrowed(vectors, params.vectors_dtype)
+    stored = narrowed(vectors, dtype)
     ids = pl.Series("passage_id", [f"passage {row}" for row in range(_SEARCHED)])
     with tempfile.NamedTemporaryFile() as file:
         stored.tofile(file)
         file.flush()
         mapped = np.memmap(file.name, dtype=stored.dtype, mode="r", shape=stored.shape)
-        index = VectorTable(ids, mapped, params.vectors_dtype).index()
-        index.search(queries[:64], params.n_candidates, threads=params.threads)  # a first touch
+        stored_as = VectorTable(ids, mapped, dtype).stored_as
+        index = open_exact(mapped, device=settings.device, stored_as=stored_as)
+        search = partial(index.search, k=settings.n_candidates, threads=settings.threads)
+        search(queries[:64])  # a first touch
         with Measuring() as searching:
-            found = index.search(queries, params.n_candidates, threads=params.threads)
+            found = search(queries)
     asked = pl.DataFrame({"query_id": ids[:_SEARCHING], "passage_id": ids[:_SEARCHING]})
     with Measuring() as listing:
         fret.candidates_with_seeds(
@@ -153,10 +157,11 @@ def measure_search(*, dimension: int, params: MineParams, seed: int) -> SearchMe
 
 def measure_training(
     examples: pl.DataFrame,
+    load: LoadSettings,
+    encoder_training: EncoderTraining,
     *,
     settings: TrainSettings,
     loss: Loss,
-    encoder_params: EncoderParams,
 ) -> TrainingMeasure:
     """Four steps, each on all ``examples``, in a temporary folder; a checkpoint after the second.
 
@@ -166,26 +171,22 @@ def measure_training(
     short = settings.model_copy(
         update={
             "epochs": _STEPS, "max_steps": _STEPS, "batch_size": examples.height,
-            "checkpoint_steps": 2,
-            "heldout_rows": 0, "average_share": 0.0,
+            "checkpoint_steps": 2, "heldout_rows": 0,
         }
     )  # fmt: skip
     times: list[float] = []
     with (
-        tempfile.TemporaryDirectory() as folder,
         events.listening(lambda name, *_: times.append(time.perf_counter())),
         Measuring() as measured,
     ):
-        model = encoder_params.load(for_training=True)
+        model = load.load(for_training=True)
         training.train_encoder(
             model,
             examples,
             settings=short,
             loss=loss,
             name="calibration",
-            checkpoints=Path(folder),
-            templates=encoder_params.trained_templates(model),
-            lora=encoder_params.lora,
+            **encoder_training.options(model),
         )
     weights = sum(weight.numel() for weight in model.parameters())
     step = min(times[1] - times[0], times[3] - times[2])

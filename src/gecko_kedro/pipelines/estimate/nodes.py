@@ -1,24 +1,15 @@
 """Nodes of estimate: what the configured run will cost, measured in small. Nothing is trained."""
 
 import logging
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
 from gecko_kedro import corpus, estimation, fret
+from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.fret.schemas import QUERY, empty_table
-from gecko_kedro.params import (
-    CorpusParams,
-    EncoderParams,
-    EstimateParams,
-    FinetuneParams,
-    MineParams,
-    PretrainParams,
-    QueriesParams,
-    RelabelParams,
-    SynthesizeParams,
-)
+from gecko_kedro.params import CorpusParams, RelabelParams, SynthesizeParams
+from gecko_kedro.pipelines._teacher import PreparedTeacher
 from gecko_kedro.pipelines.estimate.asking import measure_teacher
 from gecko_kedro.pipelines.estimate.calibration import (
     measure_corpus,
@@ -27,19 +18,38 @@ from gecko_kedro.pipelines.estimate.calibration import (
     measure_training,
 )
 from gecko_kedro.pipelines.estimate.plan import plan_run, training_examples
-from gecko_kedro.teacher import TeacherSettings
-from gecko_kedro.training.settings import TrainSettings
-from gecko_kedro.training.setup import Loss
+from gecko_kedro.retrieval import EmbedSettings, SearchSettings
+from gecko_kedro.training.job import Loss
+from gecko_kedro.training.settings import (
+    EncoderTraining,
+    FinetuneTraining,
+    PretrainTraining,
+    SeedRetrieverTraining,
+    TrainSettings,
+)
 
 logger = logging.getLogger(__name__)
 
 
 def sample_documents(
-    documents: corpus.ReadResult, corpus_params: CorpusParams, params: EstimateParams
+    documents: corpus.ReadResult,
+    corpus_params: dict[str, Any],
+    n_seeds: int,
+    sample: int,
+    asked: int,
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """Passages of a sample of the corpus, and how many the whole will have."""
+    """Passages of a sample of the corpus, and how many the whole will have.
+
+    The sample is large enough to have the seed passages that the teacher will be asked about among
+    those of the run, which reuses the replies.
+    """
+    enough = estimation.documents_with_seeds(
+        documents.documents.height, queries=asked, n_seeds=n_seeds
+    )
     measure, passages = measure_corpus(
-        documents.documents, sample=params.documents, params=corpus_params
+        documents.documents,
+        sample=max(sample, enough),
+        params=CorpusParams.model_validate(corpus_params),
     )
     logger.info(
         "sample_documents: %d of %d documents have %d passages to train on",
@@ -50,52 +60,50 @@ def sample_documents(
 
 def calibrate_mining(
     estimate_sample: pl.DataFrame,
-    encoder_params: EncoderParams,
-    mine_params: MineParams,
-    params: EstimateParams,
+    load: LoadSettings,
+    embedding: EmbedSettings,
+    searching: SearchSettings,
+    texts: int,
+    seed: int,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Encode some passages and search a block of vectors."""
-    encoding = measure_encoder(
+    encoded = measure_encoder(
         estimate_sample,
-        texts=params.texts,
-        params=encoder_params,
-        mine=mine_params,
-        seed=params.seed,
+        texts=texts,
+        load=load,
+        max_seq_length=embedding.max_seq_length,
+        seed=seed,
     )
-    searching = measure_search(dimension=encoding.dimension, params=mine_params, seed=params.seed)
+    searched = measure_search(
+        dimension=encoded.dimension, dtype=embedding.vectors_dtype, settings=searching, seed=seed
+    )
     logger.info(
         "calibrate_mining: %.3g passages a second, %.3g million pairs a second",
-        1 / encoding.passage_seconds, 1e-6 / searching.pair_seconds,
+        1 / encoded.passage_seconds, 1e-6 / searched.pair_seconds,
     )  # fmt: skip
-    return encoding.model_dump(), searching.model_dump()
+    return encoded.model_dump(), searched.model_dump()
 
 
 def calibrate_teacher(
     estimate_sample: pl.DataFrame,
     query_log: corpus.QueryLogResult,
-    prompts: dict[str, Any],
-    store: Path,
-    teacher_settings: TeacherSettings,
-    queries_params: QueriesParams,
-    synthesize_params: SynthesizeParams,
-    mine_params: MineParams,
-    relabel_params: RelabelParams,
-    params: EstimateParams,
+    prepared: PreparedTeacher,
+    joining: fret.JoinSettings,
+    synthesize_params: dict[str, Any],
+    n_candidates: int,
+    relabel_params: dict[str, Any],
+    asked: int,
 ) -> tuple[dict[str, Any], pl.DataFrame]:
     """Let the teacher write and judge a little; its replies are kept for the run."""
-    logged = fret.join_query_log(
-        empty_table(QUERY), query_log.queries, use="replace", task_name=queries_params.task_name
-    )
+    logged = fret.join_query_log(empty_table(QUERY), query_log.queries, joining)
     measure, queries = measure_teacher(
         estimate_sample,
-        logged if queries_params.use == "replace" else logged.clear(),
-        queries=params.queries,
-        n_candidates=mine_params.n_candidates,
-        prompts=prompts,
-        store=store,
-        settings=teacher_settings,
-        synthesize=synthesize_params,
-        relabel=relabel_params,
+        logged if joining.use == "replace" else logged.clear(),
+        queries=asked,
+        n_candidates=n_candidates,
+        prepared=prepared,
+        synthesize=SynthesizeParams.model_validate(synthesize_params),
+        relabel=RelabelParams.model_validate(relabel_params),
     )
     for kind, call in measure.calls.items():
         logger.info("calibrate_teacher: %s: %.3g s, %.0f + %.0f tokens a call",
@@ -103,30 +111,33 @@ def calibrate_teacher(
     return measure.model_dump(), queries
 
 
+def draw_examples(
+    estimate_sample: pl.DataFrame, queries: pl.DataFrame, pairing: corpus.PairSettings, rows: int
+) -> dict[str, pl.DataFrame]:
+    """A few examples of each training stage."""
+    return training_examples(estimate_sample, queries, kinds=pairing.kinds, rows=rows)
+
+
 def calibrate_training(
-    estimate_sample: pl.DataFrame,
-    queries: pl.DataFrame,
-    corpus_params: CorpusParams,
-    encoder_params: EncoderParams,
-    mine_params: MineParams,
-    pretrain_params: PretrainParams,
-    finetune_params: FinetuneParams,
-    params: EstimateParams,
+    examples: dict[str, pl.DataFrame],
+    load: LoadSettings,
+    encoder_training: EncoderTraining,
+    seed_retriever: Literal["trained", "given"],
+    seed_settings: SeedRetrieverTraining,
+    pretrain_settings: PretrainTraining,
+    finetune_settings: FinetuneTraining,
 ) -> dict[str, Any]:
     """Four steps of each training stage, thrown away."""
-    examples = training_examples(
-        estimate_sample, queries, kinds=corpus_params.pair_kinds, rows=params.training_rows
-    )
     stages: dict[str, tuple[TrainSettings, Loss]] = {
-        "mine": (mine_params.train, "in_batch"),
-        "pretrain": (pretrain_params.train, "in_batch"),
-        "finetune": (finetune_params.train, "gecko"),
+        "mine": (seed_settings, "in_batch"),
+        "pretrain": (pretrain_settings, "in_batch"),
+        "finetune": (finetune_settings, "gecko"),
     }
-    if mine_params.seed_retriever == "given":
+    if seed_retriever == "given":
         del stages["mine"]
     return {
         name: measure_training(
-            examples[name], settings=settings, loss=loss, encoder_params=encoder_params
+            examples[name], load, encoder_training, settings=settings, loss=loss
         ).model_dump()
         for name, (settings, loss) in stages.items()
     }

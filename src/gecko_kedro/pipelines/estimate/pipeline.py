@@ -3,6 +3,7 @@
 from kedro.pipeline import Pipeline
 
 from gecko_kedro.pipelines._namespace import stage, step
+from gecko_kedro.pipelines._teacher import teacher_step
 from gecko_kedro.pipelines.estimate import nodes
 
 
@@ -13,41 +14,62 @@ def create_pipeline() -> Pipeline:
         [
             step(
                 nodes.sample_documents,
-                inputs=["documents", "params:corpus", "params:estimate"],
+                inputs=[
+                    "documents",
+                    "params:corpus",
+                    "params:synthesize.sample.n_seeds",
+                    "params:estimate.documents",
+                    "params:estimate.queries",
+                ],
                 outputs=["estimate_sample", "corpus_measure"],
             ),
             step(
                 nodes.calibrate_mining,
-                inputs=["estimate_sample", "params:encoder", "params:mine", "params:estimate"],
+                inputs=[
+                    "estimate_sample",
+                    "params:encoder.load",
+                    "params:mine.embed",
+                    "params:mine.search",
+                    "params:estimate.texts",
+                    "params:estimate.seed",
+                ],
                 outputs=["encoder_measure", "search_measure"],
             ),
+            teacher_step("estimate_teacher"),
             step(
                 nodes.calibrate_teacher,
                 inputs=[
                     "estimate_sample",
                     "query_log",
-                    "prompts",
-                    "response_store",
-                    "params:teacher",
-                    "params:queries",
+                    "estimate_teacher",
+                    "params:queries.join",
                     "params:synthesize",
-                    "params:mine",
+                    "params:mine.search.n_candidates",
                     "params:relabel",
-                    "params:estimate",
+                    "params:estimate.queries",
                 ],
                 outputs=["teacher_measure", "estimate_queries"],
             ),
             step(
-                nodes.calibrate_training,
+                nodes.draw_examples,
                 inputs=[
                     "estimate_sample",
                     "estimate_queries",
-                    "params:corpus",
-                    "params:encoder",
-                    "params:mine",
-                    "params:pretrain",
-                    "params:finetune",
-                    "params:estimate",
+                    "params:corpus.pairs",
+                    "params:estimate.training_rows",
+                ],
+                outputs="estimate_examples",
+            ),
+            step(
+                nodes.calibrate_training,
+                inputs=[
+                    "estimate_examples",
+                    "params:encoder.load",
+                    "params:encoder.train",
+                    "params:mine.seed_retriever",
+                    "params:mine.train",
+                    "params:pretrain.train",
+                    "params:finetune.train",
                 ],
                 outputs="training_measures",
             ),

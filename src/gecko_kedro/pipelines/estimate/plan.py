@@ -40,16 +40,16 @@ def plan_run(measures: Measures, *, logged: int, parameters: Mapping[str, Any]) 
         measures,
         size,
         plans=_training_plans(known, size),
-        n_candidates=known.mine.n_candidates,
-        queries_per_passage=known.synthesize.queries_per_passage,
+        n_candidates=known.mine.search.n_candidates,
+        queries_per_passage=known.synthesize.write.queries_per_passage,
     )
     total, prices = total_cost(costs), known.teacher.prices
     if known.pretrain.sources or known.finetune.sources:
         logger.warning("estimate_run: training sets from outside (sources) are not in the estimate")
-    if size.queries * size.passages > known.mine.exact_max_pairs:
+    if size.queries * size.passages > known.mine.route.exact_max_pairs:
         logger.warning(
-            "estimate_run: beyond mine.exact_max_pairs the run searches approximately; the time "
-            "of mine.search_candidates is that of the exact search all the same"
+            "estimate_run: beyond mine.route.exact_max_pairs the run searches approximately; the "
+            "time of mine.search_candidates is that of the exact search all the same"
         )
     if known.mine.popularity.temperature is not None:
         logger.warning("estimate_run: mine.measure_popularity is not in the estimate")
@@ -70,25 +70,27 @@ def _plain(cost: dict[str, Any]) -> dict[str, Any]:
 
 
 def _size(measures: Measures, known: Parameters, logged: int) -> RunSize:
-    replaced = known.queries.source is not None and known.queries.use == "replace"
-    limit = known.queries.max_queries
+    replaced = known.queries.source is not None and known.queries.join.use == "replace"
+    limit = known.queries.join.max_queries
     return run_size(
         measures.corpus,
         passages=known.estimate.passages,
-        max_passages=known.corpus.max_passages,
-        n_seeds=0 if replaced else known.synthesize.n_seeds,
-        queries_per_passage=known.synthesize.queries_per_passage,
+        max_passages=known.corpus.heldout.max_passages,
+        n_seeds=0 if replaced else known.synthesize.sample.n_seeds,
+        queries_per_passage=known.synthesize.write.queries_per_passage,
         logged_queries=logged if limit is None else min(limit, logged),
     )
 
 
 def _training_plans(known: Parameters, size: RunSize) -> dict[str, TrainingPlan]:
-    pairs = size.pairs if known.pretrain.max_pairs is None else known.pretrain.max_pairs
-    rates = known.finetune.rates
+    pairs = (
+        size.pairs if known.pretrain.select.max_pairs is None else known.pretrain.select.max_pairs
+    )
+    rates = known.finetune.mix.rates
     mixed = rates["fret"] * size.queries + rates["natural_pairs"] * size.pairs
     plans = {
         "mine": _plan(size.queries, known.mine.train),
-        "pretrain": _plan(min(pairs, size.pairs), known.pretrain.train),
+        "pretrain": _plan(pairs, known.pretrain.train),
         "finetune": _plan(round(mixed), known.finetune.train, runs=known.finetune.runs),
     }
     if known.mine.seed_retriever == "given":

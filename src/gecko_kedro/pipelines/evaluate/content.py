@@ -6,13 +6,37 @@ from typing import Any
 import polars as pl
 from pydantic import BaseModel
 
-from gecko_kedro import evaluation
+from gecko_kedro import evaluation, training
+from gecko_kedro.evaluation.comparing.ablation import ABLATION_TABLE_SCHEMA
+from gecko_kedro.evaluation.comparing.forgetting import SWEEP_SCHEMA
 from gecko_kedro.params import Parameters, check_parameters
 
 _LOSSES = {
     "pre-finetuning": "in-batch softmax, query to passage (equation 2)",
     "fine-tuning": "in-batch, own hard and same-tower negatives (equation 3), Matryoshka",
 }
+
+
+def comparison(tables: Mapping[str, pl.DataFrame]) -> evaluation.Comparison:
+    """The comparison again, out of the tables that the catalog keeps."""
+    return evaluation.Comparison(tables["results"], tables["fret"], tables["by_group"])
+
+
+def other_pipelines(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of a ReportContent that ``collect_facts`` has collected."""
+    histories = {
+        stage: pl.DataFrame(rows, schema=training.HISTORY_SCHEMA)
+        for stage, rows in facts["training"].items()
+    }
+    return {
+        "teacher": facts["label_audit"].get("teacher"),
+        "audit": facts["label_audit"],
+        "corpus_counts": facts["corpus"].get("counts", {}),
+        "quarantine": facts["corpus"].get("quarantined", {}),
+        "histories": histories,
+        "forgetting": pl.DataFrame(facts["forgetting"], schema=SWEEP_SCHEMA),
+        "ablations": pl.DataFrame(facts["ablations"], schema=ABLATION_TABLE_SCHEMA),
+    }
 
 
 def result_metrics(results: pl.DataFrame) -> dict[str, float]:
@@ -58,9 +82,9 @@ def model_facts(
     counts = finetune_examples["dataset"].value_counts().sort("dataset")
     return evaluation.ModelFacts(
         name="gecko encoder",
-        base_model=known.encoder.reference,
-        dims=known.evaluate.dimensions,
-        max_seq_length=known.encoder.max_seq_length,
+        base_model=known.encoder.load.reference,
+        dims=known.evaluate.score.dimensions,
+        max_seq_length=known.encoder.load.max_seq_length,
         teacher=audit.get("teacher", "not recorded: FRet was made elsewhere"),
         teacher_is_language_model=known.teacher.backend != "lexical",
         prompt_versions=audit.get("prompt_versions", {}),
@@ -71,7 +95,7 @@ def model_facts(
         },
         losses=_LOSSES | {"temperature of fine-tuning": str(known.finetune.train.loss.temperature)},
         licences=_licences(known),
-        templates=known.encoder.templates,
+        templates=known.encoder.train.templates,
     )
 
 
@@ -88,7 +112,7 @@ def _licences(known: Parameters) -> dict[str, str]:
     )
     return {
         f"corpus {known.corpus.source}": yours,
-        f"base model {known.encoder.reference}": "that of its own model card",
+        f"base model {known.encoder.load.reference}": "that of its own model card",
         **log,
         **{f"training set {name} ({data})": yours for name, data in sources.items()},
         **teacher,

@@ -1,16 +1,21 @@
 """Nodes of evaluate: base against tuned at every dimension, with intervals, and the report."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
 from gecko_kedro import evaluation
-from gecko_kedro.params import EncoderParams, EvaluateParams
+from gecko_kedro.encoder.settings import LoadSettings
+from gecko_kedro.evaluation.comparing.settings import CompareSettings, ShowSettings
+from gecko_kedro.evaluation.scoring.settings import ScoreSettings
+from gecko_kedro.evaluation.tasks.settings import SelectSettings
 from gecko_kedro.pipelines._decontamination import overlap_counts
 from gecko_kedro.pipelines.evaluate import content
 
+Tables = Mapping[str, pl.DataFrame]
 logger = logging.getLogger(__name__)
 BASE, PRETRAINED, GECKO = "base", "pretrained", "gecko"
 
@@ -19,8 +24,8 @@ def select_tasks(
     heldout_pairs: pl.DataFrame,
     own_data: evaluation.CheckedData | None,
     declared: evaluation.ReadTasks,
-    params: EvaluateParams,
-) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    settings: SelectSettings,
+) -> tuple[Tables, pl.DataFrame]:
     """The held-out task (natural pairs that training never saw) and the user's own tasks."""
     read = declared.with_own(own_data)
     tasks = list(read.tasks)
@@ -29,98 +34,78 @@ def select_tasks(
             heldout_pairs,
             name="heldout",
             kinds=heldout_pairs["kind"].unique(maintain_order=True).to_list(),
-            max_passages=params.max_passages,
-            max_queries=params.max_queries,
-            seed=params.seed,
+            **settings.model_dump(),
         )
         tasks.append(heldout)
     evaluation.require_tasks(tasks)
     for task in tasks:
         logger.info("select_tasks: %s (%s), %s", task.name, task.type, task.size)
-    return *evaluation.to_tables(tasks), read.quarantine
+    return evaluation.to_tables(tasks)._asdict(), read.quarantine
 
 
 def score_encoders(
-    corpus: pl.DataFrame,
-    queries: pl.DataFrame,
-    qrels: pl.DataFrame,
+    tables: Tables,
     declared: evaluation.ReadTasks,
     pretrained_encoder: str,
     gecko_encoder: str,
     cache: Path,
-    encoder_params: EncoderParams,
-    params: EvaluateParams,
-) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    load: LoadSettings,
+    templates: Literal["gecko", "own"],
+    settings: ScoreSettings,
+) -> Tables:
     """BM25, base, pretrained, tuned encoder and the hybrid on every task, at every dimension."""
-    tasks = evaluation.from_tables(corpus, queries, qrels, others=declared.tasks)
-    tables = [evaluation.evaluate_bm25(tasks, cache_root=cache)]
+    tasks = evaluation.from_tables(**tables, others=declared.tasks)
+    scored = [evaluation.evaluate_bm25(tasks, cache_root=cache)]
     for name, reference in (
-        (BASE, encoder_params.reference),
+        (BASE, load.reference),
         (PRETRAINED, pretrained_encoder),
         (GECKO, gecko_encoder),
     ):
         encoder = evaluation.EncoderUnderTest(
-            name=name,
-            reference=reference,
-            templates="own" if name == BASE else encoder_params.templates,
-            dims=tuple(params.dimensions),
-            max_seq_length=encoder_params.max_seq_length,
-            batch_size=encoder_params.batch_size,
-            device=encoder_params.device,
-            dtype=encoder_params.dtype,
-            precisions=tuple(params.precisions) if name == GECKO else ("float32",),
+            name,
+            load.of(reference),
+            templates="own" if name == BASE else templates,
+            dims=tuple(settings.dimensions),
+            precisions=tuple(settings.precisions) if name == GECKO else ("float32",),
         )
-        constant = params.hybrid_constant if name == GECKO else None
-        tables.append(
+        constant = settings.hybrid_constant if name == GECKO else None
+        scored.append(
             evaluation.evaluate_encoder(encoder, tasks, cache_root=cache, hybrid_constant=constant)
         )
-    table = evaluation.concat_scores(tables)
-    return table.scores, table.per_query, table.failures, table.records
+    return evaluation.concat_scores(scored).tables()
 
 
 def compare_encoders(
-    scores: pl.DataFrame,
-    per_query: pl.DataFrame,
-    failures: pl.DataFrame,
-    queries: pl.DataFrame,
-    published: dict[str, Any],
-    params: EvaluateParams,
-) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame, dict[str, float]]:
+    scores: Tables, tables: Tables, published: dict[str, Any], settings: CompareSettings
+) -> tuple[Tables, dict[str, float]]:
     """Paired differences with intervals: to the base, what fine-tuning adds, by group."""
     comparison = evaluation.compare(
-        evaluation.ScoreTable(scores, per_query, failures),
-        evaluation.query_groups(queries),
+        evaluation.ScoreTable.of(scores),
+        evaluation.query_groups(tables["queries"]),
         base=BASE,
         tuned=GECKO,
         pretrained=PRETRAINED,
-        resamples=params.resamples,
-        seed=params.seed,
+        **settings.model_dump(),
     )
     logger.info("compare_encoders: %s", evaluation.headline(comparison))
     categories = evaluation.category_table(comparison.results, published["paper_by_category"])
-    metrics = content.result_metrics(comparison.results)
-    return comparison.results, comparison.fret, comparison.by_group, categories, metrics
+    return {
+        "results": comparison.results,
+        "fret": comparison.fret,
+        "by_group": comparison.by_group,
+        "categories": categories,
+    }, content.result_metrics(comparison.results)
 
 
-def plot_results(
-    results: pl.DataFrame, fret_gain: pl.DataFrame, by_group: pl.DataFrame
-) -> tuple[Any, Any]:
-    """nDCG@10 by dimension, and the differences by query group."""
-    comparison = evaluation.Comparison(results, fret_gain, by_group)
-    return evaluation.dimension_curve(comparison), evaluation.group_differences(comparison)
-
-
-def list_moved_queries(
-    per_query: pl.DataFrame,
-    corpus: pl.DataFrame,
-    queries: pl.DataFrame,
-    qrels: pl.DataFrame,
-    params: EvaluateParams,
-) -> pl.DataFrame:
-    """The queries that gained and lost most, with the passages that moved."""
-    return evaluation.moved_queries(
-        per_query, corpus, queries, qrels, base=BASE, tuned=GECKO, count=params.moved_queries
+def show_results(
+    compared: Tables, scores: Tables, tables: Tables, settings: ShowSettings
+) -> tuple[Any, Any, pl.DataFrame]:
+    """nDCG@10 by dimension, the differences by query group, and the queries that moved most."""
+    comparison = content.comparison(compared)
+    moved = evaluation.moved_queries(
+        scores["per_query"], **tables, base=BASE, tuned=GECKO, count=settings.moved_queries
     )
+    return evaluation.dimension_curve(comparison), evaluation.group_differences(comparison), moved
 
 
 def list_decontamination(
@@ -136,7 +121,7 @@ def list_decontamination(
 
 def export_encoder(
     gecko_encoder: str,
-    results: pl.DataFrame,
+    compared: Tables,
     finetune_examples: pl.DataFrame,
     pretrain_examples: pl.DataFrame,
     label_audit: dict[str, Any],
@@ -144,25 +129,37 @@ def export_encoder(
 ) -> tuple[str, tuple[str, str]]:
     """The card, with what a user of the model has to know, and the model's folder with it."""
     facts = content.model_facts(pretrain_examples, finetune_examples, label_audit, parameters)
-    card = evaluation.model_card(facts, evaluation.Comparison(results))
+    card = evaluation.model_card(facts, content.comparison(compared))
     return card, (gecko_encoder, card)
 
 
-def write_report(
-    results: pl.DataFrame,
-    fret_gain: pl.DataFrame,
-    by_group: pl.DataFrame,
-    categories: pl.DataFrame,
-    failures: pl.DataFrame,
-    records: pl.DataFrame,
-    moved: pl.DataFrame,
-    decontamination: pl.DataFrame,
+def collect_facts(
     pretrain_history: pl.DataFrame,
     finetune_history: pl.DataFrame,
     corpus_metrics: dict[str, Any],
     label_audit: dict[str, Any],
     forgetting: pl.DataFrame,
     ablations: pl.DataFrame,
+) -> dict[str, Any]:
+    """What the report tells of the other pipelines; nothing of those that have not run."""
+    return {
+        "training": {
+            "Pre-finetuning": pretrain_history.to_dicts(),
+            "Fine-tuning": finetune_history.to_dicts(),
+        },
+        "corpus": corpus_metrics,
+        "label_audit": label_audit,
+        "forgetting": forgetting.fill_nan(None).to_dicts(),
+        "ablations": ablations.fill_nan(None).to_dicts(),
+    }
+
+
+def write_report(
+    compared: Tables,
+    scores: Tables,
+    moved: pl.DataFrame,
+    decontamination: pl.DataFrame,
+    report_facts: dict[str, Any],
     ledger: dict[str, Any],
     parameters: dict[str, Any],
 ) -> str:
@@ -171,21 +168,15 @@ def write_report(
         evaluation.ReportContent(
             title="gecko_kedro",
             created=ledger["run"]["started"],
-            teacher=label_audit.get("teacher"),
-            comparison=evaluation.Comparison(results, fret_gain, by_group),
-            failures=failures,
-            categories=categories,
-            records=records,
-            forgetting=forgetting,
-            ablations=ablations,
-            audit=label_audit,
-            corpus_counts=corpus_metrics.get("counts", {}),
-            quarantine=corpus_metrics.get("quarantined", {}),
-            histories={"Pre-finetuning": pretrain_history, "Fine-tuning": finetune_history},
+            comparison=content.comparison(compared),
+            failures=scores["failures"],
+            categories=compared["categories"],
+            records=scores["records"],
             moved=moved,
             decontamination=decontamination,
             costs=content.node_costs(ledger),
             versions=ledger["run"]["versions"],
             parameters=content.plain(parameters),
+            **content.other_pipelines(report_facts),
         )
     )

@@ -5,8 +5,6 @@ from kedro.pipeline import Pipeline
 from gecko_kedro.pipelines._namespace import stage, step
 from gecko_kedro.pipelines.evaluate import nodes
 
-TASKS = ["evaluation_corpus", "evaluation_queries", "evaluation_qrels"]
-COMPARISON = ["results_table", "fret_gain_table", "group_table"]
 OVERLAPS = ["passage_overlaps", "query_overlaps", "pretrain_overlaps", "finetune_overlaps"]
 
 
@@ -21,45 +19,43 @@ def create_pipeline() -> Pipeline:
                     "heldout_pairs",
                     "evaluation_data",
                     "evaluation_tasks",
-                    "params:evaluate",
+                    "params:evaluate.select",
                 ],
-                outputs=[*TASKS, "evaluation_quarantine"],
+                outputs=["evaluation_tables", "evaluation_quarantine"],
             ),
             step(
                 nodes.score_encoders,
                 inputs=[
-                    *TASKS,
+                    "evaluation_tables",
                     "evaluation_tasks",
                     "pretrained_encoder",
                     "gecko_encoder",
                     "evaluation_cache",
-                    "params:encoder",
-                    "params:evaluate",
+                    "params:encoder.load",
+                    "params:encoder.train.templates",
+                    "params:evaluate.score",
                 ],
-                outputs=[
-                    "evaluation_scores",
-                    "evaluation_per_query",
-                    "evaluation_failures",
-                    "evaluation_records",
-                ],
+                outputs="evaluation_scores",
             ),
             step(
                 nodes.compare_encoders,
                 inputs=[
                     "evaluation_scores",
-                    "evaluation_per_query",
-                    "evaluation_failures",
-                    "evaluation_queries",
+                    "evaluation_tables",
                     "published_scores",
-                    "params:evaluate",
+                    "params:evaluate.compare",
                 ],
-                outputs=[*COMPARISON, "category_table", "evaluate_metrics"],
+                outputs=["comparison", "evaluate_metrics"],
             ),
-            step(nodes.plot_results, inputs=COMPARISON, outputs=["dimension_plot", "group_plot"]),
             step(
-                nodes.list_moved_queries,
-                inputs=["evaluation_per_query", *TASKS, "params:evaluate"],
-                outputs="moved_queries",
+                nodes.show_results,
+                inputs=[
+                    "comparison",
+                    "evaluation_scores",
+                    "evaluation_tables",
+                    "params:evaluate.show",
+                ],
+                outputs=["dimension_plot", "group_plot", "moved_queries"],
             ),
             step(
                 nodes.list_decontamination,
@@ -70,7 +66,7 @@ def create_pipeline() -> Pipeline:
                 nodes.export_encoder,
                 inputs=[
                     "gecko_encoder",
-                    "results_table",
+                    "comparison",
                     "finetune_examples",
                     "pretrain_examples",
                     "label_audit",
@@ -79,20 +75,25 @@ def create_pipeline() -> Pipeline:
                 outputs=["model_card", "exported_encoder"],
             ),
             step(
-                nodes.write_report,
+                nodes.collect_facts,
                 inputs=[
-                    *COMPARISON,
-                    "category_table",
-                    "evaluation_failures",
-                    "evaluation_records",
-                    "moved_queries",
-                    "decontamination_table",
                     "pretrain_history",
                     "finetune_history",
                     "corpus_metrics",
                     "label_audit",
                     "forgetting_table",
                     "ablation_table",
+                ],
+                outputs="report_facts",
+            ),
+            step(
+                nodes.write_report,
+                inputs=[
+                    "comparison",
+                    "evaluation_scores",
+                    "moved_queries",
+                    "decontamination_table",
+                    "report_facts",
                     "run_ledger",
                     "parameters",
                 ],

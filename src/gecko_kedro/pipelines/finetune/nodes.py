@@ -8,29 +8,40 @@ import polars as pl
 
 from gecko_kedro import encoder, evaluation, training
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
-from gecko_kedro.params import DecontaminateParams, Encoder, EncoderParams, FinetuneParams
+from gecko_kedro.corpus.settings import DecontaminateSettings
+from gecko_kedro.encoder.settings import LoadSettings
+from gecko_kedro.params import Encoder
 from gecko_kedro.pipelines._decontamination import decontaminate_examples
+from gecko_kedro.training.settings import (
+    EncoderTraining,
+    FinetuneTraining,
+    MinedNegativesSettings,
+    MixSettings,
+)
 
 logger = logging.getLogger(__name__)
 
 
 def collect_source_examples(
-    finetune_sources: dict[str, Any], encoder_params: EncoderParams, params: FinetuneParams
+    finetune_sources: dict[str, Any],
+    sources: training.Sources,
+    load: LoadSettings,
+    settings: MinedNegativesSettings,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The sources as one table; the initial embedder finds negatives where they are wanted."""
     tables = [made.examples for made in finetune_sources.values()]
     examples = pl.concat([pl.DataFrame(schema=training.EXAMPLE_SCHEMA), *tables])
-    wanting = [source.name for source in params.sources if source.mine_negatives]
+    known = [training.SourceSettings.model_validate(source) for source in sources]
+    wanting = [source.name for source in known if source.mine_negatives]
     if wanting:
-        model = encoder_params.load(max_seq_length=params.train.max_seq_length)
+        model = load.load(max_seq_length=settings.max_seq_length)
         examples = training.add_mined_negatives(
             examples,
             model,
             datasets=wanting,
             templates=encoder.own_templates(model.prompts),  # nobody has trained it on others
-            batch_size=encoder_params.batch_size,
-            seed=params.train.seed,
-            **params.mined_negatives.model_dump(),
+            batch_size=load.batch_size,
+            settings=settings,
         )
     for name, made in finetune_sources.items():
         logger.info("collect_source_examples: %s, %s", name, made.counts)
@@ -43,20 +54,21 @@ def mix_finetune_examples(
     natural_pairs: pl.DataFrame,
     candidate_passages: pl.DataFrame | None,
     source_examples: pl.DataFrame,
-    params: FinetuneParams,
+    sources: training.Sources,
+    settings: MixSettings,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """All sets in the unified format, at their rates."""
-    candidates = candidate_passages if params.train.loss.distillation else None
-    fret_set = training.from_fret(fret_table, passages=candidates)
+    """All sets in the unified format, at their rates.
+
+    With ``candidate_passages`` a FRet row has all its candidates and the teacher's scores of them.
+    """
+    fret_set = training.from_fret(fret_table, passages=candidate_passages)
     pair_set = training.from_pairs(natural_pairs)
-    sources = {
-        source.name: source_examples.filter(pl.col("dataset") == source.name)
-        for source in params.sources
-    }
+    rates = training.rates_of(sources)
+    of_sources = {name: source_examples.filter(pl.col("dataset") == name) for name in rates}
     examples = training.mix_examples(
-        {"fret": fret_set.examples, "natural_pairs": pair_set.examples} | sources,
-        params.rates | params.source_rates(),
-        params.train.seed,
+        {"fret": fret_set.examples, "natural_pairs": pair_set.examples} | of_sources,
+        settings.rates | rates,
+        settings.seed,
     )
     logger.info("mix_finetune_examples: %d examples", examples.height)
     return examples, pl.concat([fret_set.quarantine, pair_set.quarantine])
@@ -67,55 +79,51 @@ def decontaminate_finetune_examples(
     heldout_pairs: pl.DataFrame,
     own_data: evaluation.CheckedData | None,
     unseen: evaluation.ReadTasks,
-    encoder_params: EncoderParams,
-    params: DecontaminateParams,
+    load: LoadSettings,
+    params: DecontaminateSettings,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Take out what overlaps with anything that evaluate or guard will score, sources included."""
     return decontaminate_examples(
-        undecided_examples,
-        heldout_pairs,
-        own_data,
-        unseen,
-        encoder_params=encoder_params,
-        params=params,
-        where="finetune",
-    )
+        undecided_examples, heldout_pairs, own_data, unseen,
+        load=load, params=params, where="finetune",
+    )  # fmt: skip
 
 
 def finetune_encoder(
     pretrained_encoder: str,
     finetune_examples: pl.DataFrame,
     checkpoints: Path,
-    encoder_params: EncoderParams,
-    params: FinetuneParams,
+    load: LoadSettings,
+    encoder_training: EncoderTraining,
+    settings: FinetuneTraining,
+    runs: int,
 ) -> tuple[Encoder, pl.DataFrame, dict[str, float]]:
     """In-batch, own hard and same-tower negatives (equation 3) at each Matryoshka dimension.
 
-    With ``params.runs`` above 1 the encoder has the mean of the weights of so many trainings, of
-    the seeds from ``train.seed`` on (a model soup); history and metrics are those of the last.
+    With ``runs`` above 1 the encoder has the mean of the weights of so many trainings, of
+    the seeds from ``settings.seed`` on (a model soup); history and metrics are those of the last.
     """
     results = []
-    for run in range(params.runs):
-        model = encoder_params.load(pretrained_encoder, for_training=True)
-        if params.runs > 1:
-            logger.info("finetune_encoder: training %d of %d", run + 1, params.runs)
+    for run in range(runs):
+        model = load.load(pretrained_encoder, for_training=True)
+        if runs > 1:
+            logger.info("finetune_encoder: training %d of %d", run + 1, runs)
         results.append(
             training.train_encoder(
                 model,
                 finetune_examples,
-                settings=params.train.model_copy(update={"seed": params.train.seed + run}),
+                settings=settings.model_copy(update={"seed": settings.seed + run}),
                 loss="gecko",
                 name="finetune",
                 checkpoints=checkpoints,
-                templates=encoder_params.trained_templates(model),
-                lora=encoder_params.lora,
+                **encoder_training.options(model),
             )
         )
     last = results[-1]
-    if params.runs == 1:
+    if runs == 1:
         return last.model, last.history, last.metrics
     metrics = last.metrics | {
-        "averaged_runs": params.runs, "seconds": sum(r.metrics["seconds"] for r in results)
+        "averaged_runs": runs, "seconds": sum(r.metrics["seconds"] for r in results)
     }  # fmt: skip
     soup = encoder.average_encoders([result.model for result in results])
     return soup, last.history, metrics

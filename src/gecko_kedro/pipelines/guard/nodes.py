@@ -2,63 +2,77 @@
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
 from gecko_kedro import evaluation
-from gecko_kedro.params import Encoder, EncoderParams, EvaluateParams, GuardParams
+from gecko_kedro.encoder.settings import LoadSettings
+from gecko_kedro.evaluation.comparing.settings import SweepSettings, WeightSettings
+from gecko_kedro.evaluation.tasks.settings import SelectSettings
+from gecko_kedro.params import Encoder
 from gecko_kedro.pipelines.evaluate.nodes import select_tasks
-from gecko_kedro.pipelines.guard.sweep import score_point
+from gecko_kedro.pipelines.guard.sweep import SweepTasks, score_point
 
 logger = logging.getLogger(__name__)
 
 
-def sweep_weights(
+def select_sweep_tasks(
     heldout_pairs: pl.DataFrame,
     own_data: evaluation.CheckedData | None,
     declared: evaluation.ReadTasks,
     general: evaluation.ReadTasks,
-    gecko_encoder: str,
-    cache: Path,
-    encoder_params: EncoderParams,
-    evaluate_params: EvaluateParams,
-    params: GuardParams,
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Score models between base and tuned on the tasks trained for and on general ones.
+    settings: SelectSettings,
+) -> SweepTasks:
+    """The tasks trained for and the general ones.
 
     The former are read anew: the tables of an earlier evaluate may be of other data.
     """
-    *tables, _ = select_tasks(heldout_pairs, own_data, declared, evaluate_params)
-    targets = evaluation.from_tables(*tables)
-    tasks = [*targets, *general.tasks]
+    tables, _ = select_tasks(heldout_pairs, own_data, declared, settings)
+    targets = evaluation.from_tables(**tables, others=())
+    return SweepTasks([*targets, *general.tasks], [task.name for task in targets])
+
+
+def sweep_weights(
+    sweep_tasks: SweepTasks,
+    gecko_encoder: str,
+    cache: Path,
+    load: LoadSettings,
+    templates: Literal["gecko", "own"],
+    dimensions: list[int],
+    settings: SweepSettings,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Score models between base and tuned on the tasks trained for and on general ones."""
     points = {
         weight: score_point(
             weight,
             gecko_encoder,
-            tasks,
+            sweep_tasks.tasks,
             cache=cache,
-            encoder_params=encoder_params,
-            params=evaluate_params,
+            load=load,
+            templates=templates,
+            dimension=max(dimensions),
         )
-        for weight in params.weights
+        for weight in settings.weights
     }
     table = evaluation.sweep_table(
         points,
-        evaluation.query_groups(evaluation.to_tables(tasks).queries),
-        [task.name for task in targets],
-        fraction=params.choose_fraction,
-        resamples=evaluate_params.resamples,
-        seed=params.seed,
+        evaluation.query_groups(evaluation.to_tables(sweep_tasks.tasks).queries),
+        sweep_tasks.targets,
+        fraction=settings.choose_fraction,
+        resamples=settings.resamples,
+        seed=settings.seed,
     )
     return table, pl.concat(point.failures for point in points.values())
 
 
 def choose_weight(
-    sweep_table: pl.DataFrame, params: GuardParams
+    sweep_table: pl.DataFrame, settings: WeightSettings
 ) -> tuple[pl.DataFrame, dict[str, float], Any]:
     """The best point without a loss on a general task, or the one that a parameter names."""
-    weight = evaluation.choose_weight(sweep_table) if params.weight is None else params.weight
+    weight = settings.weight
+    if weight is None:
+        weight = evaluation.choose_weight(sweep_table)
     table = sweep_table.with_columns(chosen=pl.col("weight") == weight)
     logger.info("choose_weight: %.2f of the tuned model's weights", weight)
     reported = table.filter("chosen", side="report")
@@ -67,10 +81,10 @@ def choose_weight(
 
 
 def interpolate_encoder(
-    gecko_encoder: str, metrics: dict[str, float], encoder_params: EncoderParams
+    gecko_encoder: str, metrics: dict[str, float], load: LoadSettings
 ) -> Encoder:
     """The model at the chosen point."""
     from gecko_kedro.encoder.merging import interpolate_encoders
 
-    base, tuned = (encoder_params.load(ref, for_training=True) for ref in (None, gecko_encoder))
+    base, tuned = (load.load(ref, for_training=True) for ref in (None, gecko_encoder))
     return interpolate_encoders(base, tuned, tuned_share=metrics["weight"])

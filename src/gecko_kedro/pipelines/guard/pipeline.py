@@ -12,28 +12,37 @@ def create_pipeline() -> Pipeline:
         "guard",
         [
             step(
-                nodes.sweep_weights,
+                nodes.select_sweep_tasks,
                 inputs=[
                     "heldout_pairs",
                     "evaluation_data",
                     "evaluation_tasks",
                     "general_tasks",
+                    "params:evaluate.select",
+                ],
+                outputs="sweep_tasks",
+            ),
+            step(
+                nodes.sweep_weights,
+                inputs=[
+                    "sweep_tasks",
                     "gecko_encoder",
                     "evaluation_cache",
-                    "params:encoder",
-                    "params:evaluate",
-                    "params:guard",
+                    "params:encoder.load",
+                    "params:encoder.train.templates",
+                    "params:evaluate.score.dimensions",
+                    "params:guard.sweep",
                 ],
                 outputs=["sweep_table", "sweep_failures"],
             ),
             step(
                 nodes.choose_weight,
-                inputs=["sweep_table", "params:guard"],
+                inputs=["sweep_table", "params:guard.choose"],
                 outputs=["forgetting_table", "guard_metrics", "forgetting_plot"],
             ),
             step(
                 nodes.interpolate_encoder,
-                inputs=["gecko_encoder", "guard_metrics", "params:encoder"],
+                inputs=["gecko_encoder", "guard_metrics", "params:encoder.load"],
                 outputs="guarded_encoder",
             ),
         ],

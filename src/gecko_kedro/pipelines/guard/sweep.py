@@ -1,11 +1,21 @@
-"""One point of the sweep: a model between base and tuned, scored."""
+"""The tasks of the sweep, and one point of it: a model between base and tuned, scored."""
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from gecko_kedro import evaluation
-from gecko_kedro.params import EncoderParams, EvaluateParams
+from gecko_kedro.encoder.settings import LoadSettings
+
+
+@dataclass(frozen=True)
+class SweepTasks:
+    """What every point is scored on; ``targets`` are the names of what training aimed at."""
+
+    tasks: Sequence[evaluation.Task]
+    targets: Sequence[str]
 
 
 def score_point(
@@ -14,8 +24,9 @@ def score_point(
     tasks: Sequence[evaluation.Task],
     *,
     cache: Path,
-    encoder_params: EncoderParams,
-    params: EvaluateParams,
+    load: LoadSettings,
+    templates: Literal["gecko", "own"],
+    dimension: int,
 ) -> evaluation.ScoreTable:
     """The model with ``weight`` of the tuned weights, at full width, on all tasks.
 
@@ -23,27 +34,22 @@ def score_point(
     templates that the tuned model was trained with. Scores are cached by the digest of the weights.
     """
     with tempfile.TemporaryDirectory(prefix="gecko-guard-") as folder:
-        reference = _reference(weight, tuned, Path(folder), encoder_params)
         encoder = evaluation.EncoderUnderTest(
             name="base" if weight == 0 else f"guard-{weight:g}",
-            reference=reference,
-            templates="own" if weight == 0 else encoder_params.templates,
-            dims=(max(params.dimensions),),
-            max_seq_length=encoder_params.max_seq_length,
-            batch_size=encoder_params.batch_size,
-            device=encoder_params.device,
-            dtype=encoder_params.dtype,
+            load=load.of(_reference(weight, tuned, Path(folder), load)),
+            templates="own" if weight == 0 else templates,
+            dims=(dimension,),
         )
         return evaluation.evaluate_encoder(encoder, tasks, cache_root=cache)
 
 
-def _reference(weight: float, tuned: str, folder: Path, encoder_params: EncoderParams) -> str:
+def _reference(weight: float, tuned: str, folder: Path, load: LoadSettings) -> str:
     from gecko_kedro.encoder.merging import interpolate_encoders
     from gecko_kedro.encoder.saving import save_encoder
 
     if weight in {0, 1}:
-        return tuned if weight == 1 else encoder_params.reference
-    base, model = (encoder_params.load(ref, for_training=True) for ref in (None, tuned))
+        return tuned if weight == 1 else load.reference
+    base, model = (load.load(ref, for_training=True) for ref in (None, tuned))
     place = folder / "encoder"
     save_encoder(interpolate_encoders(base, model, tuned_share=weight), place)
     return str(place)

@@ -1,29 +1,28 @@
 """Nodes of label_quality: what the teacher's labels are worth, where people have judged."""
 
 import logging
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from gecko_kedro import encoder, fret, retrieval
 from gecko_kedro.base.errors import InputError
+from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.evaluation.comparing import label_quality as quality
 from gecko_kedro.evaluation.reporting.difference_plots import label_quality_plot
 from gecko_kedro.evaluation.reporting.terminal import label_quality_text
 from gecko_kedro.evaluation.scoring.rankings import score_ranking
-from gecko_kedro.evaluation.tasks.judged import half_of, sample_judged
+from gecko_kedro.evaluation.tasks.judged import JudgedSettings, half_of, sample_judged
 from gecko_kedro.evaluation.tasks.retrieval import CheckedData
 from gecko_kedro.fret.calls import ranker_calls
-from gecko_kedro.params import EncoderParams, LabelQualityParams, MineParams, RelabelParams
-from gecko_kedro.pipelines._teacher_work import score_candidates
-from gecko_kedro.teacher import TeacherSettings, build_teacher, teacher_name
+from gecko_kedro.pipelines._teacher import PreparedTeacher
+from gecko_kedro.teacher import TeacherSettings, teacher_name
 
 logger = logging.getLogger(__name__)
 
 
 def select_judged(
-    judged_data: CheckedData | None, params: LabelQualityParams
+    judged_data: CheckedData | None, settings: JudgedSettings
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Queries with judgements, their relevant passages, and others to find them among."""
     if judged_data is None:
@@ -34,9 +33,7 @@ def select_judged(
             fix="kedro run --pipelines label_quality --params label_quality.data=FOLDER",
         )
     data = judged_data.data
-    queries, passages, qrels = sample_judged(
-        data, max_queries=params.max_queries, max_passages=params.max_passages, seed=params.seed
-    )
+    queries, passages, qrels = sample_judged(data, settings)
     logger.info(
         "select_judged: %d of %d queries, %d of %d passages",
         queries.height, data.queries.height, passages.height, data.corpus.height,
@@ -47,14 +44,15 @@ def select_judged(
 def find_candidates(
     judged_queries: pl.DataFrame,
     judged_passages: pl.DataFrame,
-    encoder_params: EncoderParams,
-    params: MineParams,
+    load: LoadSettings,
+    max_seq_length: int,
+    n_candidates: int,
 ) -> pl.DataFrame:
     """The top N passages of each query by the initial embedder, which the labeller is to beat.
 
     It reads its own prompts, not Gecko's templates, which nobody has trained it on.
     """
-    model = encoder_params.load(max_seq_length=params.max_seq_length)
+    model = load.load(max_seq_length=max_seq_length)
     own = encoder.own_templates(model.prompts)
     sides = (
         (encoder.render_query, judged_queries.select("task_name", "query")),
@@ -62,9 +60,9 @@ def find_candidates(
     )
     texts = ([render(*row, templates=own) for row in rows.rows()] for render, rows in sides)
     queries, passages = (
-        encoder.encode_texts(model, side, batch_size=encoder_params.batch_size) for side in texts
+        encoder.encode_texts(model, side, batch_size=load.batch_size) for side in texts
     )
-    found = retrieval.Index(passages).search(queries, params.n_candidates, threads=params.threads)
+    found = retrieval.Index(passages).search(queries, n_candidates)
     return fret.candidates_with_seeds(
         judged_queries,
         passage_ids=judged_passages["passage_id"],
@@ -78,27 +76,17 @@ def judge_candidates(
     judged_queries: pl.DataFrame,
     judged_candidates: pl.DataFrame,
     judged_passages: pl.DataFrame,
-    prompts: dict[str, Any],
-    store: Path,
-    teacher_settings: TeacherSettings,
-    params: RelabelParams,
+    prepared: PreparedTeacher,
+    rankers: list[fret.Ranker],
+    settings: fret.JudgeSettings,
 ) -> pl.DataFrame:
     """Query likelihood and relevance of each candidate, as relabel asks for them."""
-    teacher = build_teacher(
-        teacher_settings,
-        texts=judged_passages["text"],
-        store=store,
-        calls=ranker_calls(params.rankers),
-    )
+    teacher = prepared.open(judged_passages["text"], ranker_calls(rankers))
     with teacher.reporting("label_quality"):
-        scored = score_candidates(
-            judged_queries,
-            judged_candidates,
-            judged_passages,
-            teacher=teacher,
-            prompts=prompts,
-            params=params,
-        )
+        scored = fret.score_candidates(
+            judged_queries, judged_candidates, judged_passages, teacher=teacher,
+            prompts=prepared.prompts, rankers=rankers, settings=settings,
+        )  # fmt: skip
     if scored.refused.height:
         logger.warning(
             "judge_candidates: %d of %d queries are left out, since the teacher refused a "
@@ -113,30 +101,23 @@ def measure_labels(
     judged_judgements: pl.DataFrame,
     judged_qrels: pl.DataFrame,
     teacher_settings: TeacherSettings,
-    relabel_params: RelabelParams,
-    params: LabelQualityParams,
+    rankers: list[fret.Ranker],
+    fusing: fret.FuseSettings,
+    settings: quality.LabelQualitySettings,
 ) -> tuple[pl.DataFrame, dict[str, Any], Any]:
     """nDCG@10 and accuracy of p+ by each ranker and their fusions (the paper's table 6)."""
     candidates = fret.judged_candidates(judged_candidates, judged_judgements)
     rankings = {
-        " + ".join(rankers): fret.fuse_rankings(
-            candidates,
-            judged_judgements,
-            k=relabel_params.fusion_k,
-            rankers=rankers,
-            relevance_score=relabel_params.relevance_score,
-            fusion=relabel_params.fusion,
-            weights=relabel_params.ranker_weights,
-        )
-        for rankers in fret.ranker_sets(relabel_params.rankers)
+        " + ".join(one): fret.fuse_rankings(candidates, judged_judgements, fusing, rankers=one)
+        for one in fret.ranker_sets(rankers)
     }
     asked = judged_qrels.join(candidates, on="query_id", how="semi", maintain_order="left")
-    qrels = half_of(asked, params.fold, seed=params.seed)
+    qrels = half_of(asked, settings.fold, seed=settings.seed)
     scores = {name: score_ranking(ranking, qrels) for name, ranking in rankings.items()}
-    table = quality.label_quality(scores, qrels, resamples=params.resamples, seed=params.seed)
+    table = quality.label_quality(scores, qrels, settings)
     metrics = {
         "teacher": teacher_name(teacher_settings),
-        "queries": qrels["query_id"].n_unique(),
+        "queries": table["queries"][0],
         **quality.label_quality_metrics(table),
     }
     logger.info("measure_labels:\n%s", label_quality_text(table))

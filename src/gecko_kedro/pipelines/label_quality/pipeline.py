@@ -3,6 +3,7 @@
 from kedro.pipeline import Pipeline
 
 from gecko_kedro.pipelines._namespace import stage, step
+from gecko_kedro.pipelines._teacher import teacher_step
 from gecko_kedro.pipelines.label_quality import nodes
 
 
@@ -13,24 +14,30 @@ def create_pipeline() -> Pipeline:
         [
             step(
                 nodes.select_judged,
-                inputs=["judged_data", "params:label_quality"],
+                inputs=["judged_data", "params:label_quality.select"],
                 outputs=["judged_queries", "judged_passages", "judged_qrels"],
             ),
             step(
                 nodes.find_candidates,
-                inputs=["judged_queries", "judged_passages", "params:encoder", "params:mine"],
+                inputs=[
+                    "judged_queries",
+                    "judged_passages",
+                    "params:encoder.load",
+                    "params:mine.embed.max_seq_length",
+                    "params:mine.search.n_candidates",
+                ],
                 outputs="judged_candidates",
             ),
+            teacher_step("label_quality_teacher"),
             step(
                 nodes.judge_candidates,
                 inputs=[
                     "judged_queries",
                     "judged_candidates",
                     "judged_passages",
-                    "prompts",
-                    "response_store",
-                    "params:teacher",
-                    "params:relabel",
+                    "label_quality_teacher",
+                    "params:relabel.rankers",
+                    "params:relabel.judge",
                 ],
                 outputs="judged_judgements",
             ),
@@ -41,8 +48,9 @@ def create_pipeline() -> Pipeline:
                     "judged_judgements",
                     "judged_qrels",
                     "params:teacher",
-                    "params:relabel",
-                    "params:label_quality",
+                    "params:relabel.rankers",
+                    "params:relabel.fuse",
+                    "params:label_quality.compare",
                 ],
                 outputs=["label_quality_table", "label_quality_metrics", "label_quality_plot"],
             ),

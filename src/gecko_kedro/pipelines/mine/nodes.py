@@ -4,20 +4,22 @@ import logging
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
 from gecko_kedro import encoder, fret, retrieval, training
 from gecko_kedro.base.progress import Progress
 from gecko_kedro.base.shards import NO_SHARD, Shard, count_missing, missing_pieces
+from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.engine import EngineSettings, build_engine
 from gecko_kedro.fret.schemas import POPULARITY
-from gecko_kedro.params import Encoder, EncoderParams, MineParams
-from gecko_kedro.pipelines.mine.searching import Search, pick_route, seed_rows
+from gecko_kedro.params import Encoder
+from gecko_kedro.pipelines.mine.routing import pick_route
+from gecko_kedro.pipelines.mine.searching import PreparedSearch, seed_rows
 from gecko_kedro.pipelines.mine.workers import Embedder
-from gecko_kedro.retrieval.popularity import PopularitySettings
 from gecko_kedro.retrieval.vector_table import VectorTable
+from gecko_kedro.training.settings import EncoderTraining, SeedRetrieverTraining
 
 logger = logging.getLogger(__name__)
 
@@ -36,23 +38,24 @@ def select_seed_examples(
 def train_seed_retriever(
     seed_examples: pl.DataFrame,
     checkpoints: Path,
-    encoder_params: EncoderParams,
-    params: MineParams,
+    load: LoadSettings,
+    encoder_training: EncoderTraining,
+    kind: Literal["trained", "given"],
+    settings: SeedRetrieverTraining,
 ) -> tuple[Encoder, pl.DataFrame]:
     """Train the retriever that mines: in-batch negatives, (query, seed passage) (footnote 1)."""
-    base = encoder_params.load(for_training=True)
-    if params.seed_retriever == "given":
-        logger.info("train_seed_retriever: %s is used as it is", encoder_params.reference)
+    base = load.load(for_training=True)
+    if kind == "given":
+        logger.info("train_seed_retriever: %s is used as it is", load.reference)
         return base, training.HISTORY_SCHEMA.to_frame()
     result = training.train_encoder(
         base,
         seed_examples,
-        settings=params.train,
+        settings=settings,
         loss="in_batch",
         name="seed_retriever",
         checkpoints=checkpoints,
-        templates=encoder_params.trained_templates(base),
-        lora=encoder_params.lora,
+        **encoder_training.options(base),
     )
     return result.model, result.history
 
@@ -61,32 +64,32 @@ def embed_passages(
     seed_retriever: str,
     passages: pl.LazyFrame,
     finished: frozenset[int],
-    encoder_params: EncoderParams,
+    load: LoadSettings,
     engine_settings: EngineSettings,
-    params: MineParams,
+    settings: retrieval.EmbedSettings,
 ) -> Iterator[Shard]:
     """Vectors of all passages, shard by shard; the passages are read as they are needed."""
     rows = passages.select("passage_id", "title", "text")
     embedder = partial(
-        Embedder, seed_retriever, encoder_params, params.max_seq_length, encoder.render_passage
+        Embedder, seed_retriever, load, settings.max_seq_length, encoder.render_passage
     )
-    yield from _embed("embed_passages", rows, embedder, finished, engine_settings, params)
+    yield from _embed("embed_passages", rows, embedder, finished, engine_settings, settings)
 
 
 def embed_queries(
     seed_retriever: str,
     queries: pl.DataFrame,
     finished: frozenset[int],
-    encoder_params: EncoderParams,
+    load: LoadSettings,
     engine_settings: EngineSettings,
-    params: MineParams,
+    settings: retrieval.EmbedSettings,
 ) -> Iterator[Shard]:
     """Vectors of task and query together, shard by shard (introduction and figure 2)."""
     rows = queries.select("query_id", "task_name", "query")
     embedder = partial(
-        Embedder, seed_retriever, encoder_params, params.max_seq_length, encoder.render_query
+        Embedder, seed_retriever, load, settings.max_seq_length, encoder.render_query
     )
-    yield from _embed("embed_queries", rows, embedder, finished, engine_settings, params)
+    yield from _embed("embed_queries", rows, embedder, finished, engine_settings, settings)
 
 
 def _embed(
@@ -95,9 +98,9 @@ def _embed(
     embedder: Callable[[], Embedder],
     finished: frozenset[int],
     engine_settings: EngineSettings,
-    params: MineParams,
+    settings: retrieval.EmbedSettings,
 ) -> Iterator[Shard]:
-    size = params.embed_shard_size
+    size = settings.shard_size
     missing = count_missing(rows, size=size, finished=finished)
     if missing == 0 and finished:
         yield NO_SHARD
@@ -113,25 +116,17 @@ def choose_route(
     query_vector_shards: VectorTable,
     passage_vector_shards: VectorTable,
     search_graph: Path,
-    exact_max_pairs: float,
-    params: MineParams,
+    n_candidates: int,
+    settings: retrieval.RouteSettings,
 ) -> dict[str, Any]:
     """Exact search up to ``exact_max_pairs``; beyond it a graph, whose recall is measured first."""
     route = pick_route(
-        query_vector_shards,
-        passage_vector_shards,
-        search_graph,
-        exact_max_pairs=exact_max_pairs,
-        n_candidates=params.n_candidates,
-        min_recall=params.min_recall,
-        recall_queries=params.recall_queries,
-        seed=params.train.seed,
-        threads=params.threads,
+        query_vector_shards, passage_vector_shards, search_graph, n_candidates, settings
     )
     logger.info(
         "choose_route: %s search, %d queries x %d passages, recall@%d %.4f",
         route["route"], len(query_vector_shards), len(passage_vector_shards),
-        params.n_candidates, route["recall"],
+        n_candidates, route["recall"],
     )  # fmt: skip
     return route
 
@@ -139,10 +134,9 @@ def choose_route(
 def measure_popularity(
     query_vector_shards: VectorTable,
     passage_vector_shards: VectorTable,
-    popularity: dict[str, Any],
+    settings: retrieval.PopularitySettings,
 ) -> pl.DataFrame:
     """How near each passage is to the queries in general; no rows where it is not asked for."""
-    settings = PopularitySettings.model_validate(popularity)
     if settings.temperature is None:
         return pl.DataFrame(schema=POPULARITY)
     found = retrieval.popularity(
@@ -157,33 +151,39 @@ def measure_popularity(
     return pl.DataFrame({"passage_id": passage_vector_shards.ids, "popularity": found})
 
 
-def search_candidates(
-    queries: pl.DataFrame,
+def prepare_search(
     passages: pl.LazyFrame,
-    query_vector_shards: VectorTable,
     passage_vector_shards: VectorTable,
     passage_popularity: pl.DataFrame,
     search_route: dict[str, Any],
     search_graph: Path,
-    finished: frozenset[int],
-    search_shard_size: int,
-    popularity_pool: int,
     engine_settings: EngineSettings,
-    params: MineParams,
+    settings: retrieval.SearchSettings,
+) -> PreparedSearch:
+    """Put together what the queries are searched in."""
+    return PreparedSearch(
+        passages, passage_vector_shards, passage_popularity, search_route, search_graph,
+        engine_settings, settings,
+    )  # fmt: skip
+
+
+def search_candidates(
+    queries: pl.DataFrame,
+    query_vector_shards: VectorTable,
+    prepared: PreparedSearch,
+    finished: frozenset[int],
 ) -> Iterator[Shard]:
     """The top N passages of each query, the seed forced in (section 4.3), shard by shard."""
-    missing = count_missing(queries, size=search_shard_size, finished=finished)
+    size = prepared.settings.shard_size
+    missing = count_missing(queries, size=size, finished=finished)
     if missing == 0 and finished:
         yield NO_SHARD
         return
-    search = Search.open(
-        passage_vector_shards, passages, search_route, search_graph, passage_popularity,
-        pool=popularity_pool, engine=build_engine(engine_settings), params=params,
-    )  # fmt: skip
-    seeds = seed_rows(queries, passage_vector_shards.ids)
+    search = prepared.open()
+    seeds = seed_rows(queries, prepared.vectors.ids)
     with Progress("search_candidates", total=missing, unit="query") as progress:
-        for piece in missing_pieces(queries, size=search_shard_size, finished=finished):
-            start = piece.index * search_shard_size
+        for piece in missing_pieces(queries, size=size, finished=finished):
+            start = piece.index * size
             own_seeds = seeds[start : start + piece.rows.height]
             candidates = search.candidates(piece.rows, query_vector_shards, start, own_seeds)
             yield Shard(piece.index, piece.total, candidates)
@@ -191,13 +191,13 @@ def search_candidates(
 
 
 def collect_candidates(
-    candidate_shards: pl.LazyFrame, search_route: dict[str, Any], params: MineParams
+    candidate_shards: pl.LazyFrame, search_route: dict[str, Any], n_candidates: int
 ) -> tuple[pl.LazyFrame, dict[str, float]]:
     """The candidates of all queries as one table, and how well the seeds were found."""
-    metrics = fret.candidate_metrics(candidate_shards, n_candidates=params.n_candidates)
+    metrics = fret.candidate_metrics(candidate_shards, n_candidates=n_candidates)
     logger.info(
         "collect_candidates: %d queries x at most %d candidates (%s)",
-        metrics["queries"], params.n_candidates, retrieval.simd_level(),
+        metrics["queries"], n_candidates, retrieval.simd_level(),
     )  # fmt: skip
     measured = {"recall": search_route["recall"], "pairs": search_route["pairs"]}
     return candidate_shards, metrics | measured

@@ -11,65 +11,48 @@ from numpy.typing import NDArray
 
 from gecko_kedro import fret, retrieval
 from gecko_kedro.base.errors import InputError
-from gecko_kedro.base.files import atomic_path
-from gecko_kedro.engine import Engine
-from gecko_kedro.params import MineParams
+from gecko_kedro.engine import EngineSettings, build_engine
+from gecko_kedro.pipelines.mine.routing import open_graph
 from gecko_kedro.retrieval.vector_table import VectorTable
 
 logger = logging.getLogger(__name__)
-_GRAPH = "passages.usearch"
 
 
-def pick_route(
-    queries: VectorTable,
-    passages: VectorTable,
-    graphs: Path,
-    *,
-    exact_max_pairs: float,
-    n_candidates: int,
-    min_recall: float,
-    recall_queries: int,
-    seed: int,
-    threads: int | None,
-) -> dict[str, Any]:
-    """``route`` (exact or approximate), ``pairs`` (queries x passages) and ``recall``.
+@dataclass(frozen=True)
+class PreparedSearch:
+    """All that a search needs to be opened. Nothing is read before there is work for it.
 
-    For the approximate route the graph is built in the folder ``graphs``. Its recall is the share
-    of the exact best ``n_candidates`` that it finds for ``recall_queries`` queries, drawn with
-    ``seed``; less than ``min_recall`` raises InputError.
+    ``passages`` are read only where BM25 is to find candidates too. ``popularity`` has a row for
+    each vector, in their order, or none where it is not asked for.
     """
-    pairs = len(queries) * len(passages)
-    (graphs / _GRAPH).unlink(missing_ok=True)  # of other vectors
-    if pairs <= exact_max_pairs:
-        return {"route": "exact", "pairs": float(pairs), "recall": 1.0}
-    graph = _graph(passages.index(), graphs)
-    chosen = np.random.default_rng(seed).permutation(len(queries))[:recall_queries]
-    sample = np.concatenate([queries.rows(row, row + 1) for row in np.sort(chosen)])
-    found = graph.search(sample, n_candidates, threads=threads, sample=len(sample), seed=seed)
-    assert found.recall is not None
-    if found.recall < min_recall:
-        raise InputError(
-            f"mine.min_recall, recall@{n_candidates} on {len(sample)} queries",
-            expected=f"at least {min_recall} of what the exact search finds",
-            got=round(found.recall, 4),
-            fix=f"Search exactly with mine.exact_max_pairs={pairs:.3g}, or lower mine.min_recall.",
-        )
-    return {"route": "approximate", "pairs": float(pairs), "recall": found.recall}
 
+    passages: pl.LazyFrame
+    vectors: VectorTable
+    popularity: pl.DataFrame
+    route: dict[str, Any]
+    graphs: Path
+    engine: EngineSettings
+    settings: retrieval.SearchSettings
 
-def _graph(exact: retrieval.Index, folder: Path) -> retrieval.ApproximateIndex:
-    """The graph of ``exact``, from the disk where it is there, else built and written first."""
-    file = folder / _GRAPH
-    if not file.is_file():
-        logger.info("building the graph of %d passages", len(exact))
-        with atomic_path(file) as temporary:
-            retrieval.ApproximateIndex(exact).save(temporary)
-    return retrieval.ApproximateIndex.view(exact, file)
+    def open(self) -> "Search":
+        """The index of the route, and what ranks beside it."""
+        vectors, settings = self.vectors, self.settings
+        exact: retrieval.Index | retrieval.SlicedIndex
+        if self.route["route"] == "approximate":
+            exact = vectors.index()
+            graph = open_graph(exact, self.graphs)
+        else:
+            engine = build_engine(self.engine)
+            exact = vectors.sliced_index(engine, threads=settings.threads, device=settings.device)
+            graph = None
+        words = _lexical(self.passages, vectors.ids) if settings.lexical_candidates else None
+        popular = None if self.popularity.is_empty() else _in_order(self.popularity, vectors.ids)
+        return Search(vectors, exact, graph, words, popular, settings)
 
 
 @dataclass(frozen=True)
 class Search:
-    """The route that ``pick_route`` chose, opened, and what its scores are computed from.
+    """A ``PreparedSearch``, opened: the index, and what its scores are computed from.
 
     Of the exact route the engine's workers hold the index; a graph is searched in this process.
     """
@@ -79,35 +62,7 @@ class Search:
     graph: retrieval.ApproximateIndex | None
     words: retrieval.LexicalIndex | None
     popular: NDArray[np.float32] | None  # (n,); None: candidates are ranked by nearness alone
-    pool: int  # how many nearest passages are ranked by likelihood
-    params: MineParams
-
-    @classmethod
-    def open(
-        cls,
-        vectors: VectorTable,
-        passages: pl.LazyFrame,
-        route: dict[str, Any],
-        graphs: Path,
-        popularity: pl.DataFrame,
-        *,
-        pool: int,
-        engine: Engine,
-        params: MineParams,
-    ) -> "Search":
-        """``passages`` are read only where BM25 is to find candidates too.
-
-        ``popularity`` has a row for each vector, in their order, or none where it is not asked for.
-        """
-        exact: retrieval.Index | retrieval.SlicedIndex
-        if route["route"] == "approximate":
-            exact = vectors.index()
-            graph = _graph(exact, graphs)
-        else:
-            exact, graph = vectors.sliced_index(engine, threads=params.threads), None
-        words = _lexical(passages, vectors.ids) if params.lexical_candidates else None
-        popular = None if popularity.is_empty() else _in_order(popularity, vectors.ids)
-        return cls(vectors, exact, graph, words, popular, pool, params)
+    settings: retrieval.SearchSettings
 
     def candidates(
         self, queries: pl.DataFrame, vectors: VectorTable, start: int, seeds: NDArray[np.int64]
@@ -147,8 +102,8 @@ class Search:
 
     def _search(self, queries: NDArray[np.float32], texts: pl.Series) -> retrieval.SearchResult:
         """The best N; with words by reciprocal rank fusion, whose scores stay inner products."""
-        n, threads = self.params.n_candidates, self.params.threads
-        wanted = n if self.popular is None else max(n, self.pool)
+        n, threads = self.settings.n_candidates, self.settings.threads
+        wanted = n if self.popular is None else max(n, self.settings.popularity_pool)
         if self.graph is None:
             found = self.exact.search(queries, wanted)
         else:
@@ -158,7 +113,7 @@ class Search:
         if self.words is None:
             return found
         both = [found, self.words.search(texts.to_list(), n)]
-        ids = retrieval.fuse_results(both, n, constant=self.params.route_constant).ids
+        ids = retrieval.fuse_results(both, n, constant=self.settings.route_constant).ids
         return retrieval.SearchResult(self.exact.score_pairs(queries, ids), ids)
 
     def _seed_scores(

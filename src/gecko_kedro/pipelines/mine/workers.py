@@ -6,7 +6,7 @@ from functools import partial
 import polars as pl
 
 from gecko_kedro import encoder
-from gecko_kedro.params import EncoderParams
+from gecko_kedro.encoder.settings import LoadSettings
 
 
 class Embedder:
@@ -19,12 +19,12 @@ class Embedder:
     def __init__(
         self,
         reference: str,
-        params: EncoderParams,
+        load: LoadSettings,
         max_seq_length: int,
         render: Callable[..., str],
     ) -> None:
-        self._model = params.load(reference, max_seq_length=max_seq_length)
-        self._batch_size = params.batch_size
+        self._model = load.load(reference, max_seq_length=max_seq_length)
+        self._batch_size = load.batch_size
         self._render = partial(render, templates=encoder.own_templates(self._model.prompts))
 
     def __call__(self, rows: pl.DataFrame) -> pl.DataFrame:

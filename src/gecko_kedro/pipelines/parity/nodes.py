@@ -1,51 +1,44 @@
 """Nodes of parity: a known model's scores beside its published ones."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from gecko_kedro import evaluation
-from gecko_kedro.params import ParityParams
+from gecko_kedro.encoder.settings import LoadSettings
+from gecko_kedro.evaluation.comparing.settings import ParitySettings
 
 logger = logging.getLogger(__name__)
 
 
 def score_published_model(
-    parity_tasks: evaluation.ReadTasks, cache: Path, params: ParityParams
-) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    parity_tasks: evaluation.ReadTasks, cache: Path, load: LoadSettings, dimension: int
+) -> dict[str, pl.DataFrame]:
     """The model's score on every local copy, with its own prompts or none."""
     encoder = evaluation.EncoderUnderTest(
-        name=Path(params.model).name,
-        reference=params.model,
-        templates="own",
-        dims=(params.dimension,),
-        max_seq_length=params.max_seq_length,
-        batch_size=params.batch_size,
-        device=params.device,
-        dtype=params.dtype,
+        Path(load.reference).name, load, templates="own", dims=(dimension,)
     )
-    table = evaluation.evaluate_encoder(encoder, parity_tasks.tasks, cache_root=cache)
-    return table.scores, table.failures, table.records
+    return evaluation.evaluate_encoder(encoder, parity_tasks.tasks, cache_root=cache).tables()
 
 
 def compare_with_published(
-    parity_scores: pl.DataFrame,
-    parity_failures: pl.DataFrame,
+    parity_scores: Mapping[str, pl.DataFrame],
     published_scores: dict[str, Any],
-    params: ParityParams,
+    settings: ParitySettings,
 ) -> pl.DataFrame:
     """Ours beside published."""
     table = evaluation.parity_table(
-        parity_scores,
-        parity_failures,
+        parity_scores["scores"],
+        parity_scores["failures"],
         published_scores["models"],
-        runs=params.published,
-        tolerance_by_type=params.tolerance_by_type,
-        tolerance_by_task=params.tolerance_by_task,
+        runs=settings.published,
+        tolerance_by_type=settings.tolerance_by_type,
+        tolerance_by_task=settings.tolerance_by_task,
     )
-    logger.info("compare_with_published:\n%s", evaluation.parity_text(table, params.model))
+    logger.info("compare_with_published:\n%s", evaluation.parity_text(table))
     return table
 
 

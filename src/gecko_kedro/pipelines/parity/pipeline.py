@@ -13,12 +13,17 @@ def create_pipeline() -> Pipeline:
         [
             step(
                 nodes.score_published_model,
-                inputs=["parity_tasks", "evaluation_cache", "params:parity"],
-                outputs=["parity_scores", "parity_failures", "parity_records"],
+                inputs=[
+                    "parity_tasks",
+                    "evaluation_cache",
+                    "params:parity.load",
+                    "params:parity.dimension",
+                ],
+                outputs="parity_scores",
             ),
             step(
                 nodes.compare_with_published,
-                inputs=["parity_scores", "parity_failures", "published_scores", "params:parity"],
+                inputs=["parity_scores", "published_scores", "params:parity.compare"],
                 outputs="parity_table",
             ),
             step(nodes.require_parity, inputs=["parity_table"], outputs="parity_metrics"),

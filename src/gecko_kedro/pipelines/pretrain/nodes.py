@@ -7,22 +7,28 @@ from typing import Any
 import polars as pl
 
 from gecko_kedro import corpus, evaluation, training
-from gecko_kedro.params import DecontaminateParams, Encoder, EncoderParams, PretrainParams
+from gecko_kedro.corpus.settings import DecontaminateSettings
+from gecko_kedro.encoder.settings import LoadSettings
+from gecko_kedro.params import Encoder
 from gecko_kedro.pipelines._decontamination import decontaminate_examples
+from gecko_kedro.training.settings import EncoderTraining, PretrainTraining, SelectPairsSettings
 
 logger = logging.getLogger(__name__)
 
 
 def select_pretrain_examples(
-    natural_pairs: pl.DataFrame, pretrain_sources: dict[str, Any], params: PretrainParams
+    natural_pairs: pl.DataFrame,
+    pretrain_sources: dict[str, Any],
+    sources: training.Sources,
+    settings: SelectPairsSettings,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Natural pairs, capped, and the sources at their rates."""
-    pairs = corpus.cap(natural_pairs, limit=params.max_pairs, seed=params.train.seed)
+    pairs = corpus.cap(natural_pairs, limit=settings.max_pairs, seed=settings.seed)
     sets = {"natural_pairs": training.from_pairs(pairs)} | pretrain_sources
     examples = training.mix_examples(
         {name: made.examples for name, made in sets.items()},
-        {"natural_pairs": 1.0} | params.source_rates(),
-        params.train.seed,
+        {"natural_pairs": 1.0} | training.rates_of(sources),
+        settings.seed,
     )
     logger.info("select_pretrain_examples: %d examples", examples.height)
     return examples, pl.concat([made.quarantine for made in sets.values()])
@@ -33,38 +39,33 @@ def decontaminate_pretrain_examples(
     heldout_pairs: pl.DataFrame,
     own_data: evaluation.CheckedData | None,
     unseen: evaluation.ReadTasks,
-    encoder_params: EncoderParams,
-    params: DecontaminateParams,
+    load: LoadSettings,
+    params: DecontaminateSettings,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Take out what overlaps with anything that evaluate or guard will score, sources included."""
     return decontaminate_examples(
-        undecided_examples,
-        heldout_pairs,
-        own_data,
-        unseen,
-        encoder_params=encoder_params,
-        params=params,
-        where="pretrain",
-    )
+        undecided_examples, heldout_pairs, own_data, unseen,
+        load=load, params=params, where="pretrain",
+    )  # fmt: skip
 
 
 def pretrain_encoder(
     pretrain_examples: pl.DataFrame,
     checkpoints: Path,
-    encoder_params: EncoderParams,
-    params: PretrainParams,
+    load: LoadSettings,
+    encoder_training: EncoderTraining,
+    settings: PretrainTraining,
 ) -> tuple[Encoder, pl.DataFrame, dict[str, float]]:
     """In-batch softmax from query to passage (equation 2)."""
-    model = encoder_params.load(for_training=True)
+    model = load.load(for_training=True)
     result = training.train_encoder(
         model,
         pretrain_examples,
-        settings=params.train,
+        settings=settings,
         loss="in_batch",
         name="pretrain",
         checkpoints=checkpoints,
-        templates=encoder_params.trained_templates(model),
-        lora=encoder_params.lora,
+        **encoder_training.options(model),
     )
     return result.model, result.history, result.metrics
 

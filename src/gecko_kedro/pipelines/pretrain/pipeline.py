@@ -13,7 +13,12 @@ def create_pipeline() -> Pipeline:
         [
             step(
                 nodes.select_pretrain_examples,
-                inputs=["natural_pairs", "pretrain_sources", "params:pretrain"],
+                inputs=[
+                    "natural_pairs",
+                    "pretrain_sources",
+                    "params:pretrain.sources",
+                    "params:pretrain.select",
+                ],
                 outputs=["undecided_pretrain_examples", "pretrain_examples_quarantine"],
             ),
             step(
@@ -23,7 +28,7 @@ def create_pipeline() -> Pipeline:
                     "heldout_pairs",
                     "evaluation_data",
                     "unseen_tasks",
-                    "params:encoder",
+                    "params:encoder.load",
                     "params:decontaminate",
                 ],
                 outputs=["pretrain_examples", "pretrain_overlaps"],
@@ -33,8 +38,9 @@ def create_pipeline() -> Pipeline:
                 inputs=[
                     "pretrain_examples",
                     "checkpoints",
-                    "params:encoder",
-                    "params:pretrain",
+                    "params:encoder.load",
+                    "params:encoder.train",
+                    "params:pretrain.train",
                 ],
                 outputs=["pretrained_encoder", "pretrain_history", "pretrain_metrics"],
             ),

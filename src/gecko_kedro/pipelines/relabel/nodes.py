@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -10,11 +9,9 @@ import polars as pl
 from gecko_kedro import fret
 from gecko_kedro.base.progress import Progress
 from gecko_kedro.base.shards import NO_SHARD, Shard, count_missing, missing_pieces
-from gecko_kedro.engine import EngineSettings, build_engine
 from gecko_kedro.fret.calls import ranker_calls
-from gecko_kedro.params import CorpusParams, RelabelParams
-from gecko_kedro.pipelines._teacher_work import score_candidates
-from gecko_kedro.teacher import TeacherSettings, build_teacher, teacher_name
+from gecko_kedro.pipelines._teacher import PreparedTeacher
+from gecko_kedro.teacher import TeacherSettings, teacher_name
 
 logger = logging.getLogger(__name__)
 _REPORTED_SAMPLES = 12
@@ -24,37 +21,31 @@ def judge_candidates(
     queries: pl.DataFrame,
     candidates: pl.DataFrame,
     passages: pl.DataFrame,
-    prompts: dict[str, Any],
-    store: Path,
     finished: frozenset[int],
-    teacher_settings: TeacherSettings,
-    engine_settings: EngineSettings,
-    params: RelabelParams,
+    prepared: PreparedTeacher,
+    rankers: list[fret.Ranker],
+    settings: fret.JudgeSettings,
 ) -> Iterator[tuple[Shard, Shard]]:
     """Query likelihood and relevance of each candidate by the teacher, shard by shard.
 
     The queries that were refused come first, so that a shard of judgements that is there has them
     there too.
     """
-    total = count_missing(queries, size=params.shard_size, finished=finished)
-    teacher = build_teacher(
-        teacher_settings,
-        texts=passages["text"],
-        store=store,
-        calls=ranker_calls(params.rankers) if total else [],
-        engine=build_engine(engine_settings),
-    )
+    size = settings.shard_size
+    total = count_missing(queries, size=size, finished=finished)
+    teacher = prepared.open(passages["text"], ranker_calls(rankers) if total else [])
     if total == 0 and finished:
         yield NO_SHARD, NO_SHARD
     with (
         teacher.reporting("relabel"),
         Progress("judge_candidates", total=total, unit="query") as progress,
     ):
-        for piece in missing_pieces(queries, size=params.shard_size, finished=finished):
+        for piece in missing_pieces(queries, size=size, finished=finished):
             own = candidates.join(piece.rows.select("query_id"), on="query_id", how="semi")
-            scored = score_candidates(
-                piece.rows, own, passages, teacher=teacher, prompts=prompts, params=params
-            )
+            scored = fret.score_candidates(
+                piece.rows, own, passages, teacher=teacher, prompts=prepared.prompts,
+                rankers=rankers, settings=settings,
+            )  # fmt: skip
             yield (
                 Shard(piece.index, piece.total, scored.refused),
                 Shard(piece.index, piece.total, scored.judgements),
@@ -63,24 +54,20 @@ def judge_candidates(
 
 
 def fuse_rankings(
-    candidates: pl.DataFrame, judgement_shards: pl.DataFrame, params: RelabelParams
+    candidates: pl.DataFrame,
+    judgement_shards: pl.DataFrame,
+    rankers: list[fret.Ranker],
+    settings: fret.FuseSettings,
 ) -> pl.DataFrame:
     """One ranking out of those of the rankers (appendix A), for the queries that were judged.
 
     The others have no ranking, so ``choose_examples`` sets them aside.
     """
-    rankings = fret.fuse_rankings(
-        fret.judged_candidates(candidates, judgement_shards),
-        judgement_shards,
-        k=params.fusion_k,
-        rankers=params.rankers,
-        relevance_score=params.relevance_score,
-        fusion=params.fusion,
-        weights=params.ranker_weights,
-    )
+    judged = fret.judged_candidates(candidates, judgement_shards)
+    rankings = fret.fuse_rankings(judged, judgement_shards, settings, rankers=rankers)
     logger.info(
         "fuse_rankings: %d judgements, %s, k = %g, %s",
-        rankings.height, params.fusion, params.fusion_k, " + ".join(params.rankers),
+        rankings.height, settings.method, settings.k, " + ".join(rankers),
     )  # fmt: skip
     return rankings
 
@@ -90,19 +77,12 @@ def choose_examples(
     queries: pl.DataFrame,
     passages: pl.DataFrame,
     refused_query_shards: pl.DataFrame,
-    params: RelabelParams,
+    settings: fret.ChooseSettings,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The positive and the hard negative of each query (section 3.2); refused queries go."""
     refused = refused_query_shards.rename({"row_id": "query_id"})
-    chosen = fret.choose_examples(
-        rankings,
-        queries.join(refused, on="query_id", how="anti", maintain_order="left"),
-        passages,
-        positive=params.positive,
-        negative=params.negative,
-        percent_of_positive=params.percent_of_positive,
-        seed=params.seed,
-    )
+    asked = queries.join(refused, on="query_id", how="anti", maintain_order="left")
+    chosen = fret.choose_examples(rankings, asked, passages, settings)
     logger.info(
         "choose_examples: %d FRet rows, %d in quarantine, %d refused by the teacher",
         chosen.fret.height, chosen.quarantine.height, refused.height,
@@ -113,21 +93,26 @@ def choose_examples(
 def describe_fret(
     fret_table: pl.DataFrame,
     prompts: dict[str, Any],
-    corpus_params: CorpusParams,
+    source: str,
     teacher_settings: TeacherSettings,
-    params: RelabelParams,
+    rankers: list[fret.Ranker],
+    judging: fret.JudgeSettings,
+    fusing: fret.FuseSettings,
+    choosing: fret.ChooseSettings,
 ) -> str:
     """The data card of the FRet table."""
-    chosen = ("rankers", "relevance_score", "fusion", "fusion_k", "ranker_weights", "positive",
-              "negative", "percent_of_positive", "max_query_tokens", "max_passage_tokens",
-              "seed")  # fmt: skip
     facts = fret.FretFacts(
         file="fret.parquet",
-        source=corpus_params.source,
+        source=source,
         teacher=teacher_name(teacher_settings),
         teacher_is_language_model=teacher_settings.backend != "lexical",
         prompt_versions=fret.Prompts.model_validate(prompts).versions(),
-        settings=params.model_dump(include=set(chosen)),
+        settings={
+            "rankers": rankers,
+            **judging.model_dump(include={"max_query_tokens", "max_passage_tokens"}),
+            **{f"fuse.{name}": value for name, value in fusing},
+            **{f"choose.{name}": value for name, value in choosing},
+        },
     )
     return fret.fret_card(fret_table, facts)
 
@@ -137,12 +122,10 @@ def sample_labels(
     fret_table: pl.DataFrame,
     passages: pl.DataFrame,
     teacher_settings: TeacherSettings,
-    params: RelabelParams,
+    settings: fret.AuditSettings,
 ) -> tuple[pl.DataFrame, str]:
     """Rows of FRet to read, passages side by side: a table and a page."""
-    samples = fret.label_sample(
-        fret_table, rankings, passages, count=params.audit_rows, seed=params.seed
-    )
+    samples = fret.label_sample(fret_table, rankings, passages, settings)
     return samples, fret.label_sample_page(samples, teacher=teacher_name(teacher_settings))
 
 

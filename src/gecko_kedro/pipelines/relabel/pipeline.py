@@ -3,6 +3,7 @@
 from kedro.pipeline import Pipeline
 
 from gecko_kedro.pipelines._namespace import stage, step
+from gecko_kedro.pipelines._teacher import teacher_step
 from gecko_kedro.pipelines.relabel import nodes
 
 
@@ -11,24 +12,28 @@ def create_pipeline() -> Pipeline:
     return stage(
         "relabel",
         [
+            teacher_step("relabel_teacher"),
             step(
                 nodes.judge_candidates,
                 inputs=[
                     "queries",
                     "candidates",
                     "passages@table",
-                    "prompts",
-                    "response_store",
                     "finished_judgement_shards",
-                    "params:teacher",
-                    "params:engine",
-                    "params:relabel",
+                    "relabel_teacher",
+                    "params:relabel.rankers",
+                    "params:relabel.judge",
                 ],
                 outputs=["refused_query_shards", "judgement_shards"],
             ),
             step(
                 nodes.fuse_rankings,
-                inputs=["candidates", "judgement_shards", "params:relabel"],
+                inputs=[
+                    "candidates",
+                    "judgement_shards",
+                    "params:relabel.rankers",
+                    "params:relabel.fuse",
+                ],
                 outputs="rankings",
             ),
             step(
@@ -38,18 +43,33 @@ def create_pipeline() -> Pipeline:
                     "queries",
                     "passages@table",
                     "refused_query_shards",
-                    "params:relabel",
+                    "params:relabel.choose",
                 ],
                 outputs=["fret", "fret_quarantine"],
             ),
             step(
                 nodes.describe_fret,
-                inputs=["fret", "prompts", "params:corpus", "params:teacher", "params:relabel"],
+                inputs=[
+                    "fret",
+                    "prompts",
+                    "params:corpus.source",
+                    "params:teacher",
+                    "params:relabel.rankers",
+                    "params:relabel.judge",
+                    "params:relabel.fuse",
+                    "params:relabel.choose",
+                ],
                 outputs="fret_card",
             ),
             step(
                 nodes.sample_labels,
-                inputs=["rankings", "fret", "passages@table", "params:teacher", "params:relabel"],
+                inputs=[
+                    "rankings",
+                    "fret",
+                    "passages@table",
+                    "params:teacher",
+                    "params:relabel.audit",
+                ],
                 outputs=["label_samples", "label_sample_page"],
             ),
             step(

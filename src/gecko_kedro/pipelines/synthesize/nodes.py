@@ -2,8 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -12,39 +11,23 @@ from gecko_kedro.base.events import emit
 from gecko_kedro.base.progress import Progress
 from gecko_kedro.base.shards import NO_SHARD, Shard, count_missing, missing_pieces
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
-from gecko_kedro.engine import EngineSettings, build_engine
-from gecko_kedro.fret.pilot import pilot_size
-from gecko_kedro.params import (
-    CorpusParams,
-    DecontaminateParams,
-    EncoderParams,
-    QueriesParams,
-    SynthesizeParams,
-)
+from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.pipelines._decontamination import (
     against_evaluation,
     heldout_texts,
     overlap_counts,
 )
-from gecko_kedro.pipelines._teacher_work import write_queries
-from gecko_kedro.teacher import TeacherSettings, build_teacher
+from gecko_kedro.pipelines._teacher import PreparedTeacher
 
 logger = logging.getLogger(__name__)
 _ENOUGH_REPLIES = 100  # before that a few bad replies in a row could stop a long run
 
 
 def read_passages(
-    documents: corpus.ReadResult, params: CorpusParams
+    documents: corpus.ReadResult, settings: corpus.PassageSettings
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
     """Clean, chunk and de-duplicate the documents."""
-    made = corpus.make_passages(
-        documents.documents,
-        min_words=params.min_words,
-        max_words=params.max_words,
-        overlap_words=params.overlap_words,
-        near_duplicate_threshold=params.near_duplicate_threshold,
-        seed=params.seed,
-    )
+    made = corpus.make_passages(documents.documents, settings)
     quarantine = pl.concat([documents.quarantine, made.quarantine])
     logger.info(
         "read_passages: %d documents, %d passages, %d rows in quarantine",
@@ -59,24 +42,10 @@ def read_passages(
 
 
 def split_passages(
-    all_passages: pl.DataFrame, params: CorpusParams
+    all_passages: pl.DataFrame, settings: corpus.HeldoutSettings
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Hold whole groups (packages, documents) back for the evaluation; cap the rest."""
-    train, heldout = corpus.split_heldout(
-        all_passages,
-        groups=params.heldout.groups,
-        fraction=params.heldout.fraction,
-        seed=params.seed,
-    )
-    left = train.height
-    train = corpus.cap(train, limit=params.max_passages, seed=params.seed)
-    if train.height < left:
-        logger.warning(
-            "split_passages: %d of %d passages are trained on; corpus.max_passages: null takes all",
-            train.height, left,
-        )  # fmt: skip
-    logger.info("split_passages: %d to train on, %d held out", train.height, heldout.height)
-    return train, heldout
+    return corpus.split_heldout(all_passages, settings)
 
 
 def decontaminate_passages(
@@ -84,8 +53,8 @@ def decontaminate_passages(
     heldout_passages: pl.DataFrame,
     own_data: evaluation.CheckedData | None,
     unseen: evaluation.ReadTasks,
-    encoder_params: EncoderParams,
-    params: DecontaminateParams,
+    load: LoadSettings,
+    settings: corpus.DecontaminateSettings,
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
     """Take out what overlaps with a query or positive of what evaluate or guard will score."""
     kept, overlaps = against_evaluation(
@@ -93,8 +62,8 @@ def decontaminate_passages(
         heldout_texts(heldout_passages, passages=["text", "summary"]),
         own_data,
         unseen,
-        encoder_params=encoder_params,
-        params=params,
+        load=load,
+        params=settings,
         where="passages",
         passages=["text", "summary"],
     )
@@ -102,11 +71,11 @@ def decontaminate_passages(
 
 
 def pair_passages(
-    passages: pl.DataFrame, heldout_passages: pl.DataFrame, params: CorpusParams
+    passages: pl.DataFrame, heldout_passages: pl.DataFrame, settings: corpus.PairSettings
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Natural (query, passage) pairs; no training pair repeats a held-out text or query."""
-    heldout = corpus.collect_pairs(heldout_passages, kinds=params.heldout.pair_kinds)
-    paired = corpus.collect_pairs(passages, kinds=params.pair_kinds)
+    heldout = corpus.collect_pairs(heldout_passages, kinds=settings.heldout_kinds)
+    paired = corpus.collect_pairs(passages, kinds=settings.kinds)
     clean = corpus.decontaminate(paired.pairs, heldout.pairs)
     logger.info(
         "pair_passages: %d natural pairs, %d held out; %d removed because they are held out",
@@ -117,43 +86,39 @@ def pair_passages(
 
 
 def sample_seeds(
-    passages: pl.DataFrame, queries_params: QueriesParams, params: SynthesizeParams
+    passages: pl.DataFrame,
+    log_source: str | None,
+    use_of_log: Literal["join", "replace"],
+    settings: fret.SampleSettings,
 ) -> pl.DataFrame:
     """Draw the seed passages at random; none where a query log replaces synthesis.
 
-    Those of a pilot are among those of the whole, so that its replies are paid for once.
+    Fewer seeds are a part of more, so that the replies of a trial are paid for once.
     """
-    replaced = queries_params.source is not None and queries_params.use == "replace"
-    whole = 0 if replaced else min(params.n_seeds, passages.height)
-    n_seeds = pilot_size(whole, share=params.pilot)
-    seeds = corpus.cap(passages, limit=n_seeds, seed=params.seed)
-    logger.info("sample_seeds: %d of %d passages", seeds.height, passages.height)
+    replaced = log_source is not None and use_of_log == "replace"
+    seeds = corpus.cap(passages, limit=0 if replaced else settings.n_seeds, seed=settings.seed)
+    logger.info(
+        "sample_seeds: %d of %d passages; kedro run --pipelines estimate tells what they will cost",
+        seeds.height, passages.height,
+    )  # fmt: skip
     return seeds
 
 
 def synthesize_queries(
     seed_passages: pl.DataFrame,
     passages: pl.DataFrame,
-    prompts: dict[str, Any],
-    store: Path,
     finished: frozenset[int],
-    teacher_settings: TeacherSettings,
-    engine_settings: EngineSettings,
-    params: SynthesizeParams,
+    prepared: PreparedTeacher,
+    settings: fret.WriteSettings,
 ) -> Iterator[tuple[Shard, Shard]]:
     """Let the teacher write (task, query) for each seed passage, shard by shard.
 
     The rejected replies of a shard come first, so that a shard of queries that is there has its
     rejected replies there too. Too many rejects stop the run after any shard.
     """
-    total = count_missing(seed_passages, size=params.shard_size, finished=finished)
-    teacher = build_teacher(
-        teacher_settings,
-        texts=passages["text"],
-        store=store,
-        calls=["generate"] if total else [],
-        engine=build_engine(engine_settings),
-    )
+    size = settings.shard_size
+    total = count_missing(seed_passages, size=size, finished=finished)
+    teacher = prepared.open(passages["text"], ["generate"] if total else [])
     kept, rejected = 0, QUARANTINE_SCHEMA.to_frame()
     if total == 0 and finished:
         yield NO_SHARD, NO_SHARD
@@ -161,11 +126,16 @@ def synthesize_queries(
         teacher.reporting("synthesize"),
         Progress("synthesize_queries", total=total, unit="passage") as progress,
     ):
-        for piece in missing_pieces(seed_passages, size=params.shard_size, finished=finished):
-            made = write_queries(piece.rows, teacher, prompts, params)
+        for piece in missing_pieces(seed_passages, size=size, finished=finished):
+            made = fret.synthesize_queries(
+                piece.rows, teacher=teacher, prompts=prepared.prompts, settings=settings
+            )
             emit("synthesize_replies", piece.index, made.counts)
             kept, rejected = kept + made.queries.height, pl.concat([rejected, made.quarantine])
-            fret.stop_above(params.max_reject_rate, rejected, n_kept=kept, at_least=_ENOUGH_REPLIES)
+            fret.stop_above(
+                settings.max_reject_rate, rejected, n_kept=kept, at_least=_ENOUGH_REPLIES,
+                where="synthesize.write.max_reject_rate",
+            )  # fmt: skip
             yield (
                 Shard(piece.index, piece.total, made.quarantine),
                 Shard(piece.index, piece.total, made.queries),
@@ -173,64 +143,69 @@ def synthesize_queries(
             progress.advance(piece.rows.height)
 
 
+def join_queries(
+    query_shards: pl.DataFrame, query_log: corpus.QueryLogResult, settings: fret.JoinSettings
+) -> pl.DataFrame:
+    """The queries of the log beside the synthetic ones, or in their place."""
+    return fret.join_query_log(query_shards, query_log.queries, settings)
+
+
+def find_query_overlaps(
+    undecided_queries: pl.DataFrame,
+    heldout_pairs: pl.DataFrame,
+    own_data: evaluation.CheckedData | None,
+    unseen: evaluation.ReadTasks,
+    load: LoadSettings,
+    settings: corpus.DecontaminateSettings,
+) -> pl.DataFrame:
+    """The queries that overlap with one that evaluate or guard will score."""
+    _, overlaps = against_evaluation(
+        undecided_queries,
+        heldout_texts(heldout_pairs, queries=["query"]),
+        own_data,
+        unseen,
+        load=load,
+        params=settings,
+        where="queries",
+        queries=["query"],
+    )
+    return overlaps
+
+
 def filter_queries(
-    query_shards: pl.DataFrame,
+    undecided_queries: pl.DataFrame,
+    query_overlaps: pl.DataFrame,
     rejected_reply_shards: pl.DataFrame,
     query_log: corpus.QueryLogResult,
     passages: pl.DataFrame,
     heldout_pairs: pl.DataFrame,
-    own_data: evaluation.CheckedData | None,
-    unseen: evaluation.ReadTasks,
-    queries_params: QueriesParams,
-    encoder_params: EncoderParams,
-    decontaminate_params: DecontaminateParams,
-    params: SynthesizeParams,
-) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Drop what cannot be learned from, with reasons; a query log joins or replaces synthesis."""
-    log = corpus.cap(
-        query_log.queries, limit=queries_params.max_queries, seed=params.seed, id_column="query_id"
-    )
-    joined = fret.join_query_log(
-        query_shards,
-        log,
-        use=queries_params.use,
-        task_name=queries_params.task_name,
-    )
-    clean, overlaps = against_evaluation(
-        joined,
-        heldout_texts(heldout_pairs, queries=["query"]),
-        own_data,
-        unseen,
-        encoder_params=encoder_params,
-        params=decontaminate_params,
-        where="queries",
-        queries=["query"],
-    )
+    settings: fret.FilterSettings,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Drop what cannot be learned from, or is the evaluation's, with reasons."""
+    removed = query_overlaps.filter("removed").select(query_id="row_id")
+    seen = undecided_queries.join(removed, on="query_id", how="semi")
     kept = fret.filter_queries(
-        joined,
+        undecided_queries,
         passages,
+        settings,
         rejected=rejected_reply_shards,
-        max_words=params.max_query_words,
-        max_reject_rate=params.max_reject_rate,
-        near_duplicate_threshold=params.near_duplicate_threshold,
-        excluded_queries={*joined["query"]} - {*clean["query"]} | {*heldout_pairs["query"]},
-        seed=params.seed,
+        excluded_queries={*seen["query"], *heldout_pairs["query"]},
     )
     logger.info(
         "filter_queries: %d queries kept, %d rejected", kept.queries.height, kept.quarantine.height
     )
-    return kept.queries, pl.concat([query_log.quarantine, kept.quarantine]), overlaps
+    return kept.queries, pl.concat([query_log.quarantine, kept.quarantine])
 
 
 def report_queries(
     queries: pl.DataFrame,
     queries_quarantine: pl.DataFrame,
     prompts: dict[str, Any],
-    params: SynthesizeParams,
+    settings: fret.WriteSettings,
 ) -> tuple[dict[str, Any], Any]:
     """The shares that the diversity controls came to, and the rejects by reason."""
     inventory = fret.Prompts.model_validate(prompts).synthesis.inventory
-    shares = fret.share_report(queries, inventory, params.shares, seed=params.seed)
+    shares = fret.share_report(queries, inventory, settings)
     reasons = queries_quarantine["reason"].value_counts().sort("count", "reason", descending=True)
     rejected = dict(reasons.iter_rows())
     metrics = {

@@ -3,6 +3,7 @@
 from kedro.pipeline import Pipeline
 
 from gecko_kedro.pipelines._namespace import stage, step
+from gecko_kedro.pipelines._teacher import teacher_step
 from gecko_kedro.pipelines.synthesize import nodes
 
 
@@ -13,12 +14,12 @@ def create_pipeline() -> Pipeline:
         [
             step(
                 nodes.read_passages,
-                inputs=["documents", "params:corpus"],
+                inputs=["documents", "params:corpus.passages"],
                 outputs=["all_passages", "passages_quarantine", "corpus_metrics"],
             ),
             step(
                 nodes.split_passages,
-                inputs=["all_passages", "params:corpus"],
+                inputs=["all_passages", "params:corpus.heldout"],
                 outputs=["undecided_passages", "heldout_passages"],
             ),
             step(
@@ -28,55 +29,71 @@ def create_pipeline() -> Pipeline:
                     "heldout_passages",
                     "evaluation_data",
                     "unseen_tasks",
-                    "params:encoder",
+                    "params:encoder.load",
                     "params:decontaminate",
                 ],
                 outputs=["passages@table", "passage_overlaps", "passage_overlap_metrics"],
             ),
             step(
                 nodes.pair_passages,
-                inputs=["passages@table", "heldout_passages", "params:corpus"],
+                inputs=["passages@table", "heldout_passages", "params:corpus.pairs"],
                 outputs=["natural_pairs", "heldout_pairs", "natural_pairs_quarantine"],
             ),
             step(
                 nodes.sample_seeds,
-                inputs=["passages@table", "params:queries", "params:synthesize"],
+                inputs=[
+                    "passages@table",
+                    "params:queries.source",
+                    "params:queries.join.use",
+                    "params:synthesize.sample",
+                ],
                 outputs="seed_passages",
             ),
+            teacher_step("synthesize_teacher"),
             step(
                 nodes.synthesize_queries,
                 inputs=[
                     "seed_passages",
                     "passages@table",
-                    "prompts",
-                    "response_store",
                     "finished_query_shards",
-                    "params:teacher",
-                    "params:engine",
-                    "params:synthesize",
+                    "synthesize_teacher",
+                    "params:synthesize.write",
                 ],
                 outputs=["rejected_reply_shards", "query_shards"],
             ),
             step(
+                nodes.join_queries,
+                inputs=["query_shards", "query_log", "params:queries.join"],
+                outputs="undecided_queries",
+            ),
+            step(
+                nodes.find_query_overlaps,
+                inputs=[
+                    "undecided_queries",
+                    "heldout_pairs",
+                    "evaluation_data",
+                    "unseen_tasks",
+                    "params:encoder.load",
+                    "params:decontaminate",
+                ],
+                outputs="query_overlaps",
+            ),
+            step(
                 nodes.filter_queries,
                 inputs=[
-                    "query_shards",
+                    "undecided_queries",
+                    "query_overlaps",
                     "rejected_reply_shards",
                     "query_log",
                     "passages@table",
                     "heldout_pairs",
-                    "evaluation_data",
-                    "unseen_tasks",
-                    "params:queries",
-                    "params:encoder",
-                    "params:decontaminate",
-                    "params:synthesize",
+                    "params:synthesize.filter",
                 ],
-                outputs=["queries", "queries_quarantine", "query_overlaps"],
+                outputs=["queries", "queries_quarantine"],
             ),
             step(
                 nodes.report_queries,
-                inputs=["queries", "queries_quarantine", "prompts", "params:synthesize"],
+                inputs=["queries", "queries_quarantine", "prompts", "params:synthesize.write"],
                 outputs=["synthesize_metrics", "query_plot"],
             ),
         ],

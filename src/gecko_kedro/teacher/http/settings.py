@@ -1,51 +1,52 @@
-"""Settings of the HTTP backend; the values are in the parameter files."""
+"""Settings of the HTTP backend; conf/base/parameters/teacher.yml says more about each."""
 
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
-_EXECUTION: dict[str, Any] = {"execution_only": True}  # no part of a fingerprint
+from gecko_kedro.base.settings import EXECUTION, Count, Settings
+
 _SECRET_HEADERS = ("authorization", "proxy-authorization", "api-key", "x-api-key", "cookie")
 
 
-def _how(description: str, **bounds: Any) -> Any:
+def _how(default: Any, description: str, **bounds: Any) -> Any:
     """A field that says how a reply is fetched, not which reply it is."""
-    return Field(description=description, json_schema_extra=_EXECUTION, **bounds)
+    return Field(default, description=description, json_schema_extra=EXECUTION, **bounds)
 
 
-class HttpSettings(BaseModel):
+class HttpSettings(Settings):
     """Any server that speaks the OpenAI API. Nothing here is secret: it all may be logged."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(hide_input_in_errors=True)
 
-    base_url: str = _how("with the version, as http://127.0.0.1:8000/v1")
-    model: str | None = Field(description="the name that the server knows")
-    revision: str | None = Field(description="what replies depend on besides the name, in words")
+    base_url: str = _how("http://127.0.0.1:8000/v1", "with the version")
+    model: str | None = Field(None, description="the name that the server knows")
+    revision: str | None = Field(None, description="what replies depend on besides, in words")
     dialect: Literal["auto", "vllm", "llama.cpp", "tgi", "openai"] = Field(
-        description="what the server can do; auto tries it out"
+        "auto", description="what the server can do; auto tries it out"
     )
-    api: Literal["auto", "completions", "chat"] = Field(description="/completions or /chat/...")
-    tokenizer: str | None = Field(description="hub id or folder; null: the server's own")
+    api: Literal["auto", "completions", "chat"] = Field("auto", description="/completions or chat")
+    tokenizer: str | None = Field(None, description="hub id or folder; null: the server's own")
     chat_template: bool | None = Field(
-        description="of /completions; null: where the tokenizer has one"
+        None, description="of /completions; null: where the tokenizer has one"
     )
-    max_new_tokens: int = Field(ge=1, description="longest reply of generate")
-    stop: list[str] = Field(description="ends an unconstrained reply of /completions")
-    top_logprobs: int = Field(ge=1, description="tokens that a label is looked up among")
-    extra_body: dict[str, Any] = Field(description="joins each request; null removes a key")
-    headers: dict[str, str] = _how("join each request; never a secret")
-    api_key_env: str | None = _how("environment variable that holds the key; null: no key")
-    api_key_header: str = _how("Authorization gets 'Bearer <key>', another one the bare key")
-    check_at_start: bool = _how("ask one tiny example of each call before any work")
-    concurrency: int = _how("requests in flight", ge=1)
-    timeout_s: float = _how("of one request, seconds", gt=0)
-    max_retries: int = _how("of one request", ge=0)
-    backoff_s: float = _how("longest wait before the first retry; doubles", gt=0)
-    longest_wait_s: float = _how("longest wait, also for a Retry-After", gt=0)
-    breaker_failures: int = _how("failures in a row that open the circuit breaker", ge=1)
-    breaker_cooldown_s: float = _how("wait before a probe; doubles", gt=0)
-    breaker_probes: int = _how("failed probes that stop the run", ge=1)
+    max_new_tokens: Count = Field(256, description="longest reply of generate")
+    stop: list[str] = Field(["\n\n"], description="ends an unconstrained reply of /completions")
+    top_logprobs: Count = Field(5, description="tokens that a label is looked up among")
+    extra_body: dict[str, Any] = Field({}, description="joins each request; null removes a key")
+    headers: dict[str, str] = _how({}, "join each request; never a secret")
+    api_key_env: str | None = _how(None, "environment variable with the key; null: no key")
+    api_key_header: str = _how("Authorization", "gets 'Bearer <key>', another one the bare key")
+    check_at_start: bool = _how(True, "ask one tiny example of each call before any work")
+    concurrency: int = _how(32, "requests in flight", ge=1)
+    timeout_s: float = _how(300, "of one request, seconds", gt=0)
+    max_retries: int = _how(6, "of one request", ge=0)
+    backoff_s: float = _how(1.0, "longest wait before the first retry; doubles", gt=0)
+    longest_wait_s: float = _how(60, "longest wait, also for a Retry-After", gt=0)
+    breaker_failures: int = _how(10, "failures in a row that open the circuit breaker", ge=1)
+    breaker_cooldown_s: float = _how(5, "wait before a probe; doubles", gt=0)
+    breaker_probes: int = _how(5, "failed probes that stop the run", ge=1)
 
     @field_validator("base_url")
     @classmethod

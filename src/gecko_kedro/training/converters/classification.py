@@ -6,7 +6,15 @@ from typing import Literal
 
 import numpy as np
 
-from gecko_kedro.training.converters.roles import Converted, RoleRow, UnfitRow, example, text_of
+from gecko_kedro.corpus.values import is_missing
+from gecko_kedro.training.converters.roles import (
+    Converted,
+    RoleRow,
+    UnfitRow,
+    example,
+    label_of,
+    text_of,
+)
 
 ROLES = ("text", "label")
 Separation = Literal["unique_id", "label_mask"]
@@ -28,15 +36,14 @@ def convert_classification(
     """
     made = Converted()
     inputs: dict[str, tuple[str, RoleRow]] = {}
-    for row in rows:
-        try:
-            text = text_of(row.values, "text")
-            if row.values.get("label") is None:
-                raise UnfitRow("no_label")
-        except UnfitRow as unfit:
-            made.set_aside(row, unfit.reason, unfit.detail)
-            continue
-        inputs.setdefault(text, (str(row.values["label"]), row))
+
+    def take(row: RoleRow) -> None:
+        text = text_of(row.values, "text")
+        if is_missing(row.values.get("label")):
+            raise UnfitRow("no_label")
+        inputs.setdefault(text, (label_of(row.values["label"]), row))
+
+    made.convert(rows, take)
     texts = list(inputs)
     classes = np.array([inputs[text][0] for text in texts], dtype=object)
     members = {label: np.flatnonzero(classes == label) for label in dict.fromkeys(classes)}

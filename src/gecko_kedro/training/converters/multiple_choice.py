@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from gecko_kedro.corpus.values import as_text, is_missing
 from gecko_kedro.training.converters.roles import (
     Converted,
     Negative,
@@ -25,29 +26,29 @@ def convert_multiple_choice(rows: Iterable[RoleRow]) -> Converted:
     number, or that of no option; MedMCQA's test split has -1), ``..._is_no_text``.
     """
     made = Converted()
-    for row in rows:
-        try:
-            question = text_of(row.values, "question")
-            options = {
-                role: text_of(row.values, role)
-                for role in ROLES
-                if role.startswith("option_") and row.values.get(role) is not None
-            }
-            right = options.pop(f"option_{_number(row.values)}", None)
-            if right is None:
-                raise UnfitRow("no_right_option", f"answer {row.values.get('answer')!r}")
-        except UnfitRow as unfit:
-            made.set_aside(row, unfit.reason, unfit.detail)
-            continue
-        explanation = str(row.values.get("explanation") or "").strip()
+
+    def one(row: RoleRow) -> None:
+        question = text_of(row.values, "question")
+        options = {
+            role: text_of(row.values, role)
+            for role in ROLES
+            if role.startswith("option_") and not is_missing(row.values.get(role))
+        }
+        right = options.pop(f"option_{_number(row.values)}", None)
+        if right is None:
+            raise UnfitRow("no_right_option", f"answer {row.values.get('answer')!r}")
+        explanation = (made.optional_text(row, "explanation") or "").strip()
         wrong: list[Negative] = [{"title": None, "text": option} for option in options.values()]
         positive = f"{right.strip()}. {explanation}" if explanation else right
         made.examples.append(example(question, positive, negatives=wrong))
+
+    made.convert(rows, one)
     return made
 
 
 def _number(values: Mapping[str, Any]) -> int:
     try:
-        return int(values["answer"])
-    except (KeyError, TypeError, ValueError):
+        number = float(as_text(values.get("answer")) or "nan")
+    except (TypeError, ValueError):
         return -1
+    return int(number) if number.is_integer() else -1

@@ -28,19 +28,19 @@ def convert_nli(rows: Iterable[RoleRow]) -> Converted:
     made = Converted()
     entailed: dict[str, list[str]] = {}
     contradicted: dict[str, list[Negative]] = {}
-    for row in rows:
+
+    def one(row: RoleRow) -> None:
         label = row.values.get("label")
-        try:
-            premise, hypothesis = text_of(row.values, "premise"), text_of(row.values, "hypothesis")
-            if same_label(label, _ENTAILMENT):
-                entailed.setdefault(premise, []).append(hypothesis)
-            elif same_label(label, _CONTRADICTION):
-                negative: Negative = {"title": None, "text": hypothesis}
-                contradicted.setdefault(premise, []).append(negative)
-            elif not same_label(label, _NEUTRAL):
-                raise UnfitRow("no_agreed_label", f"label {label!r}")
-        except UnfitRow as unfit:
-            made.set_aside(row, unfit.reason, unfit.detail)
+        premise, hypothesis = text_of(row.values, "premise"), text_of(row.values, "hypothesis")
+        if same_label(label, _ENTAILMENT):
+            entailed.setdefault(premise, []).append(hypothesis)
+        elif same_label(label, _CONTRADICTION):
+            negative: Negative = {"title": None, "text": hypothesis}
+            contradicted.setdefault(premise, []).append(negative)
+        elif not same_label(label, _NEUTRAL):
+            raise UnfitRow("no_agreed_label", f"label {label!r}")
+
+    made.convert(rows, one)
     for premise, hypotheses in entailed.items():
         negatives = contradicted.get(premise, [])
         made.examples += [

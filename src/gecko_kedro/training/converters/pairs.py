@@ -19,22 +19,23 @@ def convert_pairs(rows: Iterable[RoleRow]) -> Converted:
 
     Roles: query; positive: a text, a record of ``title`` and ``text`` or a list of either (MIRACL's
     ``positive_passages``); negatives: the same; positive_title: where the positive is a text.
-    Quarantined: ``no_query``, ``no_positive``, ``..._is_no_text``.
+    Quarantined: ``no_query``, ``no_positive``, ``..._is_no_text`` (of a
+    title: the row is kept without it).
     """
     made = Converted()
-    for row in rows:
-        try:
-            query = text_of(row.values, "query")
-            positives = passages_of(row.values, "positive")
-            negatives = passages_of(row.values, "negatives")
-            if not positives:
-                raise UnfitRow("no_positive")
-        except UnfitRow as unfit:
-            made.set_aside(row, unfit.reason, unfit.detail)
-            continue
+
+    def one(row: RoleRow) -> None:
+        query = text_of(row.values, "query")
+        positives = passages_of(row.values, "positive")
+        negatives = passages_of(row.values, "negatives")
+        if not positives:
+            raise UnfitRow("no_positive")
+        given = made.optional_text(row, "positive_title")
         for positive in positives:
-            title = positive["title"] or row.values.get("positive_title")
+            title = positive["title"] or given
             made.examples.append(
                 example(query, positive["text"] or "", positive_title=title, negatives=negatives)
             )
+
+    made.convert(rows, one)
     return made

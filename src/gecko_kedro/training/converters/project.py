@@ -4,22 +4,14 @@ import polars as pl
 
 from gecko_kedro.training.examples import EXAMPLE_SCHEMA, NEGATIVE, ExampleResult, check_examples
 
-# Kinds of natural pairs whose query is the title or the name: the title would give it away.
-_TITLE_IS_THE_QUERY = ("title_body", "name_body")
 
-
-def from_pairs(pairs: pl.DataFrame, *, passages: pl.DataFrame | None = None) -> ExampleResult:
-    """Natural pairs (PAIR) without negatives; the data set is named after the kind of pair.
-
-    With ``passages`` (PASSAGE) a positive carries its title, unless the query was made from it.
-    """
-    titles = _titles(passages)
-    rows = pairs.join(titles, on="passage_id", how="left", maintain_order="left")
+def from_pairs(pairs: pl.DataFrame) -> ExampleResult:
+    """Natural pairs (PAIR) without negatives or titles, as data sets named by the kind of pair."""
     return _checked(
-        rows,
+        pairs,
         dataset=pl.col("kind"),
         task_name=pl.col("task"),
-        positive_title=pl.when(~pl.col("kind").is_in(_TITLE_IS_THE_QUERY)).then("title"),
+        positive_title=pl.lit(None, pl.String),
         positive=pl.col("text"),
         where="natural pairs",
     )
@@ -118,9 +110,3 @@ def _with_all_candidates(rows: pl.DataFrame, passages: pl.DataFrame) -> pl.DataF
 
 def _negative(title: str, text: str) -> pl.Expr:
     return pl.struct(title=pl.col(title), text=pl.col(text))
-
-
-def _titles(passages: pl.DataFrame | None) -> pl.DataFrame:
-    if passages is None:
-        return pl.DataFrame(schema={"passage_id": pl.String, "title": pl.String})
-    return passages.select("passage_id", "title")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from gecko_kedro.base.memory import give_back_free_memory
 from gecko_kedro.training.losses.embedded import Rows
 from gecko_kedro.training.losses.gathered import gather_batch, whole_batch_gradient
-from gecko_kedro.training.losses.matryoshka import Objective
+from gecko_kedro.training.losses.objective import Objective
 from gecko_kedro.training.passes import Features, Passes, plan_passes
 from gecko_kedro.training.ranks import world_size
 
@@ -50,15 +50,19 @@ class BatchLoss(CachedLossMixin, nn.Module):
     def forward(
         self, sentence_features: Iterable[Features], labels: dict[str, Tensor] | None = None
     ) -> Tensor:
-        """Columns queries, positives and maybe negatives; ``labels`` holds the fields of Rows."""
+        """Columns queries, positives and maybe negatives; ``labels`` holds the fields of Rows.
+
+        Without ``labels`` no text occurs twice and each column of negatives has one for each row.
+        """
         columns = list(sentence_features)
         passes = plan_passes(self.model, columns, tokens_per_pass=self.tokens_per_pass)
-        rows = _rows(passes.sizes, labels)
+        device = next(self.model.parameters()).device
+        rows = _rows(passes.sizes, labels, device)
         if self.cached and torch.is_grad_enabled():
             planned: Any = (passes, rows)  # the parent only hands it to calculate_loss
             return self.forward_cached(passes.features, planned)
         vectors = [self.model(features)["sentence_embedding"] for features in passes.features]
-        return self._of_whole_batch(passes.columns(vectors), rows)
+        return self._of_whole_batch(_negatives_by_row(passes.columns(vectors)), rows)
 
     def _of_whole_batch(self, columns: list[Tensor], rows: Rows) -> Tensor:
         if world_size() == 1:
@@ -75,7 +79,7 @@ class BatchLoss(CachedLossMixin, nn.Module):
         """The loss of the embedded passes; with ``with_backward`` their gradients too."""
         planned: tuple[Passes, Rows] = labels
         passes, rows = planned
-        columns = passes.columns([part for parts in reps for part in parts])
+        columns = _negatives_by_row(passes.columns([part for parts in reps for part in parts]))
         if not with_backward:
             return self._of_whole_batch(columns, rows)
         leaves = [column.detach().requires_grad_() for column in columns]
@@ -115,8 +119,15 @@ class BatchLoss(CachedLossMixin, nn.Module):
         return {"objective": repr(self.objective), "cached": self.cached}
 
 
-def _rows(sizes: list[int], labels: dict[str, Tensor] | None) -> Rows:
-    if labels is not None:
-        return Rows(**{field.name: labels[field.name] for field in fields(Rows)})
-    n = sizes[0]
-    return Rows.distinct(n, [1] * n if len(sizes) > 2 else None)
+def _rows(sizes: list[int], labels: dict[str, Tensor] | None, device: torch.device) -> Rows:
+    if labels is None:
+        n = sizes[0]
+        labels = vars(Rows.distinct(n, [len(sizes) - 2] * n))
+    return Rows(**{field.name: labels[field.name].to(device) for field in fields(Rows)})
+
+
+def _negatives_by_row(columns: list[Tensor]) -> list[Tensor]:
+    """Several columns of negatives as one, those of a row behind each other."""
+    if len(columns) <= 3:
+        return columns
+    return [*columns[:2], torch.stack(columns[2:], dim=1).flatten(0, 1)]

@@ -8,11 +8,18 @@ from torch import Tensor
 
 from gecko_kedro.training.losses.embedded import Rows, Vectors, by_row
 from gecko_kedro.training.losses.in_batch import but_own, softmax_loss
-from gecko_kedro.training.losses.masks import NO_MASKS, Masks
+from gecko_kedro.training.losses.masks import (
+    NO_MASKS,
+    other_negatives,
+    other_positives,
+    other_queries,
+    too_near,
+)
+from gecko_kedro.training.settings import MaskSettings
 
 
 @dataclass(frozen=True)
-class GeckoLoss:
+class GeckoObjective:
     r"""The mean over a batch of n rows of
 
     .. math::
@@ -27,38 +34,34 @@ class GeckoLoss:
     the first ``max_negatives`` of them. ``"all"``: those of all rows, which is what
     sentence-transformers' MultipleNegativesRankingLoss computes. ``"none"``: no such term.
     same_tower: False leaves the query-query terms out (SamToNe, arXiv 2306.02516, has them).
-    both_directions: the mean of this loss and of the softmax from passage to query over the
-    queries, which has no hard negatives.
     hardness: a > 0 weights own hard negatives with w_i = exp(a stop_gradient(s(q_i, p_i^-)));
     EmbeddingGemma (arXiv 2509.20354) has a = 5.
-    masks: terms j of other rows that are left out, see ``Masks``.
+    masks: terms j of other rows that are left out, see ``losses.masks``.
     """
 
     temperature: float
     same_tower: bool = True
     negatives: Literal["own", "all", "none"] = "own"
     max_negatives: int | None = None
-    both_directions: bool = False
     hardness: float = 0.0
-    masks: Masks = NO_MASKS
+    masks: MaskSettings = NO_MASKS
 
     def __call__(self, vectors: Vectors, rows: Rows) -> Tensor:
         """(n, d) queries and positives, (m, d) negatives -> a scalar."""
         queries, masks = vectors.queries, self.masks
         cosines = queries @ vectors.positives.T  # (n, d) @ (d, n) -> (n, n)
         own = cosines.diagonal()  # (n,)
-        left_out = but_own(masks.other_positives(rows) | masks.too_near(cosines, own))
+        left_out = but_own(other_positives(masks, rows) | too_near(masks, cosines, own))
         to_positives = (cosines / self.temperature).masked_fill(left_out, -torch.inf)
         terms = [to_positives]
         if self.same_tower:
             to_queries = queries @ queries.T  # (n, n)
-            left_out = masks.other_queries(rows) | masks.too_near(to_queries, own)
+            left_out = other_queries(masks, rows) | too_near(masks, to_queries, own)
             itself = torch.eye(len(own), dtype=torch.bool, device=own.device)
             terms.append((to_queries / self.temperature).masked_fill(left_out | itself, -torch.inf))
         if self.negatives != "none" and len(rows.owner):
             terms.append(self._to_negatives(vectors, rows, own))
-        loss = softmax_loss(torch.cat(terms, dim=1))
-        return (loss + softmax_loss(to_positives.T)) / 2 if self.both_directions else loss
+        return softmax_loss(torch.cat(terms, dim=1))
 
     def _to_negatives(self, vectors: Vectors, rows: Rows, own: Tensor) -> Tensor:
         """Scores of hard negatives, -inf for no term: (n, most of a row), or (n, m) for all."""
@@ -68,7 +71,7 @@ class GeckoLoss:
             return scores[:, : self.max_negatives]
         cosines = vectors.queries @ vectors.negatives.T  # (n, d) @ (d, m) -> (n, m)
         mine = rows.owner[None, :] == torch.arange(len(own), device=own.device)[:, None]
-        left_out = self.masks.other_negatives(rows) | self.masks.too_near(cosines, own)
+        left_out = other_negatives(self.masks, rows) | too_near(self.masks, cosines, own)
         left_out = left_out & ~mine
         if self.max_negatives is not None:
             left_out = left_out | (rows.rank >= self.max_negatives)

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from gecko_kedro.training.losses.embedded import Rows, Vectors
-from gecko_kedro.training.losses.masks import NO_MASKS, Masks
+from gecko_kedro.training.losses.masks import NO_MASKS, other_positives, too_near
+from gecko_kedro.training.settings import MaskSettings
 
 
 @dataclass(frozen=True)
@@ -16,23 +17,19 @@ class InBatchLoss:
     .. math:: -\log \frac{e^{s(q_i, p_i)/\tau}}{\sum_{j=1}^{n} e^{s(q_i, p_j)/\tau}}
 
     with s the cosine. Source: arXiv 2403.20327, equation 2. One direction, no hard negatives:
-    ``vectors.negatives`` is not read. ``masks`` leave terms j != i out. ``both_directions`` gives
-    the mean of this and of the same from passage to query, the sum then going over the queries.
+    ``vectors.negatives`` is not read. ``masks`` leave terms j != i out.
     """
 
     temperature: float
-    masks: Masks = NO_MASKS
-    both_directions: bool = False
+    masks: MaskSettings = NO_MASKS
 
     def __call__(self, vectors: Vectors, rows: Rows) -> Tensor:
         """(n, d) queries and positives -> a scalar."""
         cosines = vectors.queries @ vectors.positives.T  # (n, d) @ (d, n) -> (n, n)
-        left_out = self.masks.other_positives(rows) | self.masks.too_near(
-            cosines, cosines.diagonal()
-        )
+        left_out = other_positives(self.masks, rows)
+        left_out = left_out | too_near(self.masks, cosines, cosines.diagonal())
         scores = (cosines / self.temperature).masked_fill(but_own(left_out), -torch.inf)
-        loss = softmax_loss(scores)
-        return (loss + softmax_loss(scores.T)) / 2 if self.both_directions else loss
+        return softmax_loss(scores)
 
 
 def softmax_loss(scores: Tensor) -> Tensor:

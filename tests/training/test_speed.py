@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from gecko_kedro.training import cpu
-from gecko_kedro.training.cpu import dense_gradients, trained_fast
+from gecko_kedro.training import speed
+from gecko_kedro.training.speed import dense_gradients, trained_fast
 from tests.support.tiny_encoder import tiny_encoder
 
 TEXTS = ["red fox", "blue whale", "an oak and a fox"]
@@ -44,12 +44,12 @@ def test_sparse_gradients_of_embedding_tables_add_up_to_the_dense_ones() -> None
 
 
 def test_a_compiled_transformer_has_dense_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpu, "_compiled", lambda _: nullcontext())
+    monkeypatch.setattr(speed, "_compiled", lambda _: nullcontext())
     model = tiny_encoder()
     with trained_fast(model, threads=None, compiled=True):
         assert not any(table.sparse for table in model.modules() if isinstance(table, nn.Embedding))
 
 
 def test_several_processes_reduce_dense_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpu, "world_size", lambda: 2)
+    monkeypatch.setattr(speed, "world_size", lambda: 2)
     assert embedding_gradients(fast=True)[1] == {False}
