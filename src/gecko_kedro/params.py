@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.base.settings import Count, Settings
 from gecko_kedro.corpus.settings import (
     DecontaminateSettings,
@@ -299,7 +299,7 @@ def _wrong_values(where: str, error: ValidationError) -> InputError:
     return InputError(
         where,
         expected="known names and values within their bounds",
-        got="no valid parameters: " + "; ".join(text for text, _ in mistakes),
+        got=Words("no valid parameters: " + "; ".join(text for text, _ in mistakes)),
         fix=" ".join(dict.fromkeys(fix for _, fix in mistakes)),
     )
 

@@ -2,6 +2,7 @@
 
 import os
 
+from gecko_kedro.catalog import ProjectCatalog
 from gecko_kedro.config import ParameterAwareConfigLoader
 from gecko_kedro.hooks import (
     EngineHooks,
@@ -9,7 +10,6 @@ from gecko_kedro.hooks import (
     LedgerHooks,
     LockHooks,
     RemoteTeacherHooks,
-    SummaryHooks,
     TrackingHooks,
 )
 
@@ -19,7 +19,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # Called from the last to the first: the guard comes before anything is written. The lock wraps all.
 HOOKS = (
-    SummaryHooks(),
     TrackingHooks(),
     LedgerHooks(),
     EngineHooks(),
@@ -31,6 +30,7 @@ HOOKS = (
 # Their hooks would start MLflow runs of their own, or send usage data.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro_mlflow", "kedro_telemetry")
 
+DATA_CATALOG_CLASS = ProjectCatalog
 CONFIG_LOADER_CLASS = ParameterAwareConfigLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

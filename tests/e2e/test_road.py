@@ -14,6 +14,7 @@ from tests.e2e.conftest import Project
 from tests.support.observing import Observe
 
 pytestmark = pytest.mark.e2e
+FUSION = "relabel.fuse.k=60"
 
 
 def test_a_whole_run_ends_in_a_table_and_a_report(finished: Project) -> None:
@@ -50,10 +51,51 @@ def test_a_second_run_of_what_is_missing_does_nothing(finished: Project) -> None
     assert "Nothing to do" in finished.run("--only-missing-outputs")
 
 
-def test_a_changed_parameter_stops_the_run_and_is_named(finished: Project) -> None:
-    output = finished.run("--only-missing-outputs", "--params", "relabel.fuse.k=60", code=1)
-    assert "relabel.fuse.k: 0 -> 60" in output.replace("0.0 -> 60.0", "0 -> 60")
+def test_a_copy_with_other_times_has_nothing_to_do(finished: Project, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(finished.root, copy, symlinks=True, copy_function=shutil.copyfile)
+    assert "Nothing to do" in Project(copy).run("--only-missing-outputs")
+
+
+def test_a_dry_run_shows_what_a_parameter_reaches_and_does_nothing(finished: Project) -> None:
+    def state() -> list[tuple[str, int]]:
+        return [(str(file), file.stat().st_mtime_ns) for file in sorted(finished.root.rglob("*"))]
+
+    before = state()
+    output = finished.run("--only-missing-outputs", "--dry-run", "--params", FUSION)
+    assert "relabel.fuse.k: 0.0 -> 60.0" in output
+    assert "finetune.finetune_encoder" in output
+    assert "mine.search_candidates" not in output
+    assert "by their last run" in output
+    assert state() == before
+
+
+def test_a_dry_run_in_an_empty_project_makes_no_folder(empty_project: Project) -> None:
+    output = empty_project.run("--dry-run", "--pipelines", "synthesize")
+    assert "none of them has run before" in output
+    assert not empty_project.data.exists()
+    assert not (empty_project.root / "mlflow.db").exists()
+
+
+def test_another_value_makes_anew_what_it_reaches(project: Project) -> None:
+    command = ("--pipelines", "relabel", "--only-missing-outputs", "--params", FUSION)
+    output = project.run(*command)
+    assert "Changed: relabel.fuse.k: 0.0 -> 60.0." in output
+    assert "relabel.choose_examples" in output
+    assert "Nothing to do" in project.run(*command)
+
+
+def test_labels_of_ones_own_are_used_and_never_overwritten(project: Project) -> None:
+    labels = project.data / "05_model_input/fret.parquet"
+    pl.read_parquet(labels).head(30).write_parquet(labels)
+    own = labels.read_bytes()
+    command = ("--pipelines", "relabel", "--only-missing-outputs")
+    assert "relabel.describe_fret" in project.run(*command)
+    output = project.run(*command, "--params", FUSION, code=1)
+    assert str(labels) in output
+    assert "Move it away" in output
     assert "Traceback" not in output
+    assert labels.read_bytes() == own
 
 
 def test_an_unknown_parameter_stops_before_any_work(empty_project: Project) -> None:

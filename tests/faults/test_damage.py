@@ -9,6 +9,7 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.io.core import DatasetError
 from kedro.pipeline import Node, Pipeline
 
+from gecko_kedro.base.digests import Digests
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.base.shards import Shard, missing_pieces
 from gecko_kedro.datasets import (
@@ -166,15 +167,19 @@ def test_a_flipped_byte_in_a_table_is_refused_and_an_edit_is_not(
     }
     catalog = DataCatalog({"source": MemoryDataset(VECTORS), **tables})
     catalog.save("short", first(VECTORS))
-    Fingerprints(pipeline, catalog).record("short")
-    Fingerprints(pipeline, catalog).refuse_damaged("short")
+
+    def fingerprints() -> Fingerprints:  # as each run makes them
+        return Fingerprints(pipeline, catalog, Digests(tmp_path / "digests.jsonl"))
+
+    fingerprints().record("short")
+    fingerprints().refuse_damaged("short")
     flip(file, file.stat().st_size // 2)
     with pytest.raises(InputError) as refusal:
-        Fingerprints(pipeline, catalog).refuse_damaged("short")
+        fingerprints().refuse_damaged("short")
     assert str(file) in str(refusal.value)
     observe("a flipped byte in a table (candidates, FRet, ...)", refusal.value)
     catalog.save("short", VECTORS.head(2))  # put there by hand
-    Fingerprints(pipeline, catalog).refuse_damaged("short")
+    fingerprints().refuse_damaged("short")
 
 
 def test_a_flipped_byte_in_a_checkpoint_passes_it_over(

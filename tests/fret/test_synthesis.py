@@ -213,7 +213,7 @@ def test_a_query_in_another_language_is_rejected_where_that_is_certain(
 
 
 def test_a_language_that_nobody_knows_is_refused() -> None:
-    with pytest.raises(InputError, match=r"synthesize\.language"):
+    with pytest.raises(InputError, match=r"synthesize\.write\.language"):
         check_reply(Reply(task="t", query="dough"), passage="Yeast", language="english")
 
 

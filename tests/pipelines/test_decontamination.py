@@ -31,10 +31,9 @@ from gecko_kedro.pipelines.pretrain.nodes import (
     select_pretrain_examples,
 )
 from gecko_kedro.pipelines.synthesize.nodes import (
+    collect_queries,
     decontaminate_passages,
     filter_queries,
-    find_query_overlaps,
-    join_queries,
 )
 from gecko_kedro.training.examples import EXAMPLE_SCHEMA
 from gecko_kedro.training.sources import SourceSettings, read_source
@@ -147,7 +146,7 @@ def test_all_that_makes_training_rows_is_told_what_evaluate_and_guard_score() ->
     }
     told = {name for name, inputs in made.items() if "unseen_tasks" in inputs}
     assert told == {
-        "synthesize.decontaminate_passages", "synthesize.find_query_overlaps",
+        "synthesize.decontaminate_passages", "synthesize.collect_queries",
         "pretrain.decontaminate_pretrain_examples", "finetune.decontaminate_finetune_examples",
         "ablate.run_ablations",
     }  # fmt: skip
@@ -233,14 +232,10 @@ def test_queries_of_the_teacher_and_of_the_log_are_checked(
     log = pl.DataFrame({"query_id": ["1", "2"], "query": [TESTED, "rules of the road at sea"]},
                        schema=QUERY_LOG_SCHEMA)  # fmt: skip
     query_log, pairs = QueryLogResult(log, NOTHING, {}), heldout_pairs("how to weld")
-    asked = join_queries(
-        pl.DataFrame(written, schema=QUERY),
-        query_log,
-        JoinSettings(use=use),  # type: ignore[arg-type]
-    )
-    overlaps = find_query_overlaps(
-        asked, pairs, own_data, declared, params.encoder.load, params.decontaminate
-    )
+    asked, overlaps = collect_queries(
+        pl.DataFrame(written, schema=QUERY), query_log, pairs, own_data, declared,
+        JoinSettings(use=use), params.encoder.load, params.decontaminate,  # type: ignore[arg-type]
+    )  # fmt: skip
     queries, quarantine = filter_queries(
         asked, overlaps, NOTHING, query_log, passages, pairs, FilterSettings(max_reject_rate=1.0)
     )

@@ -233,6 +233,22 @@ def raw(content: str) -> Fault:
     return fault
 
 
+def replying(make: Callable[[dict[str, Any]], Any]) -> Fault:
+    """Answer 200 with the JSON that ``make`` gives for the body; as usual where it gives None."""
+
+    async def fault(_: ServerState, request: web.Request, body: dict[str, Any]) -> Any:
+        reply = make(body)
+        return None if reply is None else web.json_response(reply)
+
+    return fault
+
+
+def chat_reply(content: str | None, *, finish: str = "stop", **message: Any) -> dict[str, Any]:
+    """The whole of a chat reply, without usage."""
+    message = {"role": "assistant", "content": content, **message}
+    return {"choices": [{"message": message, "finish_reason": finish}]}
+
+
 async def reset(_: ServerState, request: web.Request, body: dict[str, Any]) -> None:
     """Close the connection without an answer."""
     assert request.transport is not None
@@ -256,8 +272,8 @@ def application(state: ServerState) -> web.Application:
 
 
 @contextmanager
-def serving(**abilities: Any) -> Iterator[ServerState]:
-    """The server on a free port of 127.0.0.1, in a thread of its own."""
+def serving(port: int = 0, **abilities: Any) -> Iterator[ServerState]:
+    """The server on 127.0.0.1, on a free port where none is given, in a thread of its own."""
     state = ServerState(**abilities)
     ready, stop = threading.Event(), asyncio.Event()
     loops: list[asyncio.AbstractEventLoop] = []
@@ -267,10 +283,10 @@ def serving(**abilities: Any) -> Iterator[ServerState]:
             application(state), handler_cancellation=True, shutdown_timeout=0.1, access_log=None
         )
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", port, reuse_address=True)
         await site.start()
-        host, port = runner.addresses[0][:2]
-        state.url = f"http://{host}:{port}/v1"
+        host, own_port = runner.addresses[0][:2]
+        state.url = f"http://{host}:{own_port}/v1"
         loops.append(asyncio.get_running_loop())
         ready.set()
         await stop.wait()

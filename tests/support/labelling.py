@@ -106,15 +106,10 @@ PIPELINE = Pipeline(
             ["rejected_reply_shards", "query_shards"],
         ),
         Node(
-            synthesize.join_queries,
-            ["query_shards", "query_log", "params:queries.join"],
-            "undecided_queries",
-        ),
-        Node(
-            synthesize.find_query_overlaps,
-            ["undecided_queries", "heldout_pairs", "evaluation_data", "evaluation_tasks",
-             "params:encoder.load", "params:decontaminate"],
-            "query_overlaps",
+            synthesize.collect_queries,
+            ["query_shards", "query_log", "heldout_pairs", "evaluation_data", "evaluation_tasks",
+             "params:queries.join", "params:encoder.load", "params:decontaminate"],
+            ["undecided_queries", "query_overlaps"],
         ),
         Node(
             synthesize.filter_queries,

@@ -14,6 +14,7 @@ CONF = Path(__file__).resolve().parents[2] / "conf"
 FAST = {
     "model": NAME, "concurrency": 4, "timeout_s": 5, "max_retries": 3, "backoff_s": 0.001,
     "longest_wait_s": 2, "breaker_failures": 8, "breaker_cooldown_s": 0.01, "breaker_probes": 3,
+    "wait_for_server_s": 0,
 }  # fmt: skip
 
 

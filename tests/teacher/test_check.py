@@ -58,9 +58,9 @@ def test_a_server_passes_and_only_what_the_run_needs_is_asked(
     assert teacher.identity
     server.bodies.clear()
     check_teacher(teacher, ["generate", "label_log_likelihood"])
-    assert ["logprob_token_ids" in body for body in server.bodies] == [False, True]
+    assert ["logprob_token_ids" in body for body in server.bodies] == [False, True, True]
     check_teacher(teacher, ALL)
-    assert sum("prompt_logprobs" in body for body in server.bodies) == 1
+    assert sum("prompt_logprobs" in body for body in server.bodies) == 2
 
 
 def test_a_server_that_cannot_do_what_the_run_needs_is_refused_before_any_work(
@@ -85,7 +85,7 @@ def test_a_server_that_is_not_there_is_refused_unless_the_check_is_off(
     build_teacher(unchecked, texts=[], store=tmp_path, calls=["generate"]).close()
 
 
-@pytest.mark.parametrize("numbers", [[math.nan], [], [-1.0, -2.0]])
+@pytest.mark.parametrize("numbers", [[math.nan, -1.0], [], [-1.0], [-1.0, -2.0, -3.0]])
 def test_numbers_that_cannot_be_right_are_refused(numbers: list[float]) -> None:
     class Broken(Counting):
         def query_log_likelihood(

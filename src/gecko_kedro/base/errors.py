@@ -8,11 +8,15 @@ from typing import Any
 _LONGEST_VALUE = 200
 
 
+class Words(str):
+    """Words of our own in the place of a value, such as "no such file": shown without quotes."""
+
+
 class InputError(ValueError):
     """Input from outside (a file, a parameter, a reply) that cannot be used.
 
-    The message always has the four parts. ``got`` is shown with ``repr`` and cut to 200 characters;
-    a sentence of our own that says what is missing ("no such file") is shown as it is.
+    The message always has the four parts. ``got`` is shown with ``repr`` and cut to 200 characters,
+    but for ``Words``, which are shown as they are.
     """
 
     def __init__(self, where: str, *, expected: str, got: object, fix: str) -> None:
@@ -35,18 +39,18 @@ def error_again(parts: Mapping[str, str], kind: type[InputError] = InputError) -
     """The error that gave these ``parts``, maybe in another process; ``got`` is as it was shown."""
     error = kind.__new__(kind, parts["text"])
     error.where, error.expected = parts["where"], parts["expected"]
-    error.got, error.fix = parts["got"], parts["fix"]
+    error.got, error.fix = Words(parts["got"]), parts["fix"]
     return error
 
 
 def _shown(value: object) -> str:
-    if isinstance(value, str) and value.startswith("no "):
+    if isinstance(value, Words):
         return value
     text = repr(value)
     return text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "..."
 
 
-def write_error(path: Path, error: Exception) -> InputError:
+def write_error(path: Path, error: BaseException) -> InputError:
     """What to raise where ``path`` could not be written: it names the file and the free space."""
     return InputError(
         f"{path} ({free_space(path)} free)",

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 
 
 def check_mapping(
@@ -38,6 +38,6 @@ def check_columns(where: str, *, wanted: Iterable[str], present: Iterable[str]) 
             raise InputError(
                 where,
                 expected=f"a column {name!r}",
-                got=f"no such column among {', '.join(present) or 'none at all'}",
+                got=Words(f"no such column among {', '.join(present) or 'none at all'}"),
                 fix=f"Set the column mapping; names near to it: {near}.",
             )

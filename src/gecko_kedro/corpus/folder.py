@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.base.files import FoundFile, files_below
 from gecko_kedro.corpus.cleaning import is_unicode
 from gecko_kedro.corpus.html_text import html_to_text, looks_like_html
@@ -52,7 +52,7 @@ def read_folder(folder: Path) -> Iterator[RawRow]:
         raise InputError(
             str(folder),
             expected=f"files named {', '.join(TEXT_SUFFIXES)}",
-            got=f"no such file; others by suffix: {others}",
+            got=Words(f"no such file; others by suffix: {others}"),
             fix="Name another folder; for JSONL, CSV or Parquet name the file itself.",
         )
 

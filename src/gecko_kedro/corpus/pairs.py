@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, get_args
 
 import polars as pl
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.base.text import normalise
 from gecko_kedro.corpus.chunking import first_sentence
 from gecko_kedro.corpus.quarantine import count_reasons, quarantine_row, quarantine_table
@@ -147,6 +147,6 @@ def _check_kinds(kinds: Sequence[str]) -> None:
         raise InputError(
             "pairs.kinds",
             expected=f"one or more of {', '.join(PAIR_KINDS)}",
-            got=unknown or "no kind",
+            got=unknown or Words("no kind"),
             fix="Correct the parameter.",
         )

@@ -8,7 +8,7 @@ import polars as pl
 
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
 
-_LONGEST_STRING = 2_000
+LONGEST_STRING = 2_000  # characters of each string that are kept
 _LONGEST_RECORD = 20_000
 
 QuarantineRow = tuple[str, str, str, str, str]
@@ -25,7 +25,7 @@ def quarantine_row(
 
 def record_json(record: Mapping[str, Any]) -> str:
     """A row as JSON with its strings cut to 2,000 characters."""
-    cut = {str(k): v[:_LONGEST_STRING] if isinstance(v, str) else v for k, v in record.items()}
+    cut = {str(k): v[:LONGEST_STRING] if isinstance(v, str) else v for k, v in record.items()}
     text = json.dumps(cut, ensure_ascii=False, default=repr)
     if len(text) > _LONGEST_RECORD:  # a list of a million numbers, say
         text = json.dumps({"beginning": text[:_LONGEST_RECORD]}, ensure_ascii=False)

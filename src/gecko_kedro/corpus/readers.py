@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.corpus.columns import check_mapping
 from gecko_kedro.corpus.folder import TEXT_SUFFIXES, read_folder
 from gecko_kedro.corpus.formats import TABLE_SUFFIXES, read_hub, read_table
@@ -47,7 +47,7 @@ def read_corpus(
         raise InputError(
             source,
             expected="a folder or file",
-            got="no such file or folder",
+            got=Words("no such file or folder"),
             fix=f"Check the path; relative ones start at {Path.cwd()}.",
         )
     return collect_documents(read_hub(source, split=split, wanted=wanted), names, source=source)

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.corpus.cleaning import clean_text
 from gecko_kedro.corpus.html_text import html_to_text, looks_like_html
 from gecko_kedro.corpus.lines import RawRow, usable
@@ -71,7 +71,9 @@ def collect_documents(
         raise InputError(
             source,
             expected="at least one usable document",
-            got=f"no document; set aside: {count_reasons(aside)}" if aside else "no rows at all",
+            got=Words(
+                f"no document; set aside: {count_reasons(aside)}" if aside else "no rows at all"
+            ),
             fix=f"First problem: {aside[0][0]}: {aside[0][3]}." if aside else "Is the file empty?",
         )
     logger.info("Read %s: %s", source, counts)

@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 import polars as pl
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.base.text import normalise
 from gecko_kedro.corpus.quarantine import (
     QuarantineRow,
@@ -48,7 +48,7 @@ def split_heldout(
         raise InputError(
             "corpus.heldout",
             expected="passages of at least one group that is not held out",
-            got=f"no group but {', '.join(sorted(out))}" if out else "no passages",
+            got=Words(f"no group but {', '.join(sorted(out))}" if out else "no passages"),
             fix="Name fewer held-out groups, lower the fraction or read a larger corpus.",
         )
     if missing := sorted(set(settings.groups) - present):

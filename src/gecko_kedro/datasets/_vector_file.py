@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gecko_kedro.base.digests import file_sha256
 from gecko_kedro.base.errors import InputError, write_error
-from gecko_kedro.base.files import atomic_path
+from gecko_kedro.base.files import write_text
 from gecko_kedro.retrieval.settings import VectorType
 from gecko_kedro.retrieval.vector_table import STORED_AS
 
@@ -67,8 +68,7 @@ class VectorFile:
             raise write_error(file, error) from error
         digest = hashlib.sha256(data).hexdigest()
         record = {"start": start, "rows": len(rows), "sha256": digest}
-        with atomic_path(self._record(part)) as temporary:
-            temporary.write_text(json.dumps(record), "utf-8")
+        write_text(self._record(part), json.dumps(record))
 
     def is_whole(self, part: str) -> bool:
         """Whether the bytes of ``part`` are those that were written. Reads them."""
@@ -81,9 +81,11 @@ class VectorFile:
             return False
         if shape is None:
             return False
-        return expected == _digest(
-            self._file(shape), start * shape.row_bytes, rows * shape.row_bytes
-        )
+        try:
+            found = file_sha256(self._file(shape), start * shape.row_bytes, rows * shape.row_bytes)
+        except (OSError, EOFError):
+            return False
+        return found == expected
 
     def load(self, rows: int) -> tuple[NDArray[Any], VectorType] | None:
         """The first ``rows`` rows as a read-only memory map, and their type; None if cut short."""
@@ -110,8 +112,7 @@ class VectorFile:
     def _check_shape(self, shape: Shape) -> None:
         found = self.shape()
         if found is None:
-            with atomic_path(self._folder / _SHAPE) as temporary:
-                temporary.write_text(json.dumps(asdict(shape)), "utf-8")
+            write_text(self._folder / _SHAPE, json.dumps(asdict(shape)))
         elif found != shape:
             raise InputError(
                 str(self._folder),
@@ -131,20 +132,3 @@ def _write_all(descriptor: int, data: memoryview, offset: int) -> None:
     done = 0
     while done < len(data):
         done += os.pwrite(descriptor, data[done : done + _BYTES_AT_ONCE], offset + done)
-
-
-def _digest(file: Path, offset: int, size: int) -> str | None:
-    """SHA-256 of a range of ``file``; None where the file ends before it."""
-    digest = hashlib.sha256()
-    try:
-        with file.open("rb") as content:
-            content.seek(offset)
-            while size > 0:
-                piece = content.read(min(size, _BYTES_AT_ONCE))
-                if not piece:
-                    return None
-                digest.update(piece)
-                size -= len(piece)
-    except OSError:
-        return None
-    return digest.hexdigest()

@@ -2,21 +2,20 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from kedro.io.core import AbstractDataset, DatasetError
-
-from gecko_kedro.base.digests import source_identity
+from gecko_kedro.base.digests import Digests, source_identity
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.corpus.readers import looks_like_path, read_corpus
 from gecko_kedro.corpus.results import ReadResult
+from gecko_kedro.datasets._read_only import ReadOnlyDataset
 from gecko_kedro.datasets.python_docs import PythonDocsDataset
 
 PYTHON_DOCS = "python-docs"
 
 
-class CorpusDataset(AbstractDataset[NoReturn, ReadResult]):
-    """Loads documents from ``source``; see ``gecko_kedro.corpus.readers.read_corpus``. Read only.
+class CorpusDataset(ReadOnlyDataset[ReadResult]):
+    """Loads documents from ``source``; see ``gecko_kedro.corpus.readers.read_corpus``.
 
     ``source`` is a folder of .txt, .md and .html files, a .jsonl, .csv, .tsv or .parquet file, a
     Hugging Face data set id (of which ``split`` is read), or ``"python-docs"``: the documentation
@@ -58,15 +57,12 @@ class CorpusDataset(AbstractDataset[NoReturn, ReadResult]):
             return self._installed().load()
         return read_corpus(self._source, columns=self._columns, split=self._split)
 
-    def save(self, data: NoReturn) -> None:
-        raise DatasetError(f"The corpus {self._source} is read only.")
-
-    def fingerprint(self) -> str:
-        """Identity of what would be read: the files' content or times, and how they are read."""
+    def fingerprint(self, digests: Digests | None = None) -> str:
+        """Identity of what would be read: the files' content, and how they are read."""
         if self._source == PYTHON_DOCS:
             return self._installed().fingerprint()
         how = {"columns": sorted(self._columns.items()), "split": self._split}
-        return source_identity(self._source, how)
+        return source_identity(self._source, how, digests)
 
     def _installed(self) -> PythonDocsDataset:
         if self._python_docs is None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.io.core import AbstractDataset
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.encoder.saving import export_encoder, save_encoder
 from gecko_kedro.training.checkpoints import remove_checkpoints
 
@@ -42,7 +42,7 @@ class EncoderDataset(AbstractDataset["SentenceTransformer | tuple[str, str]", st
             raise InputError(
                 str(self.path),
                 expected="a folder with a trained encoder (modules.json)",
-                got="no such model",
+                got=Words("no such model"),
                 fix="Run the pipeline that trains it, or put a sentence-transformers model there.",
             )
         return str(self.path)

@@ -4,15 +4,15 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import polars as pl
 import yaml
-from kedro.io.core import AbstractDataset
 from pydantic import ValidationError
 
-from gecko_kedro.base.digests import source_identity
+from gecko_kedro.base.digests import Digests, source_identity
 from gecko_kedro.base.errors import InputError
+from gecko_kedro.datasets._read_only import ReadOnlyDataset
 from gecko_kedro.evaluation.tasks.reading import read_tasks
 from gecko_kedro.evaluation.tasks.settings import TaskPrompts, TaskSettings
 from gecko_kedro.evaluation.tasks.task import ReadTasks
@@ -21,8 +21,8 @@ logger = logging.getLogger(__name__)
 ROOT_VARIABLE = "GECKO_SHARED_DATA"
 
 
-class EvaluationTasksDataset(AbstractDataset[NoReturn, ReadTasks]):
-    """Loads local tasks and looks up those of mteb. Read only.
+class EvaluationTasksDataset(ReadOnlyDataset[ReadTasks]):
+    """Loads local tasks and looks up those of mteb.
 
     ``tasks`` are TaskSettings as plain data; relative paths are below ``root``, by default the
     folder that the environment variable GECKO_SHARED_DATA names, else the working folder.
@@ -58,17 +58,13 @@ class EvaluationTasksDataset(AbstractDataset[NoReturn, ReadTasks]):
         )
         return ReadTasks([*own.tasks, *more.tasks], pl.concat([own.quarantine, more.quarantine]))
 
-    def save(self, data: NoReturn) -> None:
-        raise InputError(
-            "evaluation tasks", expected="to be read only", got="no save is possible", fix=""
-        )
-
-    def fingerprint(self) -> str:
+    def fingerprint(self, digests: Digests | None = None) -> str:
         """Identity of the declarations, the prompts and all local files."""
         tasks = [*self._tasks, *self._more]
-        files = [source_identity(str(self._root / task.path), ()) for task in tasks if task.path]
+        paths = [str(self._root / task.path) for task in tasks if task.path]
+        files = [source_identity(path, (), digests) for path in paths]
         how = [[task.model_dump() for task in tasks], self._overrides, files]
-        return source_identity(self._prompts, how)
+        return source_identity(self._prompts, how, digests)
 
     def _wanted(self, tasks: list[TaskSettings]) -> list[TaskSettings]:
         there = [task for task in tasks if task.path is None or (self._root / task.path).exists()]

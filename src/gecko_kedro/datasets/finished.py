@@ -1,16 +1,14 @@
 """Which shards of a table are there already."""
 
-from typing import Any, NoReturn
+from typing import Any
 
-from kedro.io.core import AbstractDataset
-
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.datasets._read_only import ReadOnlyDataset
 from gecko_kedro.datasets.sharded import ShardedParquetDataset
 from gecko_kedro.datasets.vector_shards import VectorShardsDataset
 
 
-class FinishedShardsDataset(AbstractDataset[NoReturn, frozenset[int]]):
-    """Loads the indices of the finished shards of the folder ``path``; read only.
+class FinishedShardsDataset(ReadOnlyDataset[frozenset[int]]):
+    """Loads the indices of the finished shards of the folder ``path``.
 
     ``of`` is the catalog name of the dataset of shards on the same folder, whose expected
     fingerprint holds here too. ``beside`` is the ``{path: ...}`` of another table that the same
@@ -40,14 +38,6 @@ class FinishedShardsDataset(AbstractDataset[NoReturn, frozenset[int]]):
 
     def load(self) -> frozenset[int]:
         return frozenset.intersection(*(table.finished() for table in self._tables))
-
-    def save(self, data: NoReturn) -> None:
-        raise InputError(
-            "FinishedShardsDataset",
-            expected="to be read only",
-            got="no save is possible",
-            fix=f"Save the shards to {self.of!r}.",
-        )
 
     def _describe(self) -> dict[str, Any]:
         return {"of": self.of}

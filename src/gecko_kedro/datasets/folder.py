@@ -1,14 +1,12 @@
 """A working folder of long jobs: checkpoints of a training, caches of an evaluation."""
 
 from pathlib import Path, PurePosixPath
-from typing import Any, NoReturn
+from typing import Any
 
-from kedro.io.core import AbstractDataset
-
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.datasets._read_only import ReadOnlyDataset
 
 
-class WorkFolderDataset(AbstractDataset[NoReturn, Path]):
+class WorkFolderDataset(ReadOnlyDataset[Path]):
     """Loads the path of a folder, made when it is absent; the job itself writes there.
 
     What lies there is keyed by content, so that a job never goes on from another job's work.
@@ -22,14 +20,6 @@ class WorkFolderDataset(AbstractDataset[NoReturn, Path]):
         folder = Path(self._folder)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
-
-    def save(self, data: NoReturn) -> None:
-        raise InputError(
-            str(self._folder),
-            expected="to be written by the job that was given the folder",
-            got="no save is possible",
-            fix="Write into the loaded path.",
-        )
 
     def _exists(self) -> bool:
         return True

@@ -8,7 +8,7 @@ from kedro.io.core import AbstractDataset
 from kedro_datasets._typing import JSONPreview
 
 from gecko_kedro.base.errors import InputError
-from gecko_kedro.base.files import atomic_path
+from gecko_kedro.base.files import write_text
 
 
 class JsonDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
@@ -45,8 +45,7 @@ class JsonDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
         return content
 
     def save(self, data: dict[str, Any]) -> None:
-        with atomic_path(self.path) as temporary:
-            temporary.write_text(json.dumps(data, indent=1, ensure_ascii=False), "utf-8")
+        write_text(self.path, json.dumps(data, indent=1, ensure_ascii=False))
 
     def preview(self) -> JSONPreview:
         """The whole content, for Kedro-Viz."""

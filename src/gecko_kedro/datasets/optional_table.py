@@ -1,17 +1,17 @@
 """A table that a run may do without."""
 
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import polars as pl
-from kedro.io.core import AbstractDataset, DatasetError
 
-from gecko_kedro.base.digests import source_identity
+from gecko_kedro.base.digests import Digests, source_identity
+from gecko_kedro.datasets._read_only import ReadOnlyDataset
 from gecko_kedro.datasets.table import TableDataset
 
 
-class OptionalTableDataset(AbstractDataset[NoReturn, pl.DataFrame | None]):
-    """Loads the Parquet file ``source`` as TableDataset does, or None where it is None. Read only.
+class OptionalTableDataset(ReadOnlyDataset[pl.DataFrame | None]):
+    """Loads the Parquet file ``source`` as TableDataset does, or None where it is None.
 
     Example::
 
@@ -36,12 +36,9 @@ class OptionalTableDataset(AbstractDataset[NoReturn, pl.DataFrame | None]):
             return None
         return TableDataset(filepath=self._source, schema=self._schema).load()
 
-    def save(self, data: NoReturn) -> None:
-        raise DatasetError("This table is read only.")
-
-    def fingerprint(self) -> str:
-        """Identity of the file's content or time; always the same without one."""
-        return source_identity(self._source, self._schema)
+    def fingerprint(self, digests: Digests | None = None) -> str:
+        """Identity of the file's content; always the same without one."""
+        return source_identity(self._source, self._schema, digests)
 
     def _exists(self) -> bool:
         return self._source is None or Path(self._source).expanduser().is_file()

@@ -9,7 +9,7 @@ from kedro.io.core import AbstractDataset
 from kedro_datasets._typing import PlotlyPreview
 from plotly.graph_objects import Figure
 
-from gecko_kedro.base.files import atomic_path
+from gecko_kedro.base.files import write_text
 
 
 class PlotDataset(AbstractDataset[Figure, Figure]):
@@ -32,8 +32,7 @@ class PlotDataset(AbstractDataset[Figure, Figure]):
         return plotly.io.from_json(self.path.read_text("utf-8"))
 
     def save(self, data: Figure) -> None:
-        with atomic_path(self.path) as temporary:
-            temporary.write_text(data.to_json(), "utf-8")
+        write_text(self.path, data.to_json())
 
     def preview(self) -> PlotlyPreview:
         """The figure, for Kedro-Viz."""

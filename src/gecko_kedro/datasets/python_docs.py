@@ -1,19 +1,18 @@
 """The documentation of the installed Python packages, as a dataset."""
 
-import hashlib
 import sys
 from collections.abc import Sequence
 from importlib import metadata as importlib_metadata
-from typing import Any, NoReturn
+from typing import Any
 
-from kedro.io.core import AbstractDataset, DatasetError
-
+from gecko_kedro.base.digests import Digests, text_sha256
 from gecko_kedro.corpus.python_docs import harvest
 from gecko_kedro.corpus.results import ReadResult
+from gecko_kedro.datasets._read_only import ReadOnlyDataset
 
 
-class PythonDocsDataset(AbstractDataset[NoReturn, ReadResult]):
-    """Loads the docstrings of this environment: modules, classes and functions. Read only.
+class PythonDocsDataset(ReadOnlyDataset[ReadResult]):
+    """Loads the docstrings of this environment: modules, classes and functions.
 
     Source files are read with ``ast``; nothing is imported or executed. ``include`` and
     ``exclude`` are top-level package names (``include: null`` takes all that are installed),
@@ -59,16 +58,13 @@ class PythonDocsDataset(AbstractDataset[NoReturn, ReadResult]):
             workers=self._workers,
         )
 
-    def save(self, data: NoReturn) -> None:
-        raise DatasetError("The documentation of installed packages is read only.")
-
-    def fingerprint(self) -> str:
+    def fingerprint(self, digests: Digests | None = None) -> str:
         """Identity of what would be read: the packages, their versions, Python's, the choice."""
         packages = sorted(
             {(dist.name or "", dist.version or "") for dist in importlib_metadata.distributions()}
         )
         chosen = (self._include, self._exclude, self._stdlib)
-        return hashlib.sha256(repr((sys.version, packages, chosen)).encode()).hexdigest()
+        return text_sha256(repr((sys.version, packages, chosen)))
 
     def _exists(self) -> bool:
         return True  # the standard library is always there

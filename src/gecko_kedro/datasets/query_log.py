@@ -2,18 +2,18 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from kedro.io.core import AbstractDataset, DatasetError
 from kedro_datasets._typing import TablePreview
 
-from gecko_kedro.base.digests import source_identity
+from gecko_kedro.base.digests import Digests, source_identity
 from gecko_kedro.corpus.query_log import read_query_log
 from gecko_kedro.corpus.results import QueryLogResult
+from gecko_kedro.datasets._read_only import ReadOnlyDataset
 
 
-class QueryLogDataset(AbstractDataset[NoReturn, QueryLogResult]):
-    """Loads queries from ``source``; see ``gecko_kedro.corpus.query_log``. Read only.
+class QueryLogDataset(ReadOnlyDataset[QueryLogResult]):
+    """Loads queries from ``source``; see ``gecko_kedro.corpus.query_log``.
 
     ``source`` is a .txt file of one query a line, a .jsonl, .csv, .tsv or .parquet file, or None:
     a log without queries.
@@ -43,9 +43,6 @@ class QueryLogDataset(AbstractDataset[NoReturn, QueryLogResult]):
     def load(self) -> QueryLogResult:
         return read_query_log(self._source, columns=self._columns)
 
-    def save(self, data: NoReturn) -> None:
-        raise DatasetError("The query log is read only.")
-
     def preview(self, nrows: int = 20) -> TablePreview:
         """The first queries, for Kedro-Viz."""
         queries = self.load().queries.head(nrows)
@@ -54,9 +51,9 @@ class QueryLogDataset(AbstractDataset[NoReturn, QueryLogResult]):
             {"index": list(range(len(rows))), "columns": queries.columns, "data": rows}
         )
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, digests: Digests | None = None) -> str:
         """Identity of what would be read: the file's content or time, and how it is read."""
-        return source_identity(self._source, sorted(self._columns.items()))
+        return source_identity(self._source, sorted(self._columns.items()), digests)
 
     def _exists(self) -> bool:
         return self._source is None or Path(self._source).expanduser().is_file()

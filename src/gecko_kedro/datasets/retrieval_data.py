@@ -1,17 +1,15 @@
 """The user's own evaluation queries and judgements."""
 
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from kedro.io.core import AbstractDataset
-
-from gecko_kedro.base.digests import source_identity
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.digests import Digests, source_identity
+from gecko_kedro.datasets._read_only import ReadOnlyDataset
 from gecko_kedro.evaluation.tasks.retrieval import CheckedData
 
 
-class RetrievalDataDataset(AbstractDataset[NoReturn, CheckedData | None]):
-    """Loads a retrieval task from ``source``; None without a source. Read only.
+class RetrievalDataDataset(ReadOnlyDataset[CheckedData | None]):
+    """Loads a retrieval task from ``source``; None without a source.
 
     ``source`` is a folder in BEIR layout, or one of Parquet or JSONL files (corpus, queries,
     qrels); ``split`` picks among several files of queries and judgements. The task is named after
@@ -40,15 +38,10 @@ class RetrievalDataDataset(AbstractDataset[NoReturn, CheckedData | None]):
             self._source, name=self._source.name, split=self._split, task=self._task_name
         )
 
-    def save(self, data: NoReturn) -> None:
-        raise InputError(
-            "evaluation data", expected="to be read only", got="no save is possible", fix=""
-        )
-
-    def fingerprint(self) -> str:
+    def fingerprint(self, digests: Digests | None = None) -> str:
         """Identity of what would be read."""
         source = None if self._source is None else str(self._source)
-        return source_identity(source, (self._split, self._task_name))
+        return source_identity(source, (self._split, self._task_name), digests)
 
     def _exists(self) -> bool:
         return self._source is None or self._source.is_dir()

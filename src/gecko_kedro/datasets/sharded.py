@@ -13,8 +13,9 @@ import polars as pl
 from kedro.io.core import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
+from gecko_kedro.base.digests import file_sha256
 from gecko_kedro.base.errors import InputError
-from gecko_kedro.base.files import atomic_path
+from gecko_kedro.base.files import atomic_path, write_text
 from gecko_kedro.base.shards import NO_SHARD, Shard
 from gecko_kedro.datasets.table import TableDataset
 
@@ -75,8 +76,7 @@ class ShardedParquetDataset(AbstractDataset[Shard, pl.DataFrame | pl.LazyFrame])
         with atomic_path(file) as temporary:
             data.table.write_parquet(temporary, compression="zstd")
             # Before the shard takes its name: no moment has a shard that cannot be checked.
-            with temporary.open("rb") as content:
-                _write_checksum(file, hashlib.file_digest(content, "sha256").hexdigest())
+            _write_checksum(file, file_sha256(temporary))
 
     def load(self) -> pl.DataFrame | pl.LazyFrame:
         shards = self.shards()
@@ -113,9 +113,7 @@ class ShardedParquetDataset(AbstractDataset[Shard, pl.DataFrame | pl.LazyFrame])
 
     def _is_whole(self, index: int, total: int) -> bool:
         file = self.file(index, total)
-        with file.open("rb") as content:
-            found = hashlib.file_digest(content, "sha256").hexdigest()
-        if found == _read_checksum(file):
+        if file_sha256(file) == _read_checksum(file):
             return True
         logger.warning("Removed %s: it is not what its SHA-256 says; it is made again", file)
         remove_shard(file)
@@ -157,8 +155,7 @@ class ShardedParquetDataset(AbstractDataset[Shard, pl.DataFrame | pl.LazyFrame])
             logger.info("%s: removing %d shards of other parameters", self.path, len(old))
         for file in old:
             remove_shard(file)
-        with atomic_path(self.path / _MANIFEST) as temporary:
-            temporary.write_text(json.dumps({"fingerprint": self._fingerprint}), "utf-8")
+        write_text(self.path / _MANIFEST, json.dumps({"fingerprint": self._fingerprint}))
 
     def _exists(self) -> bool:
         shards = self.shards()
@@ -173,8 +170,7 @@ def _checksum_file(shard: Path) -> Path:
 
 
 def _write_checksum(shard: Path, digest: str) -> None:
-    with atomic_path(_checksum_file(shard)) as temporary:
-        temporary.write_text(f"{digest}  {shard.name}\n", "utf-8")
+    write_text(_checksum_file(shard), f"{digest}  {shard.name}\n")
 
 
 def _read_checksum(shard: Path) -> str | None:

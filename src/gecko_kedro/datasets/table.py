@@ -10,7 +10,7 @@ import polars as pl
 from kedro.io.core import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.base.files import atomic_path
 from gecko_kedro.base.shards import ROWS_AT_ONCE
 
@@ -166,7 +166,7 @@ class TableScanDataset(AbstractDataset[NoReturn, pl.LazyFrame]):
         raise InputError(
             "TableScanDataset",
             expected="to be read only",
-            got="no save is possible",
+            got=Words("no save is possible"),
             fix="Save the table through its TableDataset.",
         )
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from kedro.io.core import AbstractDataset
 
-from gecko_kedro.base.files import atomic_path
+from gecko_kedro.base.files import write_text
 
 
 class TextFileDataset(AbstractDataset[str, str]):
@@ -24,8 +24,7 @@ class TextFileDataset(AbstractDataset[str, str]):
         return self.path.read_text("utf-8")
 
     def save(self, data: str) -> None:
-        with atomic_path(self.path) as temporary:
-            temporary.write_text(data, "utf-8")
+        write_text(self.path, data)
 
     def _exists(self) -> bool:
         return self.path.is_file()

@@ -2,18 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from kedro.io.core import AbstractDataset, DatasetError
-
-from gecko_kedro.base.digests import source_identity
+from gecko_kedro.base.digests import Digests, source_identity
 from gecko_kedro.corpus.readers import looks_like_path
+from gecko_kedro.datasets._read_only import ReadOnlyDataset
 from gecko_kedro.training.examples import ExampleResult
 from gecko_kedro.training.sources import SourceSettings, read_source
 
 
-class TrainingSourcesDataset(AbstractDataset[NoReturn, dict[str, ExampleResult]]):
-    """Loads each of ``sources`` in the unified format, by name. Read only.
+class TrainingSourcesDataset(ReadOnlyDataset[dict[str, ExampleResult]]):
+    """Loads each of ``sources`` in the unified format, by name.
 
     A source says where it lies and what its columns are; see
     ``gecko_kedro.training.sources.SourceSettings``. ``seed`` is for converters that draw.
@@ -49,13 +48,11 @@ class TrainingSourcesDataset(AbstractDataset[NoReturn, dict[str, ExampleResult]]
         settings = [SourceSettings.model_validate(source) for source in self._sources]
         return {source.name: read_source(source, seed=self._seed) for source in settings}
 
-    def save(self, data: NoReturn) -> None:
-        raise DatasetError("Training sources are read only.")
-
-    def fingerprint(self) -> str:
-        """Identity of what would be read: each file's content or time, and how it is read."""
-        identities = [source_identity(source["data"], source) for source in self._sources]
-        return source_identity(None if not identities else "training sources", identities)
+    def fingerprint(self, digests: Digests | None = None) -> str:
+        """Identity of what would be read: each file's content, and how it is read."""
+        how = [(source, self._seed) for source in self._sources]
+        files = [source_identity(source["data"], (), digests) for source in self._sources]
+        return source_identity("training sources" if files else None, (how, files))
 
     def _exists(self) -> bool:
         return all(

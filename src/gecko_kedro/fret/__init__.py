@@ -7,6 +7,13 @@ from gecko_kedro.fret.choice import ChoiceResult, choose_examples
 from gecko_kedro.fret.controls import Shares
 from gecko_kedro.fret.filters import FilterResult, filter_queries, stop_above
 from gecko_kedro.fret.fusion import fuse_rankings, ranker_sets
+from gecko_kedro.fret.information import (
+    ENOUGH_QUERIES,
+    Information,
+    WorthlessRankerError,
+    information,
+    refuse_worthless,
+)
 from gecko_kedro.fret.label_sample import LABEL_SAMPLE, label_sample, label_sample_page
 from gecko_kedro.fret.prompts import Prompts
 from gecko_kedro.fret.query_log import as_queries, join_query_log
@@ -23,16 +30,22 @@ from gecko_kedro.fret.settings import (
     SampleSettings,
     WriteSettings,
 )
-from gecko_kedro.fret.synthesis import SynthesisResult, synthesize_queries
+from gecko_kedro.fret.synthesis import (
+    SynthesisResult,
+    reject_reason,
+    rejected_texts,
+    synthesize_queries,
+)
 from gecko_kedro.fret.tasks import TASK_NAMES, short_task_name
 
 __all__ = [
-    "AUDIT_SHARES", "LABEL_SAMPLE", "TASK_NAMES", "AuditSettings", "ChoiceResult",
-    "ChooseSettings", "FilterResult", "FilterSettings", "FretFacts", "FuseSettings",
-    "JoinSettings", "JudgeSettings", "LabelAudit", "Prompts", "Ranker", "SampleSettings",
-    "ScoringResult", "Shares", "SynthesisResult", "WriteSettings", "as_queries", "audit_labels",
-    "candidate_metrics", "candidates_with_seeds", "choose_examples", "filter_queries", "fret_card",
-    "fuse_rankings", "join_query_log", "judged_candidates", "label_sample", "label_sample_page",
-    "query_plot", "ranker_sets", "score_candidates", "share_report", "short_task_name",
-    "stop_above", "synthesize_queries",
+    "AUDIT_SHARES", "ENOUGH_QUERIES", "LABEL_SAMPLE", "TASK_NAMES", "AuditSettings",
+    "ChoiceResult", "ChooseSettings", "FilterResult", "FilterSettings", "FretFacts",
+    "FuseSettings", "Information", "JoinSettings", "JudgeSettings", "LabelAudit", "Prompts",
+    "Ranker", "SampleSettings", "ScoringResult", "Shares", "SynthesisResult",
+    "WorthlessRankerError", "WriteSettings", "as_queries", "audit_labels", "candidate_metrics",
+    "candidates_with_seeds", "choose_examples", "filter_queries", "fret_card", "fuse_rankings",
+    "information", "join_query_log", "judged_candidates", "label_sample", "label_sample_page",
+    "query_plot", "ranker_sets", "refuse_worthless", "reject_reason", "rejected_texts",
+    "score_candidates", "share_report", "short_task_name", "stop_above", "synthesize_queries",
 ]  # fmt: skip

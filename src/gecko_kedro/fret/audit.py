@@ -7,7 +7,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from gecko_kedro.fret.information import information
 from gecko_kedro.fret.schemas import FRET, RANKING, require_columns
+from gecko_kedro.fret.settings import Ranker
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -16,7 +18,9 @@ _SUSPICIOUS = 0.95  # of the positive's retriever score: NV-Retriever's bound fo
 # The metrics that are shares of something.
 AUDIT_SHARES = frozenset(
     ("replaced_seeds", "suspected_false_negatives", "false_negative_candidates", "cut_queries",
-     "cut_passages", "same_first")
+     "cut_passages", "same_first",
+     *(f"{ranker}_{name}" for ranker in ("query_likelihood", "relevance")
+       for name in ("distinct", "ties", "constant", "as_retriever")))
 )  # fmt: skip
 _COLOURS = {"positive": "#1f9d86", "negative": "#d0563f", "other": "#8b93a1"}
 
@@ -40,7 +44,8 @@ def audit_labels(rankings: pl.DataFrame, fret: pl.DataFrame) -> LabelAudit:
     rows to be made from. ``suspected_false_negatives`` are negatives whose retriever score is above
     0.95 of the positive's; ``false_negative_candidates`` are candidates after rank 1 whose grade is
     as good as the positive's. ``cut_queries`` and ``cut_passages`` are shares of the judgements for
-    which the teacher did not read the end.
+    which the teacher did not read the end. What each ranker tells (``Information``) is there as
+    ``relevance_ties`` and so on.
     """
     require_columns(rankings, list(RANKING), where="audit_labels, rankings")
     require_columns(fret, list(FRET), where="audit_labels, fret")
@@ -87,6 +92,7 @@ def _metrics(rankings: pl.DataFrame, fret: pl.DataFrame, roles: pl.DataFrame) ->
         "cut_queries": _mean(rankings["query_cut"].drop_nulls()),
         "cut_passages": _mean(rankings["passage_cut"].drop_nulls()),
         **_agreement(rankings),
+        **_information(rankings),
     }
     return {name: value for name, value in metrics.items() if value is not None}
 
@@ -106,6 +112,12 @@ def _as_relevant(roles: pl.DataFrame) -> pl.Series:
     positive = roles.filter(role="positive").select("query_id", best="relevance")
     others = roles.filter(pl.col("role") != "positive").join(positive, on="query_id")
     return others.select(pl.col("relevance") >= pl.col("best")).to_series().drop_nulls()
+
+
+def _information(rankings: pl.DataFrame) -> dict[str, float]:
+    rankers: tuple[Ranker, ...] = ("query_likelihood", "relevance")
+    found = (information(rankings, ranker) for ranker in rankers)
+    return {k: v for one in found if one is not None for k, v in one.as_metrics().items()}
 
 
 def _agreement(rankings: pl.DataFrame) -> dict[str, float | None]:

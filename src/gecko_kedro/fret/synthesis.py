@@ -1,5 +1,6 @@
 """LLM(P_QG, p_seed) -> (t, q): queries and their tasks from seed passages (section 3.1)."""
 
+import json
 import logging
 import re
 from collections import Counter
@@ -96,6 +97,20 @@ def synthesize_queries(
     counts["queries"], counts["quarantined"] = len(queries), len(rejected)
     _warn(counts)
     return SynthesisResult(table(queries, QUERY), quarantine_table(rejected), dict(counts))
+
+
+def reject_reason(text: str) -> str | None:
+    """Why a reply in these words is rejected; None where that would depend on its passage."""
+    if not text.strip():
+        return "empty"
+    reply, _ = _read(Generation(text, 0, 0), passage="", language=None)
+    return None if isinstance(reply, Reply) else reply.reason
+
+
+def rejected_texts(quarantine: pl.DataFrame) -> set[str]:
+    """The replies in rows of ``SynthesisResult.quarantine``, as far as they are kept there."""
+    records = (json.loads(record) for record in quarantine["record"])
+    return {record["reply"] for record in records if "reply" in record}
 
 
 def _read(

@@ -5,10 +5,9 @@ from gecko_kedro.hooks.guard import GuardHooks
 from gecko_kedro.hooks.ledger import LedgerHooks
 from gecko_kedro.hooks.lock import LockHooks
 from gecko_kedro.hooks.remote import RemoteTeacherHooks
-from gecko_kedro.hooks.summary import SummaryHooks
 from gecko_kedro.hooks.tracking import TrackingHooks
 
 __all__ = [
     "EngineHooks", "GuardHooks", "LedgerHooks", "LockHooks", "RemoteTeacherHooks",
-    "SummaryHooks", "TrackingHooks",
+    "TrackingHooks",
 ]  # fmt: skip

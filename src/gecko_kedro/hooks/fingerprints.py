@@ -4,12 +4,9 @@ Kedro's ``--only-missing-outputs`` asks only whether an output exists. A changed
 or corpus would go unnoticed, and a run would report success on stale data. So every persisted
 output has a *fingerprint*: a digest over its node's function, its node's parameters and the
 fingerprints of its node's inputs. It is kept beside the output together with the parts it was made
-of, so that a message can name what changed, and with the SHA-256 of the file.
+of, so that a message can name what changed, and with the SHA-256 of the content.
 """
 
-import hashlib
-import json
-import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,30 +15,33 @@ from typing import Any
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
+from gecko_kedro.base.digests import Digests, file_sha256
 from gecko_kedro.base.errors import InputError
-from gecko_kedro.base.files import atomic_path
+from gecko_kedro.hooks.records import Fingerprint, Parts, Record, read_record, write_record
 
-logger = logging.getLogger(__name__)
-_LARGEST_HASHED_FILE = 256 * 2**20
-Parts = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Fingerprint:
-    """A digest and what it was made of (``params:mine.search.n_candidates`` -> 20, ...)."""
-
-    digest: str
-    parts: Parts
+_PARAMETER, _DATASET = "params:", "dataset "
 
 
 @dataclass(frozen=True)
 class Change:
-    """One dataset that was made from something else than what the run would make it from."""
+    """Why an output is stale: what differs, and which of its inputs are stale themselves."""
 
-    dataset: str
-    location: str
     differences: tuple[str, ...]
+    follows: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The persisted outputs that exist and are not what a run would make; the others are absent.
+
+    ``stale`` by name, first causes first; ``by_hand``: where those lie that were put there from
+    elsewhere, or were changed since. They count as inputs.
+    """
+
+    stale: dict[str, Change]
+    by_hand: dict[str, Path]
 
 
 @dataclass
@@ -54,14 +54,14 @@ class Fingerprints:
 
     pipeline: Pipeline
     catalog: Any
+    digests: Digests = field(default_factory=Digests)
     _known: dict[str, Fingerprint] = field(default_factory=dict)
-    _checked: dict[Path, list[int]] = field(default_factory=dict)
+    _begun: set[str] = field(default_factory=set)
+    _checked: set[tuple[Path, str]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         for node in self.pipeline.nodes:  # in topological order
-            made = self._of_node(node)
-            for output in node.outputs:
-                self._known[_own_name(output)] = made
+            self._make(node)
 
     def of(self, dataset: str) -> Fingerprint:
         """The fingerprint that ``dataset`` has, or will have once its node has run."""
@@ -77,85 +77,105 @@ class Fingerprints:
             if hasattr(dataset, "expect_fingerprint"):
                 dataset.expect_fingerprint(self.of(getattr(dataset, "of", name)).digest)
 
-    def changes(self) -> list[Change]:
-        """Persisted outputs that exist and were made from something else, first causes first.
+    def outputs(self) -> Outputs:
+        """Which persisted outputs are stale, and which were put there by hand.
 
-        An output without a record, or newer than its record, was put there from elsewhere: it
-        counts as an input, and what follows from it is compared against it.
+        What follows from an output that was put there by hand is compared against it.
         """
-        found = []
+        found = Outputs({}, {})
         for node in self.pipeline.nodes:
+            if found.by_hand:
+                self._make(node)  # again, from what was put there
             for name in node.outputs:
                 location = self._location(name)
                 if location is None or not self._dataset(name).exists():
                     continue
                 record = read_record(location)
-                if record is None:
-                    self._replace_by_file(name, node)
-                    continue
-                if record.digest != self.of(name).digest:
-                    differences = tuple(_differences(record.parts, self.of(name).parts))
-                    found.append(Change(name, str(location), differences))
+                if record is None or self._is_changed(name, location, record):
+                    found.by_hand[name] = location
+                    self._known[_own_name(name)] = self._of_content(location)
+                elif (change := self._change(name, record, found.stale)) is not None:
+                    found.stale[name] = change
         return found
 
-    def record(self, dataset: str) -> None:
-        """Write the fingerprint of the just saved ``dataset`` beside it."""
+    def begin(self, dataset: str) -> None:
+        """Note, before ``dataset`` is saved, that it is no longer what it was."""
         location = self._location(dataset)
-        if location is not None:
-            write_record(location, self.of(dataset))
+        if location is not None and dataset not in self._begun:  # a shard is one save of many
+            self._begun.add(dataset)
+            write_record(location, Record(self.of(dataset)))
+
+    def record(self, dataset: str) -> None:
+        """Note what the just saved ``dataset`` was made from, and its content."""
+        location = self._location(dataset)
+        if location is not None and not self._checks_itself(dataset):
+            write_record(location, Record(self.of(dataset), self.digests.of(location, again=True)))
+            self.digests.save()
 
     def refuse_damaged(self, dataset: str) -> None:
         """Raise InputError where the file of ``dataset`` is not what was written, and by nobody.
 
-        Its bytes differ from those of its record while its size and time of change do not: no edit
-        does that, but a failing disk. Each file is read for it once in a run.
+        Its bytes differ from those that were read before while its size and time of change do not:
+        no edit does that, but a failing disk. Each file is read for it once in a run.
         """
         location = self._location(dataset)
         if location is None or not location.is_file():
             return
-        stamp = _stamp(location)
-        if self._checked.get(location) == stamp:
+        written = self.digests.known(location)
+        if written is None or (location, written) in self._checked:
             return
-        record = _read(location)
-        written = record.get("sha256")
-        if written and record["made"] == stamp and (found := _sha256(location)) != written:
+        if (found := file_sha256(location)) != written:
             raise InputError(
                 f"dataset {dataset!r} ({location})",
                 expected=f"the file that was written, SHA-256 {written}",
                 got=found,
                 fix="It is damaged: delete it and run again to make it anew, and look at the disk.",
             )
-        self._checked[location] = stamp
+        self._checked.add((location, written))
 
-    def _of_node(self, node: Node) -> Fingerprint:
+    def _make(self, node: Node) -> None:
         function = node.func
         parts: Parts = {"function": f"{function.__module__}.{function.__qualname__}"}
         for name in node.inputs:
-            if name.startswith("params:"):
-                parts |= dict(_flatten(name, _plain(self.catalog.load(name))))
+            if name.startswith(_PARAMETER):
+                parts |= dict(leaves(name, self.catalog.load(name)))
             elif name != "parameters" and not self._is_scratch(name):  # all of them: only shown
-                parts[f"dataset {_own_name(name)}"] = self.of(name).digest
-        return _fingerprint(parts)
+                parts[f"{_DATASET}{_own_name(name)}"] = self.of(name).digest
+        self._known |= dict.fromkeys(map(_own_name, node.outputs), Fingerprint.of(parts))
 
     def _of_input(self, name: str) -> Fingerprint:
         dataset = self._dataset(name)
         if hasattr(dataset, "fingerprint"):
-            return _fingerprint({"identity": dataset.fingerprint()})
+            return Fingerprint.of({"identity": dataset.fingerprint(self.digests)})
         location = self._location(name)
         if location is None or not location.exists():
-            return _fingerprint({"identity": f"absent {name}"})
+            return Fingerprint.of({"identity": f"absent {name}"})
         record = read_record(location)
-        return record or _fingerprint({"content": _content_digest(location)})
+        if record is None or self._is_changed(name, location, record):
+            return self._of_content(location)
+        return record.fingerprint
 
-    def _replace_by_file(self, name: str, node: Node) -> None:
-        location = self._location(name)
-        if location is None:
-            return
-        self._known[_own_name(name)] = _fingerprint({"content": _content_digest(location)})
-        for later in self.pipeline.from_nodes(node.name).nodes:
-            if later is not node:
-                made = self._of_node(later)
-                self._known |= {_own_name(output): made for output in later.outputs}
+    def _of_content(self, location: Path) -> Fingerprint:
+        return Fingerprint.of({"content": self.digests.of(location)})
+
+    def _is_changed(self, name: str, location: Path, record: Record) -> bool:
+        if record.sha256 is None or self._checks_itself(name):
+            return False
+        return self.digests.of(location) != record.sha256
+
+    def _change(self, name: str, record: Record, stale: Mapping[str, Change]) -> Change | None:
+        before, now = record.fingerprint, self.of(name)
+        if record.sha256 is None and not self._checks_itself(name):
+            return Change((f"{name} was being saved when a run was killed",))
+        if before.digest == now.digest:
+            return None
+        made_anew = {f"{_DATASET}{_own_name(other)}": other for other in stale}
+        names = [n for n in sorted(before.parts | now.parts) if _differs(n, before, now)]
+        causes = (_difference(n, before.parts, now.parts) for n in names if n not in made_anew)
+        return Change(tuple(causes), tuple(made_anew[n] for n in names if n in made_anew))
+
+    def _checks_itself(self, name: str) -> bool:
+        return hasattr(self._dataset(name), "expect_fingerprint")
 
     def _is_scratch(self, name: str) -> bool:
         dataset = self._dataset(name)
@@ -170,120 +190,39 @@ class Fingerprints:
         return None if path is None or self._is_scratch(name) else Path(str(path))
 
 
+def leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """A parameter as (name, value) of its parts, down through nested settings and mappings.
+
+    Fields that only say how fast a result is made are left out, with all that is below them.
+    """
+    if isinstance(value, BaseModel):
+        for field_name, info in type(value).model_fields.items():
+            if counts(info):
+                yield from leaves(f"{name}.{field_name}", getattr(value, field_name))
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from leaves(f"{name}.{key}", inner)
+    else:
+        yield name, value
+
+
+def counts(field_info: FieldInfo) -> bool:
+    """Whether another value of the field may give another result."""
+    extra = field_info.json_schema_extra
+    return not (isinstance(extra, Mapping) and extra.get("execution_only"))
+
+
 def _own_name(dataset: str) -> str:
     """Without Kedro's ``@scan``, ``@table``: ways to read one and the same dataset."""
     return dataset.partition("@")[0]
 
 
-def _record_file(location: Path) -> Path:
-    return location.with_name(f".{location.name}.fingerprint.json")
+def _differs(name: str, before: Fingerprint, now: Fingerprint) -> bool:
+    return bool(before.parts.get(name, "absent") != now.parts.get(name, "absent"))
 
 
-def write_record(location: Path, fingerprint: Fingerprint) -> None:
-    """Keep ``fingerprint`` beside ``location``, with the output's own size, time and SHA-256."""
-    content = {
-        "digest": fingerprint.digest,
-        "parts": fingerprint.parts,
-        "made": _stamp(location),
-        "sha256": _sha256(location) if location.is_file() else None,
-    }
-    with atomic_path(_record_file(location)) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, sort_keys=True), "utf-8")
-
-
-def read_record(location: Path) -> Fingerprint | None:
-    """The fingerprint kept beside ``location``; None without one or after a change by hand."""
-    content = _read(location)
-    if not content or not _is_as_written(location, content):
-        return None
-    return Fingerprint(content["digest"], content["parts"])
-
-
-def _read(location: Path) -> dict[str, Any]:
-    """The record beside ``location``; empty without a readable one."""
-    file = _record_file(location)
-    if not file.is_file():
-        return {}
-    try:
-        content: dict[str, Any] = json.loads(file.read_text("utf-8"))
-        Fingerprint(content["digest"], content["parts"])
-        _ = content["made"]
-    except (ValueError, LookupError, TypeError):
-        logger.warning("%s cannot be read: %s counts as put there by hand", file, location)
-        return {}
-    return content
-
-
-def _is_as_written(location: Path, record: Mapping[str, Any]) -> bool:
-    """By size and time; where only the time differs (a copy, a backup), by content."""
-    size, time = _stamp(location)
-    if record["made"] == [size, time]:
-        return True
-    written = record.get("sha256")
-    return bool(written) and record["made"][0] == size and _sha256(location) == written
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
-
-
-def _stamp(location: Path) -> list[int]:
-    """Size and time of a file; a folder is only ever replaced as a whole, by its own dataset."""
-    if location.is_dir():
-        return [0, 0]
-    status = location.stat()
-    return [status.st_size, status.st_mtime_ns]
-
-
-def _content_digest(location: Path) -> str:
-    files = sorted(location.rglob("*")) if location.is_dir() else [location]
-    digest = hashlib.sha256()
-    for file in files:
-        if not file.is_file() or file.name.startswith("."):
-            continue
-        digest.update(file.name.encode())
-        if file.stat().st_size > _LARGEST_HASHED_FILE:  # minutes of reading: size and time do
-            digest.update(str(_stamp(file)).encode())
-            continue
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()
-
-
-def _fingerprint(parts: Parts) -> Fingerprint:
-    text = json.dumps(parts, sort_keys=True, default=str)
-    return Fingerprint(hashlib.sha256(text.encode()).hexdigest(), json.loads(text))
-
-
-def _plain(value: Any) -> Any:
-    """A parameter as plain data, without the fields that only say how fast a result is made."""
-    if isinstance(value, Mapping):
-        return {name: _plain(inner) for name, inner in value.items()}
-    if not isinstance(value, BaseModel):
-        return value
-    plain = {}
-    for name, info in type(value).model_fields.items():
-        extra = info.json_schema_extra
-        if not (isinstance(extra, Mapping) and extra.get("execution_only")):
-            plain[name] = _plain(getattr(value, name))
-    return plain
-
-
-def _flatten(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _flatten(f"{prefix}.{key}", inner)
-    else:
-        yield prefix, value
-
-
-def _differences(before: Parts, now: Parts) -> Iterator[str]:
-    for name in sorted(before.keys() | now.keys()):
-        old, new = before.get(name, "absent"), now.get(name, "absent")
-        if old == new:
-            continue
-        if name.startswith("params:"):
-            yield f"{name.removeprefix('params:')}: {old!r} -> {new!r}"
-        else:
-            yield f"{name} is another one now"
+def _difference(name: str, before: Parts, now: Parts) -> str:
+    if not name.startswith(_PARAMETER):
+        return f"{name.removeprefix(_DATASET)} is another one now"
+    old, new = before.get(name, "absent"), now.get(name, "absent")
+    return f"{name.removeprefix(_PARAMETER)}: {old!r} -> {new!r}"

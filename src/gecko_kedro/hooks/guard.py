@@ -1,42 +1,52 @@
-"""Stops a run before any work when its parameters are wrong or its finished outputs are stale."""
+"""Stops a run before any work when its parameters are wrong, and finds what is to be made anew."""
 
+import logging
+from pathlib import Path
 from typing import Any
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
+from kedro.io import MemoryDataset
 from kedro.pipeline import Pipeline
-from kedro.pipeline.node import Node
 
-from gecko_kedro.base.errors import InputError
-from gecko_kedro.hooks.fingerprints import Change, Fingerprints
+from gecko_kedro.base.digests import Digests
+from gecko_kedro.base.errors import InputError, Words
+from gecko_kedro.catalog import ProjectCatalog
+from gecko_kedro.hooks.fingerprints import Fingerprints
+from gecko_kedro.hooks.ledger import LEDGER, read_ledger
+from gecko_kedro.hooks.lock import data_folder
+from gecko_kedro.hooks.plan import Plan, plan_run
 from gecko_kedro.params import check_parameters
 from gecko_kedro.pipeline_registry import STAGES
 
-_MOST_SHOWN = 5
+logger = logging.getLogger(__name__)
+_DIGESTS = ".digests.jsonl"  # in the data folder
 
 
 class GuardHooks:
     """Checks parameters and inputs before a run and keeps the fingerprints of what it makes."""
 
     def __init__(self) -> None:
+        self._folder = Path()
         self._fingerprints: Fingerprints | None = None
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Check every parameter, of all pipelines, before the catalog or a node is touched."""
         check_parameters(context.config_loader["parameters"])
+        self._folder = data_folder(context)
 
     @hook_impl
     def before_pipeline_run(
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: Any
     ) -> None:
-        """Refuse missing inputs, and with ``--only-missing-outputs`` stale outputs."""
-        _refuse_missing_inputs(pipeline, catalog)
-        self._fingerprints = Fingerprints(pipeline, catalog)
-        changes = self._fingerprints.changes()
-        self._fingerprints.announce()
-        if run_params.get("only_missing_outputs") and changes:
-            raise _stale(changes)
+        """Refuse missing inputs; with ``--only-missing-outputs``, have stale outputs made anew."""
+        only_missing = bool(run_params.get("only_missing_outputs"))
+        self._fingerprints, plan, stale = prepare(pipeline, catalog, self._folder, only_missing)
+        self._fingerprints.digests.save()
+        if only_missing and stale:
+            _declare_stale(catalog, stale)
+            logger.info("%s", plan.summary())
 
     @hook_impl
     def before_dataset_loaded(self, dataset_name: str) -> None:
@@ -45,24 +55,70 @@ class GuardHooks:
             self._fingerprints.refuse_damaged(dataset_name)
 
     @hook_impl
-    def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:
+    def before_dataset_saved(self, dataset_name: str) -> None:
+        """Note that the dataset is being made."""
+        if self._fingerprints is not None:
+            self._fingerprints.begin(dataset_name)
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str) -> None:
         """Note what the dataset was made from."""
         if self._fingerprints is not None:
             self._fingerprints.record(dataset_name)
 
 
+def prepare(
+    pipeline: Pipeline, catalog: Any, data: Path, only_missing: bool
+) -> tuple[Fingerprints, Plan, list[str]]:
+    """The fingerprints of a run, its plan, and its stale outputs. Nothing is written.
+
+    InputError where an input is missing, or where an output that was put there by hand would be
+    overwritten. Datasets with partial work know afterwards which of it still holds.
+    """
+    _refuse_missing_inputs(pipeline, catalog)
+    fingerprints = Fingerprints(pipeline, catalog, Digests(data / _DIGESTS))
+    outputs = fingerprints.outputs()
+    fingerprints.announce()
+    nodes = read_ledger(catalog.get(LEDGER).path).get("nodes", {})
+    seconds = {name: cost["seconds"] for name, cost in nodes.items()}
+    plan = plan_run(pipeline, catalog, outputs, only_missing=only_missing, seconds=seconds)
+    return fingerprints, plan, list(outputs.stale)
+
+
+def _declare_stale(catalog: Any, stale: list[str]) -> None:
+    if not isinstance(catalog, ProjectCatalog):
+        raise InputError(
+            "--runner",
+            expected="the default one, where stale outputs have to be made anew",
+            got=type(catalog).__name__,
+            fix="Run without --runner.",
+        )
+    catalog.declare_stale(stale)
+
+
 def _refuse_missing_inputs(pipeline: Pipeline, catalog: Any) -> None:
+    from kedro.framework.project import pipelines
+
     for name in sorted(pipeline.inputs()):
         if name.startswith("params:") or name == "parameters":
             continue
         dataset = catalog.get(name, fallback_to_runtime_pattern=True)
+        if isinstance(dataset, MemoryDataset) and not dataset.exists():
+            nodes = (node for one in pipelines.values() for node in one.nodes)
+            maker = next(node.name for node in nodes if name in node.outputs)
+            raise InputError(
+                f"dataset {name!r}",
+                expected="to be made in this run, as it is kept in memory only",
+                got="a run that starts behind it",
+                fix=f"Start at the node that makes it: --from-nodes {maker}",
+            )
         location = getattr(dataset, "path", None)
         if location is None or getattr(dataset, "optional", False) or dataset.exists():
             continue
         raise InputError(
             f"dataset {name!r} ({location})",
             expected="to be there before this pipeline runs",
-            got="no such file",
+            got=Words("no such file"),
             fix=f"Run what makes it ({_maker(name)}), or put your own there.",
         )
 
@@ -75,19 +131,3 @@ def _maker(name: str) -> str:
         if wanted in {made.partition("@")[0] for made in pipelines[stage].all_outputs()}:
             return f"kedro run --pipelines {stage}"
     return "no pipeline here makes it"
-
-
-def _stale(changes: list[Change]) -> InputError:
-    # A dataset that differs only because an input of it differs is a consequence, not a cause.
-    causes = [c for c in changes if any(": " in d for d in c.differences)] or changes
-    shown = [f"{c.dataset} ({'; '.join(c.differences[:_MOST_SHOWN])})" for c in causes]
-    return InputError(
-        "--only-missing-outputs",
-        expected="outputs that were made from today's parameters and inputs",
-        got="no such thing: " + ", ".join(shown[:_MOST_SHOWN]),
-        fix=(
-            "Run `kedro run` without --only-missing-outputs to make all anew (finished shards, "
-            f"checkpoints and LLM replies that still hold are used), start at the first stale "
-            f"node with --from-nodes, or set the parameter back. First stale: {causes[0].location}"
-        ),
-    )

@@ -15,7 +15,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.pipeline.node import Node
 
 from gecko_kedro.base import events
-from gecko_kedro.base.files import atomic_path
+from gecko_kedro.base.files import write_text
 from gecko_kedro.base.memory import peak_memory_mb, reset_peak_memory
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ _PACKAGES = (
 
 
 class LedgerHooks:
-    """Keeps the catalog's ``run_ledger``: the report and MLflow read it.
+    """Keeps the catalog's ``run_ledger``, which the report and MLflow read; at the end a table.
 
     A node's time ends with the last save of its outputs, since a generator works while it is being
     saved. Entries of nodes that this run does not touch stay: a re-run of one stage keeps the
@@ -37,12 +37,15 @@ class LedgerHooks:
     def __init__(self) -> None:
         self._file = Path()
         self._started = 0.0
+        self._costs: dict[str, dict[str, float]] = {}  # of this run
+        self._saved: set[str] = set()
         self._stop_listening: Callable[[], None] | None = None
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], catalog: Any) -> None:
         """Open the ledger."""
         self._file = catalog.get(LEDGER).path
+        self._costs, self._saved = {}, set()
         self._update({"run": _describe_run(run_params)})
         self._stop_listening = events.subscribe(self._on_event)
 
@@ -59,12 +62,22 @@ class LedgerHooks:
             "seconds": round(time.perf_counter() - self._started, 3),
             "peak_mb": round(peak_memory_mb(), 1),
         }
+        self._costs[node.name] = entry
+        self._saved.add(dataset_name)
         self._update({"nodes": {node.name: entry}})
 
     @hook_impl
-    def after_pipeline_run(self) -> None:
-        """Close the ledger and say where the report is."""
+    def after_pipeline_run(self, catalog: Any) -> None:
+        """Close the ledger; print what each node cost, the results, and where the report is."""
         self._close()
+        if not self._costs:
+            logger.info("Nothing to do: every output is there.")
+            return
+        logger.info("\n%s", _cost_table(self._costs))
+        if "comparison" in self._saved:
+            logger.info("\n%s", _results(catalog))
+        if "report" in self._saved:
+            logger.info("\nReport: %s", catalog.get("report").path)
 
     @hook_impl
     def on_pipeline_error(self, error: Exception) -> None:
@@ -84,8 +97,7 @@ class LedgerHooks:
         ledger = read_ledger(self._file)
         for section, entries in changes.items():
             ledger[section] = ledger.get(section, {}) | entries
-        with atomic_path(self._file) as temporary:
-            temporary.write_text(json.dumps(ledger, indent=1), "utf-8")
+        write_text(self._file, json.dumps(ledger, indent=1))
 
 
 def read_ledger(file: Path) -> dict[str, Any]:
@@ -98,6 +110,27 @@ def read_ledger(file: Path) -> dict[str, Any]:
         logger.warning("%s is damaged: the costs of earlier runs are lost", file)
         return {}
     return ledger
+
+
+def _cost_table(costs: Mapping[str, Mapping[str, float]]) -> str:
+    peak = max(cost["peak_mb"] for cost in costs.values())
+    whole = {"seconds": sum(cost["seconds"] for cost in costs.values()), "peak_mb": peak}
+    lines = [f"{'node':<36} {'seconds':>8} {'peak MB':>8}"]
+    for name, cost in (*costs.items(), ("all", whole)):
+        lines.append(f"{name:<36} {cost['seconds']:>8.1f} {cost['peak_mb']:>8.0f}")
+    return "\n".join(lines)
+
+
+def _results(catalog: Any) -> str:
+    from gecko_kedro import evaluation
+    from gecko_kedro.pipelines.evaluate.content import comparison
+
+    compared = catalog.load("comparison")
+    return evaluation.as_text(
+        comparison(compared),
+        categories=compared["categories"],
+        failures=catalog.load("evaluation_scores")["failures"],
+    )
 
 
 def _describe_run(run_params: Mapping[str, Any]) -> dict[str, Any]:

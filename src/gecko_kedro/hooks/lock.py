@@ -14,8 +14,8 @@ from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.pipeline import Pipeline
 
-from gecko_kedro.base.errors import InputError, write_error
-from gecko_kedro.base.files import atomic_path
+from gecko_kedro.base.errors import InputError, Words, write_error
+from gecko_kedro.base.files import write_text
 
 _LOCK = ".run.lock"
 _HOLDER = ".run.json"
@@ -42,8 +42,7 @@ class RunLock:
         except OSError as error:
             raise write_error(self.folder, error) from error
         try:
-            with atomic_path(self.folder / _HOLDER) as temporary:
-                temporary.write_text(json.dumps(_this_process()), "utf-8")
+            write_text(self.folder / _HOLDER, json.dumps(_this_process()))
         except InputError:
             self._lock.release()
             raise
@@ -63,7 +62,7 @@ class RunLock:
         return InputError(
             f"data folder {self.folder}",
             expected="one run at a time",
-            got=f"no free folder: {who}, is running in it",
+            got=Words(f"no free folder: {who}, is running in it"),
             fix="Wait for that run or stop it (when its process ends, the folder is free), or give "
             "this run a folder of its own: `data` in conf/<env>/globals.yml and --env <env>.",
         )
@@ -79,7 +78,7 @@ class LockHooks:
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Learn the data folder."""
-        self._folder = Path(context.project_path) / context.config_loader["globals"]["data"]
+        self._folder = data_folder(context)
 
     @hook_impl(wrapper=True)
     def before_pipeline_run(self, pipeline: Pipeline, catalog: Any) -> Generator[None, Any, Any]:
@@ -108,6 +107,11 @@ class LockHooks:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+
+
+def data_folder(context: KedroContext) -> Path:
+    """Where the data of this environment lie: ``data`` in its globals.yml."""
+    return Path(context.project_path, context.config_loader["globals"]["data"])
 
 
 def refuse_unwritable(folders: Iterable[Path]) -> None:

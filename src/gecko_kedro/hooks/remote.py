@@ -8,7 +8,6 @@ import yaml
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.pipeline import Pipeline
-from kedro.pipeline.node import Node
 
 from gecko_kedro.params import Parameters, check_parameters
 
@@ -54,20 +53,16 @@ class RemoteTeacherHooks:
             "synthesize_teacher": ["generate"],
             "relabel_teacher": scores,
             "label_quality_teacher": scores,
-            "estimate_teacher": scores,
+            "estimate_teacher": ["generate", *scores],
         }
         calls: list[Call] = []
         for node in pipeline.nodes:
-            if run_params.get("only_missing_outputs") and _is_done(node, catalog):
+            if run_params.get("only_missing_outputs") and all(map(catalog.exists, node.outputs)):
                 continue
             for name in asked.keys() & set(node.inputs):
                 calls += asked[name]
         if calls:
             check_teacher(HttpTeacher(self._parameters.teacher.http), list(dict.fromkeys(calls)))
-
-
-def _is_done(node: Node, catalog: Any) -> bool:
-    return all(catalog.get(name).exists() for name in node.outputs)
 
 
 def _local_key(file: Path) -> str | None:

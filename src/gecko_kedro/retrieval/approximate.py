@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.retrieval.exclusions import Exclusions
 from gecko_kedro.retrieval.index import Index
 from gecko_kedro.retrieval.ranking import rank
@@ -65,7 +65,7 @@ class ApproximateIndex:
             raise InputError(
                 str(path),
                 expected=f"a graph of {len(exact)} vectors of {exact.dimension} dimensions",
-                got=shape or "no graph",
+                got=shape or Words("no graph"),
                 fix="Build it from this index and save it again.",
             )
         made = cls.__new__(cls)

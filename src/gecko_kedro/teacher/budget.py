@@ -2,7 +2,7 @@
 
 from pydantic import Field, model_validator
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.base.settings import EXECUTION, Limit, Settings
 from gecko_kedro.teacher.usage import KindUsage
 
@@ -52,7 +52,7 @@ def _used_up(name: str, limit: str, spent: str) -> BudgetError:
     return BudgetError(
         f"teacher.budget.{name}",
         expected=f"less than {limit}",
-        got=f"no budget left: {spent} spent in all runs so far",
+        got=Words(f"no budget left: {spent} spent in all runs so far"),
         fix="Raise it and run again: every reply that was paid for is stored, and the run goes on "
         "from there.",
     )

@@ -4,53 +4,44 @@ import logging
 import math
 import time
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
-from gecko_kedro.base.errors import InputError
-from gecko_kedro.teacher.protocol import (
-    Prompt,
-    Refused,
-    Reply,
-    Scored,
-    ScoredLabels,
-    Teacher,
-    TeacherError,
-)
+from gecko_kedro.base.errors import InputError, Words
+from gecko_kedro.teacher.protocol import Prompt, Refused, Reply, Scored, Teacher, TeacherError
 from gecko_kedro.teacher.refusals import CHECK_SETTINGS
 
 logger = logging.getLogger(__name__)
 Call = Literal["generate", "query_log_likelihood", "label_log_likelihood"]
 
 _PASSAGE = "Yeast feeds on sugar and gives off carbon dioxide, which makes the dough swell."
+_UNFITTING = "The two towers of the harbour were lit with oil until the year of the great storm."
 _QUERY = "what makes dough swell"
-_FIELDS = {"passage": _PASSAGE, "title": "", "query": _QUERY}
 _SCHEMA = {
     "type": "object",
     "properties": {"query": {"type": "string"}},
     "required": ["query"],
     "additionalProperties": False,
 }
-_GENERATE = Prompt(
-    f"Write a search query for the passage, as JSON.\n\nPassage: {_PASSAGE}\nAnswer:",
-    _FIELDS, "check", _SCHEMA,
-)  # fmt: skip
-_LIKELIHOOD = Prompt(f"Passage: {_PASSAGE}\nQuery:", _FIELDS, "check")
-_RELEVANCE = Prompt(
-    f"Does the passage answer the query? 0 is no, 1 is yes.\n\nPassage: {_PASSAGE}\n"
-    f"Query: {_QUERY}\nRelevance:", _FIELDS, "check",
-)  # fmt: skip
 _LABELS = (" 0", " 1")
+_RANKERS: dict[Call, str] = {
+    "query_log_likelihood": "query_likelihood",
+    "label_log_likelihood": "relevance",
+}
 
 
 def check_teacher(teacher: Teacher, calls: Sequence[Call]) -> None:
-    """Ask one tiny example of each of ``calls``; nothing of it is stored.
+    """Ask a tiny example of each of ``calls``; nothing of it is stored.
 
-    Whether the replies are good is not looked at, only that there is one to each prompt and that
-    likelihoods are finite numbers. Raises what the teacher raises, else ``InputError``.
+    There has to be a reply to each prompt, with finite numbers; else it raises what the teacher
+    raises, or ``InputError``. A ranker scores a passage that fits the query and one that does not:
+    a warning says where they do not come in that order.
     """
     started = time.perf_counter()
     for call in calls:
-        _refuse_unusable(teacher, call, _numbers(teacher, call))
+        replies = _replies(teacher, call)
+        _refuse_unusable(teacher, call, replies)
+        if call in _RANKERS:
+            _warn_of_order(call, [_score(reply) for reply in replies])
     if calls:
         logger.info(
             "The teacher answers (%s; %.1f s): %s",
@@ -58,45 +49,67 @@ def check_teacher(teacher: Teacher, calls: Sequence[Call]) -> None:
         )  # fmt: skip
 
 
-def _numbers(teacher: Teacher, call: Call) -> list[float]:
-    """The numbers of the replies; generated text counts as 0.0."""
-    replies: Sequence[Reply]
+def _replies(teacher: Teacher, call: Call) -> Sequence[Reply]:
     if call == "generate":
-        replies = teacher.generate([_GENERATE], temperature=0.0, top_p=1.0, seed=0)
-    elif call == "query_log_likelihood":
-        replies = teacher.query_log_likelihood([_LIKELIHOOD], [f" {_QUERY}"])
-    else:
-        replies = teacher.label_log_likelihood([_RELEVANCE], _LABELS)
-    numbers: list[float] = []
-    for reply in replies:
-        match reply:
-            case Refused(words):
-                raise _refused(teacher, call, words)
-            case Scored(number):
-                numbers.append(number)
-            case ScoredLabels(several):
-                numbers += several
-            case _:
-                numbers.append(0.0)
-    return numbers
+        text = f"Write a search query for the passage, as JSON.\n\nPassage: {_PASSAGE}\nAnswer:"
+        asked = [Prompt(text, _fields(_PASSAGE), "check", _SCHEMA)]
+        return teacher.generate(asked, temperature=0.0, top_p=1.0, seed=0)
+    passages = (_PASSAGE, _UNFITTING)
+    if call == "query_log_likelihood":
+        prefixes = [Prompt(f"Passage: {p}\nQuery:", _fields(p), "check") for p in passages]
+        return teacher.query_log_likelihood(prefixes, [f" {_QUERY}"] * 2)
+    question = "Does the passage answer the query? 0 is no, 1 is yes.\n\nPassage: "
+    prompts = [
+        Prompt(f"{question}{p}\nQuery: {_QUERY}\nRelevance:", _fields(p), "check") for p in passages
+    ]
+    return teacher.label_log_likelihood(prompts, _LABELS)
 
 
-def _refused(teacher: Teacher, call: Call, words: str) -> TeacherError:
-    return TeacherError(
-        f"teacher {teacher.identity!r}, {call}, start-up check",
-        expected="a usable reply to a tiny example",
-        got=f"no usable reply: {words}",
-        fix=f"{CHECK_SETTINGS} No work was done yet.",
-    )
+def _fields(passage: str) -> dict[str, str]:
+    return {"passage": passage, "title": "", "query": _QUERY}
 
 
-def _refuse_unusable(teacher: Teacher, call: Call, numbers: list[float]) -> None:
-    wanted = len(_LABELS) if call == "label_log_likelihood" else 1
-    if len(numbers) == wanted and all(map(math.isfinite, numbers)):
+def _numbers(reply: Any) -> list[float]:
+    if isinstance(reply, Scored):
+        return [reply.log_likelihood]
+    return list(getattr(reply, "log_likelihoods", []))
+
+
+def _score(reply: Any) -> float:
+    """How well the passage fits: the query's likelihood, or how much likelier yes is than no."""
+    numbers = _numbers(reply)
+    return numbers[0] if isinstance(reply, Scored) else numbers[-1] - numbers[0]
+
+
+def _warn_of_order(call: Call, scores: Sequence[float]) -> None:
+    fitting, unfitting = scores
+    if fitting > unfitting:
         return
-    raise InputError(
-        f"teacher {teacher.identity!r}, {call}, start-up check",
-        expected=f"{wanted} finite numbers for a tiny example",
-        got=numbers,
-        fix="Check the backend and its model; no work was done yet.",
-    )
+    logger.warning(
+        "The teacher's %s gives a passage that answers the query %.4g and one that has nothing to "
+        "do with it %.4g: its labels may be worthless. Try a larger model, an instruct model "
+        "behind /chat/completions, or the other ranker alone (relabel.rankers).",
+        _RANKERS[call], fitting, unfitting,
+    )  # fmt: skip
+
+
+def _refuse_unusable(teacher: Teacher, call: Call, replies: Sequence[Reply]) -> None:
+    for reply in replies:
+        if isinstance(reply, Refused):
+            raise TeacherError(
+                f"teacher {teacher.identity!r}, {call}, start-up check",
+                expected="a usable reply to a tiny example",
+                got=Words(f"no usable reply: {reply.words}"),
+                fix=f"{CHECK_SETTINGS} No work was done yet.",
+            )
+    each = {"generate": 0, "query_log_likelihood": 1, "label_log_likelihood": len(_LABELS)}[call]
+    wanted = 1 if call == "generate" else 2
+    numbers = [_numbers(reply) for reply in replies]
+    whole = len(numbers) == wanted and all(len(one) == each for one in numbers)
+    if not whole or not all(math.isfinite(number) for one in numbers for number in one):
+        raise InputError(
+            f"teacher {teacher.identity!r}, {call}, start-up check",
+            expected=f"{wanted} replies, each with {each} finite numbers",
+            got=numbers,
+            fix="Check the backend and its model; no work was done yet.",
+        )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.teacher.collection import Collection
 from gecko_kedro.teacher.forms import FORMS, Material
 from gecko_kedro.teacher.phrases import adjacent, key_phrases, linked_phrases
@@ -116,7 +116,7 @@ class LexicalTeacher:
             raise InputError(
                 "teacher.lexical",
                 expected="at least one passage to count words in",
-                got="no passages",
+                got=Words("no passages"),
                 fix="Check corpus.source.",
             )
         logger.warning(

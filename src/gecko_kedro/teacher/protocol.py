@@ -9,6 +9,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from gecko_kedro.base.errors import InputError
 
+IMPOSSIBLE = -9999.0  # the log-likelihood of what cannot be, as a number that JSON can hold
+
 
 @dataclass(frozen=True)
 class Prompt:
@@ -119,4 +121,9 @@ class StreamingTeacher(Protocol):
 
 
 class TeacherError(InputError):
-    """The teacher failed at a prompt for good; everything that it answered before is stored."""
+    """The teacher failed at a prompt for good; everything that it answered before is stored.
+
+    ``cut_at``: the server cuts prompts to so many tokens; replies to such prompts are no replies.
+    """
+
+    cut_at: int | None = None

@@ -2,12 +2,13 @@
 
 import logging
 
+from gecko_kedro.base.errors import Words
 from gecko_kedro.teacher.protocol import Refused, TeacherError
 from gecko_kedro.teacher.usage import KindUsage
 
 logger = logging.getLogger(__name__)
 CHECK_SETTINGS = (
-    "Check teacher.http.model, api and extra_body, and the length of the prompts "
+    "Check teacher.http.model, api, max_new_tokens and extra_body, and the length of the prompts "
     "(max_passage_tokens of synthesize and relabel)."
 )
 _FEW = 10  # so many refusals say nothing about the settings while others are answered
@@ -49,7 +50,7 @@ class Refusals:
         return TeacherError(
             f"teacher {self._identity!r}, {kind}",
             expected="replies to most prompts",
-            got=f"no usable reply to {count} prompts: {last.words}",
+            got=Words(f"no usable reply to {count} prompts: {last.words}"),
             fix=f"{CHECK_SETTINGS} What was answered before is stored: run again to go on from "
             "there.",
         )

@@ -1,9 +1,9 @@
 """Which model: where its files are, and which weights they hold."""
 
-import hashlib
 from pathlib import Path
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.digests import files_sha256
+from gecko_kedro.base.errors import InputError, Words
 
 _CONTENT = ("config.json", "*.safetensors", "pytorch_model*.bin")
 
@@ -17,7 +17,7 @@ def local_folder(name: str) -> str:
         raise InputError(
             f"teacher.model.name {name}",
             expected="a folder with a model, or a hub id",
-            got="no such folder",
+            got=Words("no such folder"),
             fix="Correct the path.",
         )
     return name
@@ -45,9 +45,5 @@ def model_revision(source: str, commit: str | None) -> str:
     folder = Path(source)
     if not folder.is_dir():
         return commit or "unknown"
-    digest = hashlib.sha256()
-    for file in sorted(path for pattern in _CONTENT for path in folder.glob(pattern)):
-        digest.update(file.name.encode())
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return f"sha256 {digest.hexdigest()[:16]}"
+    files = sorted(path for pattern in _CONTENT for path in folder.glob(pattern))
+    return f"sha256 {files_sha256(files, folder)[:16]}"

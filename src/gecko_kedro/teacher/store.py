@@ -5,7 +5,7 @@ import math
 import sqlite3
 import threading
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -117,6 +117,27 @@ class ResponseStore:
                     self._connection.execute(_SPEND, _spending(spent))
         except sqlite3.Error as error:
             raise self._unusable(error) from error
+
+    def forget(self, keys: Collection[bytes]) -> int:
+        """Drop the values of ``keys``, so that they are asked for again; how many there were."""
+        wanted, gone = list(keys), 0
+        if not wanted:
+            return 0
+        try:
+            with self._lock, _Transaction(self._connection):
+                for start in range(0, len(wanted), _KEYS_PER_QUERY):
+                    part = wanted[start : start + _KEYS_PER_QUERY]
+                    marks = ",".join("?" * len(part))
+                    query = f"DELETE FROM responses WHERE key IN ({marks})"
+                    gone += self._connection.execute(query, part).rowcount
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+        return gone
+
+    def search(self, wanted: Callable[[object], bool]) -> list[bytes]:
+        """The keys of all values that are ``wanted``; reads the whole store."""
+        rows = self._execute("SELECT key, value, checksum FROM responses", [])
+        return [key for key, value, check in rows if wanted(self._decoded(key, value, check))]
 
     def spent(self, identity: str) -> Usage:
         """All that was ever spent on this teacher."""

@@ -3,15 +3,12 @@
 import hashlib
 import json
 import logging
-import math
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
-from gecko_kedro.base.errors import InputError
-from gecko_kedro.base.events import emit
 from gecko_kedro.base.progress import Progress
 from gecko_kedro.teacher.budget import Budget, Prices, refuse_over
 from gecko_kedro.teacher.protocol import (
@@ -23,15 +20,26 @@ from gecko_kedro.teacher.protocol import (
     ScoredLabels,
     StreamingTeacher,
     Teacher,
+    TeacherError,
 )
 from gecko_kedro.teacher.refusals import Refusals
+from gecko_kedro.teacher.replies import (
+    OneKind,
+    Recent,
+    bad_reply,
+    decode,
+    encode,
+    hits,
+    paid,
+    usable,
+)
+from gecko_kedro.teacher.report import cost_note, report_usage
 from gecko_kedro.teacher.store import ResponseStore, Spent
 from gecko_kedro.teacher.usage import KindUsage, Usage
 
 logger = logging.getLogger(__name__)
 NO_LIMIT = Budget(max_tokens_total=None, max_cost=None)
 NO_PRICES = Prices(prompt=None, completion=None)
-OneKind = TypeVar("OneKind", Generation, Scored, ScoredLabels)
 
 
 class StoredTeacher:
@@ -43,7 +51,8 @@ class StoredTeacher:
     they come from a ``StreamingTeacher``: a run that is killed repeats at most one batch, or the
     calls in flight. The same call twice in a batch is paid for once. ``usage`` counts this object's
     calls, the store those of all runs; ``budget`` limits the latter. A prompt that is ``Refused``
-    is asked once by this object and not stored; ``Refusals`` says when they stop the work.
+    is asked once by this object and not stored; ``Refusals`` says when they stop the work. So it is
+    with a reply without a word.
     """
 
     def __init__(
@@ -60,6 +69,7 @@ class StoredTeacher:
         self._batch_size = batch_size
         self._prices, self._budget = prices, budget
         self._spent = KindUsage()  # in all runs; read anew before each batch
+        self._recent: Recent | None = None
         self.usage = Usage()
 
     @cached_property
@@ -119,7 +129,7 @@ class StoredTeacher:
         )
         answered = (reply for reply in replies if not isinstance(reply, Refused))
         if any(len(reply.log_likelihoods) != len(labels) for reply in answered):
-            raise _bad_reply(self.identity, kind, f"no {len(labels)} log-likelihoods")
+            raise bad_reply(self.identity, kind, f"no {len(labels)} log-likelihoods")
         return replies
 
     def stored_bytes_per_call(self) -> float:
@@ -129,8 +139,17 @@ class StoredTeacher:
     def seconds_per_call(self, kind: str) -> float:
         """Of this object's paid calls; where it paid for none, of all runs' (from the store)."""
         mine = self.usage.of(kind)
-        paid = mine if mine.calls else self._store.spent(self.identity).of(kind)
-        return paid.seconds / max(paid.calls, 1)
+        spent = mine if mine.calls else self._store.spent(self.identity).of(kind)
+        return spent.seconds / max(spent.calls, 1)
+
+    @contextmanager
+    def on_trial(self) -> Iterator[Recent]:
+        """What is answered within the block can be forgotten, until it is ``clear``ed."""
+        self._recent = Recent(self._store.forget)
+        try:
+            yield self._recent
+        finally:
+            self._recent = None
 
     @contextmanager
     def reporting(self, stage: str) -> Iterator[None]:
@@ -141,33 +160,10 @@ class StoredTeacher:
             self.report(stage)
 
     def report(self, stage: str) -> None:
-        """Log what ``stage`` used, and emit it as the event ``<stage>_teacher``.
-
-        ``..._cost`` is there where prices are. ``..._seconds_per_call``, ``spent_tokens`` and
-        ``spent_cost`` are of all runs so far, from the store.
-        """
-        metrics = self.usage.as_metrics()
-        all_runs = self._store.spent(self.identity) if metrics else Usage()
-        for kind in ("generate", "query_log_likelihood", "label_log_likelihood"):
-            record = self.usage.of(kind)
-            if record.refused:
-                logger.warning("%s: %s: %d prompts were refused", stage, kind, record.refused)
-            if record.calls or record.hits:
-                logger.info(
-                    "%s: %s: %d calls, %d from the store, %d + %d tokens, %.1f s%s (%s)",
-                    stage, kind, record.calls, record.hits, record.prompt_tokens,
-                    record.completion_tokens, record.seconds, self._cost(record), self.identity,
-                )  # fmt: skip
-                cost = self._prices.cost(record)
-                metrics |= {} if cost is None else {f"{kind}_cost": cost}
-                paid = all_runs.of(kind)
-                metrics[f"{kind}_seconds_per_call"] = paid.seconds / max(paid.calls, 1)
-        if metrics:
-            spent = all_runs.total()
-            cost = self._prices.cost(spent)
-            metrics["spent_tokens"] = spent.prompt_tokens + spent.completion_tokens
-            metrics |= {} if cost is None else {"spent_cost": cost}
-        emit(f"{stage}_teacher", 0, metrics)
+        """See ``report_usage``."""
+        # Without a call nobody may ever have reached the backend, which tells its identity.
+        identity = self.identity if self.usage.as_metrics() else ""
+        report_usage(stage, self.usage, self._store.spent(identity), self._prices, identity)
 
     def close(self) -> None:
         """Close the store."""
@@ -190,14 +186,20 @@ class StoredTeacher:
         reply_type: type[OneKind],
     ) -> list[OneKind | Refused]:
         stored = self._store.get(keys)
-        known = {key: _decode(value, reply_type, key) for key, value in stored.items()}
+        known = {key: decode(value, reply_type, key) for key, value in stored.items()}
+        empty = [key for key, reply in known.items() if isinstance(usable(reply), Refused)]
+        self._store.forget(empty)  # of runs before such replies were refused
+        for key in empty:
+            del known[key]
+        if self._recent is not None:
+            self._recent.add(kind, known)
         refused = self._refusals.known
         replies: dict[bytes, OneKind | Refused] = {
             **{key: refused[key] for key in keys if key in refused}, **known
         }  # fmt: skip
         missing = list({key: row for row, key in enumerate(keys) if key not in replies}.items())
         again = sum(key in refused for key in keys)
-        self.usage.of(kind).add(_hits(keys, known, repeated=len(keys) - len(missing) - again))
+        self.usage.of(kind).add(hits(keys, known, repeated=len(keys) - len(missing) - again))
         if not missing:
             return [replies[key] for key in keys]
         with Progress(kind, total=len(missing), unit="call") as progress:
@@ -205,7 +207,11 @@ class StoredTeacher:
                 self._spent = self._store.spent(self.identity).total()
                 refuse_over(self._budget, self._prices, self._spent)
                 batch = missing[start : start + self._batch_size]
-                replies |= self._pay(kind, batch, ask, progress)
+                try:
+                    replies |= self._pay(kind, batch, ask, progress)
+                except TeacherError as error:
+                    self._forget_cut(kind, error.cut_at)
+                    raise
         if refused:
             ever = self._store.spent(self.identity).of(kind).calls
             self._refusals.stop_without_reply(kind, self.usage.of(kind), ever_answered=ever)
@@ -226,15 +232,18 @@ class StoredTeacher:
         def keep(answers: Mapping[int, Any]) -> None:
             nonlocal started, kept, reached
             now = time.perf_counter()
+            answers = {row: usable(one) for row, one in answers.items()}
             given = {row: one for row, one in answers.items() if not isinstance(one, Refused)}
-            usage = _paid(given.values(), seconds=now - started)
+            usage = paid(given.values(), seconds=now - started)
             usage.refused = len(answers) - len(given)
             started, kept = now, kept + len(answers)
             reached = max(reached, max(answers) + 1)
             self._store.put(
-                {batch[row][0]: _encode(reply, self.identity) for row, reply in given.items()},
+                {batch[row][0]: encode(reply, self.identity) for row, reply in given.items()},
                 spent=Spent(self.identity, kind, usage),
             )
+            if self._recent is not None:
+                self._recent.add(kind, {batch[row][0]: reply for row, reply in given.items()})
             for row in answers.keys() - given.keys():
                 self._refusals.add(kind, batch[row][0], answers[row])
             total.add(usage)
@@ -260,72 +269,15 @@ class StoredTeacher:
             if len(answers) == len(batch):
                 keep(dict(enumerate(answers)))
         if len(answers) != len(batch):
-            raise _bad_reply(self.identity, kind, f"{len(answers)} replies to {len(batch)}")
-        return {key: answer for (key, _), answer in zip(batch, answers, strict=True)}
+            raise bad_reply(self.identity, kind, f"{len(answers)} replies to {len(batch)}")
+        return {key: usable(answer) for (key, _), answer in zip(batch, answers, strict=True)}
+
+    def _forget_cut(self, kind: str, cut_at: int | None) -> None:
+        if self._recent is not None and cut_at is not None:
+            self._recent.forget(kind, lambda reply: reply.prompt_tokens == cut_at)
 
     def _note(self) -> str:
         """What was spent in all runs, for the line of progress."""
         spent = self._spent
         tokens = spent.prompt_tokens + spent.completion_tokens
-        return f"{tokens} tokens so far{self._cost(spent)}"
-
-    def _cost(self, usage: KindUsage) -> str:
-        cost = self._prices.cost(usage)
-        return "" if cost is None else f", cost {cost:.4g}"
-
-
-def _hits(keys: Sequence[bytes], stored: Mapping[bytes, Any], *, repeated: int) -> KindUsage:
-    found = [stored[key] for key in keys if key in stored]
-    return KindUsage(
-        hits=repeated,
-        hit_prompt_tokens=sum(reply.prompt_tokens for reply in found),
-        hit_completion_tokens=sum(reply.completion_tokens for reply in found),
-    )
-
-
-def _paid(answers: Collection[Any], *, seconds: float) -> KindUsage:
-    return KindUsage(
-        calls=len(answers),
-        prompt_tokens=sum(reply.prompt_tokens for reply in answers),
-        completion_tokens=sum(reply.completion_tokens for reply in answers),
-        seconds=seconds,
-    )
-
-
-def _encode(reply: Generation | Scored | ScoredLabels, identity: str) -> list[object]:
-    if isinstance(reply, Generation):
-        value: object = reply.text
-    elif isinstance(reply, Scored):
-        value = _finite(reply.log_likelihood, identity)
-    else:
-        value = [_finite(number, identity) for number in reply.log_likelihoods]
-    return [value, reply.prompt_tokens, reply.completion_tokens]
-
-
-def _decode(stored: object, reply_type: type[OneKind], key: bytes) -> OneKind:
-    match stored:
-        case [value, int(prompt_tokens), int(completion_tokens)]:
-            pass
-        case _:
-            raise _bad_reply("response store", key.hex(), stored)
-    made: Mapping[type, Callable[[Any], Any]] = {
-        Generation: str,
-        Scored: float,
-        ScoredLabels: tuple,
-    }
-    return reply_type(made[reply_type](value), prompt_tokens, completion_tokens)
-
-
-def _finite(number: float, identity: str) -> float:
-    if not math.isfinite(number):
-        raise _bad_reply(identity, "log-likelihood", number)
-    return number
-
-
-def _bad_reply(identity: str, kind: str, got: object) -> InputError:
-    return InputError(
-        f"teacher {identity!r}, {kind}",
-        expected="one usable reply to each prompt, with finite log-likelihoods",
-        got=got,
-        fix="Check the backend; what was answered before is stored and is not asked again.",
-    )
+        return f"{tokens} tokens so far{cost_note(self._prices, spent)}"

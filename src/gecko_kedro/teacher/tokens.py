@@ -5,7 +5,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
+from gecko_kedro.teacher.thinking import without_thought
 
 ChatTemplate = Literal["auto", "on", "off"]
 _MARK = "\N{OBJECT REPLACEMENT CHARACTER}prompt\N{OBJECT REPLACEMENT CHARACTER}"
@@ -17,9 +18,10 @@ class PromptTokenizer:
     A base model reads the prompt as it is, after its begin-of-sequence token if it has one. An
     instruct model reads it as one message of the user; the reply, the scored query or the label is
     the assistant's answer, so the blank that separates it from the prompt of a base model is taken
-    off. Prompt and continuation are tokenised apart and their ids joined: the tokens of a query
-    are then the same after every passage, and log-likelihoods of candidates compare. Special
-    tokens that a passage spells out ("<|im_end|>") are read as plain text.
+    off. A thought that the template begins is ended at once: the answer comes next. Prompt and
+    continuation are tokenised apart and their ids joined: the tokens of a query are then the same
+    after every passage, and log-likelihoods of candidates compare. Special tokens that a passage
+    spells out ("<|im_end|>") are read as plain text.
     """
 
     def __init__(
@@ -36,7 +38,7 @@ class PromptTokenizer:
             raise InputError(
                 f"teacher.model.chat_template of {model}",
                 expected="a tokenizer with a chat template",
-                got="no chat template",
+                got=Words("no chat template"),
                 fix="Set chat_template to auto, or choose the instruct variant of the model.",
             )
         self.is_chat = has_template and chat_template != "off"
@@ -104,6 +106,7 @@ class PromptTokenizer:
             **kwargs,
         )
         head, mark, tail = rendered.partition(_MARK)
+        tail += without_thought(tail)
         if not mark:
             raise InputError(
                 "teacher.model.chat_template",

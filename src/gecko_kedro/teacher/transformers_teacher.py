@@ -5,13 +5,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.base.precision import fast_bf16
 from gecko_kedro.teacher.causal_lm import CausalLM, Pass, Request
 from gecko_kedro.teacher.protocol import Generation, Prompt, Scored, ScoredLabels
 from gecko_kedro.teacher.revision import local_folder, model_revision, unloadable
 from gecko_kedro.teacher.sampling import Grammars, Sampler
 from gecko_kedro.teacher.settings import ModelSettings, TransformersSettings
+from gecko_kedro.teacher.thinking import answer_of
 from gecko_kedro.teacher.tokens import (
     PromptTokenizer,
     refuse_empty_labels,
@@ -137,7 +138,7 @@ class TransformersTeacher:
             for rows, state in self._lm.begin(ids, new_tokens=new_tokens):
                 self._decode([replies[row] for row in rows], state)
         return [
-            Generation(reply.text or "", len(tokens), len(reply.tokens))
+            Generation(answer_of(reply.text or ""), len(tokens), len(reply.tokens))
             for reply, tokens in zip(replies, ids, strict=True)
         ]
 
@@ -209,7 +210,7 @@ class TransformersTeacher:
             raise InputError(
                 f"teacher {self._settings.name}, {call}, prompt {ids.index([])}",
                 expected="at least one token to go on from",
-                got="no tokens",
+                got=Words("no tokens"),
                 fix="Give the prompt an instruction.",
             )
         lengths = [len(prompt) + more for prompt, more in zip(ids, extra, strict=True)]

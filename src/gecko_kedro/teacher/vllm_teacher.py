@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 
-from gecko_kedro.base.errors import InputError
-from gecko_kedro.base.precision import fast_bf16
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.teacher.protocol import Generation, Prompt, Scored, ScoredLabels
 from gecko_kedro.teacher.revision import local_folder, model_revision, unloadable
 from gecko_kedro.teacher.sampling import prompt_seed
 from gecko_kedro.teacher.settings import ModelSettings, VllmSettings
+from gecko_kedro.teacher.thinking import answer_of
 from gecko_kedro.teacher.tokens import PromptTokenizer, refuse_empty_labels, refuse_over_long
+from gecko_kedro.teacher.vllm_engine import by_ids, engine_arguments
 
 logger = logging.getLogger(__name__)
 
@@ -67,14 +68,14 @@ class VllmTeacher:
             raise InputError(
                 "teacher.backend: vllm",
                 expected="the package vllm, which this backend runs the model with",
-                got="no such package" if error.name == "vllm" else str(error),
+                got=Words("no such package") if error.name == "vllm" else str(error),
                 fix="Run: pip install 'gecko-kedro[vllm]' (NVIDIA GPU, Linux), or set "
                 "teacher.backend: transformers.",
             ) from error
         source = local_folder(settings.name)
         gc.collect()  # an engine that nobody uses any more still holds most of the GPU
         try:
-            llm = vllm.LLM(**_engine_arguments(source, settings, execution))
+            llm = vllm.LLM(**engine_arguments(source, settings, execution))
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise unloadable(settings.name, error) from error
         commit = getattr(llm.llm_engine.model_config.hf_config, "_commit_hash", None)
@@ -116,7 +117,7 @@ class VllmTeacher:
 
         def read(row: int, output: Any) -> Generation:
             reply = output.outputs[0]
-            return Generation(reply.text, len(ids[row]), len(reply.token_ids))
+            return Generation(answer_of(reply.text), len(ids[row]), len(reply.token_ids))
 
         return self._run(ids, decoding, read)
 
@@ -221,7 +222,7 @@ class VllmTeacher:
             return None if found is None else float(found[:, 0].sum(dtype="float64"))
 
         def ask(rows: Sequence[int], *, recompute: bool) -> list[float | None]:
-            decoding = [_by_ids(*pairs[row], recompute=recompute) for row in rows]
+            decoding = [by_ids(*pairs[row], recompute=recompute) for row in rows]
             return self._run([ids[row] for row in rows], decoding, read)
 
         sums = ask(range(len(pairs)), recompute=False)
@@ -243,7 +244,7 @@ class VllmTeacher:
         if "prompt_logprob_token_ids" not in vllm.SamplingParams.__struct_fields__:
             return False
         try:
-            self._run([[0, 0, 0]], [_by_ids([0], [0, 0], recompute=True)], lambda _, output: output)
+            self._run([[0, 0, 0]], [by_ids([0], [0, 0], recompute=True)], lambda _, output: output)
         except VLLMValidationError as error:
             logger.info("vLLM does not score by ids here (%s): prompt_logprobs are used", error)
             return False
@@ -275,45 +276,3 @@ class VllmTeacher:
         lengths = [len(prompt) + more for prompt, more in zip(ids, extra, strict=True)]
         refuse_over_long(lengths, limit=self._limit, model=self._settings.name, call=call)
         return ids
-
-
-def _by_ids(prefix: list[int], continuation: list[int], *, recompute: bool) -> Any:
-    import vllm
-
-    return vllm.SamplingParams(
-        max_tokens=1,
-        temperature=0,
-        detokenize=False,
-        prompt_logprob_token_ids=[[token] for token in continuation],
-        prompt_logprob_start=len(prefix) - 1,
-        skip_reading_prefix_cache=recompute,
-    )
-
-
-def _engine_arguments(
-    source: str, settings: ModelSettings, execution: VllmSettings
-) -> dict[str, Any]:
-    import torch
-
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    half = settings.dtype == "bfloat16" or (settings.dtype == "auto" and fast_bf16(device))
-    wanted = {
-        "max_model_len": execution.max_model_len,
-        "max_num_batched_tokens": execution.max_num_batched_tokens,
-        "revision": settings.revision,
-        # On a CPU, vLLM 0.32 dies of a seeded request whose prompt is cut into chunks ("CPU
-        # Generator does not use offset"). It then wants max_num_batched_tokens >= max_model_len.
-        "enable_chunked_prefill": False if device == "cpu" else None,
-    }
-    return {
-        "model": source,
-        "dtype": "bfloat16" if half else "float32",
-        "trust_remote_code": settings.trust_remote_code,
-        "tensor_parallel_size": execution.tensor_parallel_size,
-        "gpu_memory_utilization": execution.gpu_memory_utilization,
-        "seed": 0,
-        # Free white space would let a weak model fill a reply with newlines.
-        "structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True},
-        **{name: value for name, value in wanted.items() if value is not None},
-        **execution.engine_args,
-    }

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.training.settings import LoraSettings
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def check_adaptable(transformer: Any, settings: LoraSettings) -> None:
         raise InputError(
             "encoder.lora",
             expected="the installed package peft",
-            got="no such package",
+            got=Words("no such package"),
             fix="Run: pip install 'gecko-kedro[lora]', or set encoder.lora to null.",
         )
     linear = _linear_layers(transformer)

@@ -1,17 +1,12 @@
 """Checkpoints that are either whole or not there, as far as resuming is concerned."""
 
-import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from safetensors import SafetensorError
-
-from gecko_kedro.base.errors import write_error
-from gecko_kedro.encoder.saving import flush_folder
+from gecko_kedro.base.digests import file_sha256
+from gecko_kedro.base.files import flush, write_text
 
 logger = logging.getLogger(__name__)
 
@@ -19,27 +14,10 @@ _SEAL = "sealed.json"
 _PREFIX = "checkpoint-"
 
 
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """InputError, and nothing of ``path`` (a file or folder), where the disk does not take it."""
-    try:
-        yield
-    except (OSError, SafetensorError, RuntimeError) as error:
-        # What torch.save raises on a full disk names its writer.
-        if isinstance(error, RuntimeError) and "PytorchStreamWriter" not in str(error):
-            raise
-        shutil.rmtree(path, ignore_errors=True)
-        path.unlink(missing_ok=True)
-        raise write_error(path, error) from error
-
-
 def seal_checkpoint(folder: Path) -> None:
     """Flush the files to the disk, then note their SHA-256: from here on the checkpoint counts."""
-    flush_folder(folder)
-    seal = folder / _SEAL
-    temporary = seal.with_suffix(".tmp")
-    temporary.write_text(json.dumps(_digests(folder)), encoding="utf-8")
-    temporary.replace(seal)
+    flush(folder)
+    write_text(folder / _SEAL, json.dumps(_digests(folder)))
 
 
 def last_whole_checkpoint(folder: Path) -> Path | None:
@@ -75,15 +53,10 @@ def checkpoint_step(checkpoint: Path) -> int:
 
 def _digests(folder: Path) -> dict[str, str]:
     return {
-        path.relative_to(folder).as_posix(): _sha256(path)
+        path.relative_to(folder).as_posix(): file_sha256(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.name.startswith("sealed.")
+        if path.is_file() and path.name != _SEAL and not path.name.startswith(".")
     }
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _is_whole(checkpoint: Path) -> bool:

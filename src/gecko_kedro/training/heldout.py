@@ -11,10 +11,10 @@ import torch
 from transformers import TrainerCallback
 
 from gecko_kedro.base import events
+from gecko_kedro.base.files import atomic_path, write_text
 from gecko_kedro.encoder.encoding import encode_texts
 from gecko_kedro.encoder.formatting import Templates
 from gecko_kedro.training.adapters import trained_weights
-from gecko_kedro.training.checkpoints import writing
 from gecko_kedro.training.examples import render_examples
 from gecko_kedro.training.mixture import text_ids
 from gecko_kedro.training.ranks import from_main, is_main
@@ -145,10 +145,8 @@ class HeldoutWatch(TrainerCallback):
         return self.folder / "best_weights.pt"
 
     def _keep_weights(self) -> None:
-        temporary = self._weights.with_suffix(".tmp")
-        with writing(temporary):
+        with atomic_path(self._weights) as temporary:
             torch.save(trained_weights(self.model), temporary)
-            temporary.replace(self._weights)
 
     def _read(self) -> dict[int, float]:
         path = self.folder / "heldout_scores.json"
@@ -157,8 +155,4 @@ class HeldoutWatch(TrainerCallback):
         return {int(k): v for k, v in json.loads(path.read_text(encoding="utf-8")).items()}
 
     def _write(self) -> None:
-        path = self.folder / "heldout_scores.json"
-        temporary = path.with_suffix(".tmp")
-        with writing(temporary):
-            temporary.write_text(json.dumps(self.scores), encoding="utf-8")
-            temporary.replace(path)
+        write_text(self.folder / "heldout_scores.json", json.dumps(self.scores))

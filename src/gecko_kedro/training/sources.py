@@ -7,7 +7,7 @@ from typing import Any, Literal
 import polars as pl
 from pydantic import Field
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.base.settings import Settings
 from gecko_kedro.corpus.columns import check_mapping
 from gecko_kedro.corpus.formats import read_hub, read_table
@@ -103,7 +103,7 @@ def _role_rows(
         raise InputError(
             f"source {source.name}",
             expected="a file",
-            got=f"no file at {source.data}",
+            got=Words(f"no file at {source.data}"),
             fix=f"Check the path; relative ones start at {Path.cwd()}.",
         )
     else:

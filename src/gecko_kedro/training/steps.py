@@ -18,6 +18,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from gecko_kedro.base import events
 from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.files import writing
 from gecko_kedro.base.memory import give_back_free_memory
 from gecko_kedro.base.progress import Progress
 from gecko_kedro.encoder.formatting import Templates
@@ -25,7 +26,6 @@ from gecko_kedro.training.adapters import is_adapted, trained_weights
 from gecko_kedro.training.checkpoints import (
     keep_last_checkpoints,
     seal_checkpoint,
-    writing,
 )
 from gecko_kedro.training.examples import render_examples
 from gecko_kedro.training.mixture import BatchPlan, text_ids

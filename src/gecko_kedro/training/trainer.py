@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.encoder.formatting import GECKO, Templates, prompts_by_name
 from gecko_kedro.encoder.loading import length_of, limit_length, quiet_loading, set_length
 from gecko_kedro.encoder.record import add_stage
@@ -164,7 +164,7 @@ def _check(model: "SentenceTransformer", examples: pl.DataFrame, job: Job) -> No
         raise InputError(
             f"examples of {name}",
             expected="at least one row",
-            got="no rows",
+            got=Words("no rows"),
             fix="Look into the quarantine of the step before.",
         )
     if model.dtype != torch.float32:
@@ -248,7 +248,7 @@ def _plan(examples: pl.DataFrame, settings: TrainSettings, name: str) -> BatchPl
         raise InputError(
             f"examples of {name}",
             expected=f"more rows than heldout_rows ({settings.heldout_rows})",
-            got="no row that shares no text with a held-out one",
+            got=Words("no row that shares no text with a held-out one"),
             fix="Lower heldout_rows.",
         )
     plan = plan_batches(
@@ -263,7 +263,7 @@ def _plan(examples: pl.DataFrame, settings: TrainSettings, name: str) -> BatchPl
         raise InputError(
             f"examples of {name}",
             expected=f"a batch with a row for each of {world_size()} processes",
-            got="no batch that large",
+            got=Words("no batch that large"),
             fix="Start fewer processes, or train on more rows.",
         )
     if plan.left_out:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.corpus.splits import stable_hash
 from gecko_kedro.evaluation.comparing.paired import INTERVAL_COLUMNS, paired, resampled
 from gecko_kedro.evaluation.comparing.statistics import statistic_of
@@ -86,7 +86,7 @@ def choose_weight(table: pl.DataFrame) -> float:
     )
     if targets.is_empty():
         raise InputError(
-            "guard", expected="scores of at least one target task", got="no scores",
+            "guard", expected="scores of at least one target task", got=Words("no scores"),
             fix="Hold out part of the corpus, or give evaluate.data.",
         )  # fmt: skip
     return float(targets["weight"][0])

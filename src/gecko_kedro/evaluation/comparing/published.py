@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 
 PARITY_SCHEMA = pl.Schema(
     {
@@ -69,7 +69,7 @@ def require_parity(table: pl.DataFrame) -> None:
     shown = [f"{row['task']}: {row['verdict']}" for row in bad.iter_rows(named=True)]
     raise InputError(
         "parity", expected="every score within its tolerance of a published one",
-        got=shown or "no task was scored",
+        got=shown or Words("no task was scored"),
         fix="Check that the local copies equal MTEB's, model, prompts, dtype and versions.",
     )  # fmt: skip
 

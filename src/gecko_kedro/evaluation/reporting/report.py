@@ -81,7 +81,7 @@ def write_report(content: ReportContent) -> str:
     )  # fmt: skip
     environment.filters |= {
         "score": partial(_number, form=".4f"),
-        "signed": partial(_number, form="+.4f"),
+        "signed": lambda value: _number(value, form="+.4f").replace("-", "\u2212"),  # a true minus
         "count": partial(_number, form=",.0f"),
         "percent": lambda share: _number(None if share is None else 100 * share, form=".2f"),
         "fact": _fact,
@@ -204,7 +204,7 @@ def _figure_title(figure: go.Figure) -> str:
 def _number(value: float | None, *, form: str) -> str:
     if value is None or math.isnan(value):
         return _NOTHING
-    return format(value, form).replace("-", "\u2212")  # a true minus
+    return format(value, form)
 
 
 def _fact(value: float | int | str, share: bool) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from gecko_kedro.base.digests import files_sha256
 from gecko_kedro.base.precision import fast_bf16
 from gecko_kedro.encoder.formatting import GECKO, TEMPLATES
 from gecko_kedro.encoder.loading import resolve_reference
@@ -40,18 +41,13 @@ class EncoderUnderTest:
         """
         written = TEMPLATES.get(self.templates, GECKO).model_dump()
         how = [self.templates, written, self.load.max_seq_length, self.resolved_dtype()]
-        sha = hashlib.sha256(json.dumps(how).encode())
+        start = json.dumps(how).encode()
         source = Path(resolve_reference(self.load.reference))
         if not source.is_dir():
-            sha.update(self.load.reference.encode())
-            return sha.hexdigest()[:12]
+            return hashlib.sha256(start + self.load.reference.encode()).hexdigest()[:12]
         files = {path for pattern in _WHAT_MAKES_A_VECTOR for path in source.rglob(pattern)}
-        for path in sorted(files):
-            if path.name not in _NOT_PART_OF_IT:
-                sha.update(str(path.relative_to(source)).encode())
-                with path.open("rb") as file:
-                    sha.update(hashlib.file_digest(file, "sha256").digest())
-        return sha.hexdigest()[:12]
+        counted = [path for path in sorted(files) if path.name not in _NOT_PART_OF_IT]
+        return files_sha256(counted, source, start)[:12]
 
     def resolved_dtype(self) -> str:
         """The number format of the weights: what ``auto`` comes to on this device."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.evaluation.tasks.retrieval import RetrievalData
 
 
@@ -31,7 +31,7 @@ def heldout_from_pairs(
     if chosen.is_empty():
         raise InputError(
             f"held-out task {name}", expected=f"held-out pairs of the kinds {list(kinds)}",
-            got=dict(pairs.group_by("kind").len().sort("kind").iter_rows()) or "no pairs",
+            got=dict(pairs.group_by("kind").len().sort("kind").iter_rows()) or Words("no pairs"),
             fix="Hold out more groups, or name a kind that the corpus has.",
         )  # fmt: skip
     first_ids = pl.col("passage_id").first().over("text")

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import polars as pl
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.corpus.quarantine import quarantine_row, quarantine_table
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
 from gecko_kedro.evaluation.tasks.schemas import CORPUS_SCHEMA, QRELS_SCHEMA, QUERIES_SCHEMA
@@ -46,7 +46,7 @@ class RetrievalData:
         if bad or empty:
             raise InputError(
                 f"retrieval task {self.name}", expected="unique ids, texts and known references",
-                got="; ".join(bad + [f"no rows in {table}" for table in empty]),
+                got=Words("; ".join(bad + [f"no rows in {table}" for table in empty])),
                 fix="Give the tables to evaluation.tasks.checked, which sets bad rows aside.",
             )  # fmt: skip
 

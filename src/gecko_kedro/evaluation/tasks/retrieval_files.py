@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.corpus import formats
 from gecko_kedro.corpus.lines import usable
 from gecko_kedro.corpus.quarantine import (
@@ -95,7 +95,7 @@ def _locate(source: str | Path | Mapping[str, str | Path], split: str) -> dict[s
     for table, path in paths.items():
         if not path.is_file():
             raise InputError(
-                str(path), expected=f"the {table} of a retrieval task", got="no such file",
+                str(path), expected=f"the {table} of a retrieval task", got=Words("no such file"),
                 fix="Check the path.",
             )  # fmt: skip
     return paths
@@ -106,7 +106,11 @@ def _first_existing(folder: Path, table: str, split: str) -> Path:
     for place in places:
         if (folder / place).is_file():
             return folder / place
-    there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else "no such folder"
+    there = (
+        sorted(path.name for path in folder.iterdir())
+        if folder.is_dir()
+        else Words("no such folder")
+    )
     raise InputError(
         str(folder), expected=f"the {table} as one of {', '.join(places)}", got=there,
         fix=f"Check the path and the split ({split!r}).",
@@ -165,7 +169,7 @@ def find_column(
     theirs = next((alias for alias in aliases if alias in raw.columns), None)
     if theirs is None and not optional:
         raise InputError(
-            where, expected=f"a column {' or '.join(aliases)}", got=raw.columns or "no rows",
+            where, expected=f"a column {' or '.join(aliases)}", got=raw.columns or Words("no rows"),
             fix="Rename the column, or map it with 'columns'.",
         )  # fmt: skip
     return theirs

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.corpus.quarantine import quarantine_table
 from gecko_kedro.corpus.values import as_texts, whole_numbers
 from gecko_kedro.evaluation.tasks.retrieval import quarantined
@@ -54,7 +54,7 @@ def read_row_task(
     if task_type == "Classification" and not folder.is_dir():
         raise InputError(
             str(folder), expected="a folder with the splits train and " + split,
-            got="no folder", fix="Put both files into one folder and name that.",
+            got=Words("no folder"), fix="Put both files into one folder and name that.",
         )  # fmt: skip
 
     def choose(raw: pl.DataFrame, where: str) -> pl.DataFrame:
@@ -96,7 +96,9 @@ def find_split(path: Path, split: str) -> list[Path]:
                 return [base / f"{split}.{suffix}"]
             if shards := sorted(base.glob(f"{split}-*-of-*.{suffix}")):
                 return shards
-    there = sorted(file.name for file in path.iterdir()) if path.is_dir() else "no such folder"
+    there = (
+        sorted(file.name for file in path.iterdir()) if path.is_dir() else Words("no such folder")
+    )
     raise InputError(
         str(path), expected=f"{split}.{{{','.join(_SUFFIXES)}}}", got=there,
         fix="Check path and split of the task.",

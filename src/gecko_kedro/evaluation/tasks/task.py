@@ -6,7 +6,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import polars as pl
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 
 
 class Task(Protocol):
@@ -84,6 +84,6 @@ def require_tasks(tasks: Sequence[Task]) -> None:
     if not names or len(set(names)) != len(names):
         raise InputError(
             "evaluation tasks", expected="at least one, each with a name of its own",
-            got=names or "no tasks",
+            got=names or Words("no tasks"),
             fix="Hold out part of the corpus, or name a folder with own queries and judgements.",
         )  # fmt: skip

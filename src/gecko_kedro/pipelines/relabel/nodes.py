@@ -11,6 +11,7 @@ from gecko_kedro.base.progress import Progress
 from gecko_kedro.base.shards import NO_SHARD, Shard, count_missing, missing_pieces
 from gecko_kedro.fret.calls import ranker_calls
 from gecko_kedro.pipelines._teacher import PreparedTeacher
+from gecko_kedro.pipelines._trial import checked
 from gecko_kedro.teacher import TeacherSettings, teacher_name
 
 logger = logging.getLogger(__name__)
@@ -36,10 +37,8 @@ def judge_candidates(
     teacher = prepared.open(passages["text"], ranker_calls(rankers) if total else [])
     if total == 0 and finished:
         yield NO_SHARD, NO_SHARD
-    with (
-        teacher.reporting("relabel"),
-        Progress("judge_candidates", total=total, unit="query") as progress,
-    ):
+
+    def judged(progress: Progress) -> Iterator[tuple[Shard, Shard]]:
         for piece in missing_pieces(queries, size=size, finished=finished):
             own = candidates.join(piece.rows.select("query_id"), on="query_id", how="semi")
             scored = fret.score_candidates(
@@ -51,6 +50,31 @@ def judge_candidates(
                 Shard(piece.index, piece.total, scored.judgements),
             )
             progress.advance(piece.rows.height)
+
+    with (
+        teacher.reporting("relabel"),
+        Progress("judge_candidates", total=total, unit="query") as progress,
+        teacher.on_trial() as recent,
+    ):
+
+        def check(group: list[tuple[Shard, Shard]]) -> None:
+            scores = pl.concat([judgements.table for _, judgements in group])
+            ranked = candidates.join(scores, on=["query_id", "passage_id"])
+            try:
+                fret.refuse_worthless(ranked, queries, rankers)
+            except fret.WorthlessRankerError as error:
+                for call in ranker_calls([error.ranker]):
+                    recent.forget(call, lambda _: True)
+                raise
+
+        yield from checked(
+            judged(progress),
+            enough=lambda group: (
+                sum(s.table["query_id"].n_unique() for _, s in group) >= fret.ENOUGH_QUERIES
+            ),
+            check=check,
+            recent=recent,
+        )
 
 
 def fuse_rankings(

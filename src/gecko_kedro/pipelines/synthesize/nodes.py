@@ -7,9 +7,11 @@ from typing import Any, Literal
 import polars as pl
 
 from gecko_kedro import corpus, evaluation, fret
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.base.events import emit
 from gecko_kedro.base.progress import Progress
 from gecko_kedro.base.shards import NO_SHARD, Shard, count_missing, missing_pieces
+from gecko_kedro.corpus.quarantine import LONGEST_STRING
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
 from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.pipelines._decontamination import (
@@ -18,6 +20,7 @@ from gecko_kedro.pipelines._decontamination import (
     overlap_counts,
 )
 from gecko_kedro.pipelines._teacher import PreparedTeacher
+from gecko_kedro.pipelines._trial import checked
 
 logger = logging.getLogger(__name__)
 _ENOUGH_REPLIES = 100  # before that a few bad replies in a row could stop a long run
@@ -122,45 +125,64 @@ def synthesize_queries(
     kept, rejected = 0, QUARANTINE_SCHEMA.to_frame()
     if total == 0 and finished:
         yield NO_SHARD, NO_SHARD
-    with (
-        teacher.reporting("synthesize"),
-        Progress("synthesize_queries", total=total, unit="passage") as progress,
-    ):
+
+    def written(progress: Progress) -> Iterator[tuple[Shard, Shard]]:
         for piece in missing_pieces(seed_passages, size=size, finished=finished):
             made = fret.synthesize_queries(
                 piece.rows, teacher=teacher, prompts=prepared.prompts, settings=settings
             )
             emit("synthesize_replies", piece.index, made.counts)
-            kept, rejected = kept + made.queries.height, pl.concat([rejected, made.quarantine])
-            fret.stop_above(
-                settings.max_reject_rate, rejected, n_kept=kept, at_least=_ENOUGH_REPLIES,
-                where="synthesize.write.max_reject_rate",
-            )  # fmt: skip
             yield (
                 Shard(piece.index, piece.total, made.quarantine),
                 Shard(piece.index, piece.total, made.queries),
             )
             progress.advance(piece.rows.height)
 
+    with (
+        teacher.reporting("synthesize"),
+        Progress("synthesize_queries", total=total, unit="passage") as progress,
+        teacher.on_trial() as recent,
+    ):
 
-def join_queries(
-    query_shards: pl.DataFrame, query_log: corpus.QueryLogResult, settings: fret.JoinSettings
-) -> pl.DataFrame:
-    """The queries of the log beside the synthetic ones, or in their place."""
-    return fret.join_query_log(query_shards, query_log.queries, settings)
+        def check(group: list[tuple[Shard, Shard]]) -> None:
+            nonlocal kept, rejected
+            kept += sum(queries.table.height for _, queries in group)
+            rejected = pl.concat([rejected, *(rejects.table for rejects, _ in group)])
+            try:
+                enough = _ENOUGH_REPLIES if finished else 1
+                fret.stop_above(
+                    settings.max_reject_rate, rejected, n_kept=kept, at_least=enough,
+                    where="synthesize.write.max_reject_rate",
+                )  # fmt: skip
+            except InputError:
+                useless = fret.rejected_texts(rejected)
+                recent.forget("generate", lambda reply: reply.text[:LONGEST_STRING] in useless)
+                raise
+
+        yield from checked(
+            written(progress),
+            enough=lambda group: (
+                sum(r.table.height + q.table.height for r, q in group) >= _ENOUGH_REPLIES
+            ),
+            check=check,
+            recent=recent,
+        )
 
 
-def find_query_overlaps(
-    undecided_queries: pl.DataFrame,
+def collect_queries(
+    query_shards: pl.DataFrame,
+    query_log: corpus.QueryLogResult,
     heldout_pairs: pl.DataFrame,
     own_data: evaluation.CheckedData | None,
     unseen: evaluation.ReadTasks,
+    joining: fret.JoinSettings,
     load: LoadSettings,
     settings: corpus.DecontaminateSettings,
-) -> pl.DataFrame:
-    """The queries that overlap with one that evaluate or guard will score."""
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The synthetic queries, the log beside them or in their place, and which are evaluated on."""
+    joined = fret.join_query_log(query_shards, query_log.queries, joining)
     _, overlaps = against_evaluation(
-        undecided_queries,
+        joined,
         heldout_texts(heldout_pairs, queries=["query"]),
         own_data,
         unseen,
@@ -169,7 +191,7 @@ def find_query_overlaps(
         where="queries",
         queries=["query"],
     )
-    return overlaps
+    return joined, overlaps
 
 
 def filter_queries(

@@ -62,21 +62,18 @@ def create_pipeline() -> Pipeline:
                 outputs=["rejected_reply_shards", "query_shards"],
             ),
             step(
-                nodes.join_queries,
-                inputs=["query_shards", "query_log", "params:queries.join"],
-                outputs="undecided_queries",
-            ),
-            step(
-                nodes.find_query_overlaps,
+                nodes.collect_queries,
                 inputs=[
-                    "undecided_queries",
+                    "query_shards",
+                    "query_log",
                     "heldout_pairs",
                     "evaluation_data",
                     "unseen_tasks",
+                    "params:queries.join",
                     "params:encoder.load",
                     "params:decontaminate",
                 ],
-                outputs="query_overlaps",
+                outputs=["undecided_queries", "query_overlaps"],
             ),
             step(
                 nodes.filter_queries,

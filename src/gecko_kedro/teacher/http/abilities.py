@@ -1,10 +1,13 @@
 """How each call is made of a server, and the body of each request."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from gecko_kedro.teacher.http.settings import HttpSettings
+
+LABEL_TOKENS = 16  # enough for {"label": "..."}
 
 
 @dataclass(frozen=True)
@@ -14,6 +17,7 @@ class Abilities:
     ``likelihood``: of a continuation, None where the server gives no prompt log-probabilities.
     ``labels``: by the ids of their tokens, as continuations, among the answer's likely tokens, or
     by the grade that the server writes. ``structure``: how a schema of the reply is sent.
+    ``switch``: the fields that keep the model from thinking aloud. ``thinks``: it does anyway.
     """
 
     api: Literal["completions", "chat"]
@@ -21,12 +25,18 @@ class Abilities:
     labels: Literal["token_ids", "continuations", "top_logprobs", "sampled"]
     structure: Literal["response_format", "structured_outputs", "none"]
     chat_template: bool = False
+    thinks: bool = False
+    switch: tuple[tuple[str, Any], ...] = ()
 
     def __str__(self) -> str:
         template = " with chat template" if self.chat_template else ""
+        switch = (
+            f", thinking switched off by {json.dumps(dict(self.switch))}" if self.switch else ""
+        )
+        thinks = ", thinks before it answers" if self.thinks else ""
         return (
             f"{self.api}{template}, query likelihood {self.likelihood or 'none'}, "
-            f"labels {self.labels}, structure {self.structure}"
+            f"labels {self.labels}, structure {self.structure}{switch}{thinks}"
         )
 
 
@@ -70,10 +80,11 @@ def label_fields(ids: list[int]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def top_fields(settings: HttpSettings, api: str) -> dict[str, Any]:
-    """The fields that ask for the likely first tokens of the answer."""
+def top_fields(settings: HttpSettings, api: str, *, room: int = 0) -> dict[str, Any]:
+    """The fields that ask for the answer's likely tokens, after a thought of ``room`` tokens."""
     top = settings.top_logprobs
-    fields: dict[str, Any] = {"max_tokens": 1, "temperature": 0.0}
+    tokens = room + LABEL_TOKENS if room else 1
+    fields: dict[str, Any] = {"max_tokens": tokens, "temperature": 0.0}
     return fields | (
         {"logprobs": True, "top_logprobs": top} if api == "chat" else {"logprobs": top}
     )

@@ -1,11 +1,13 @@
 """The three calls as requests of one row each."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from gecko_kedro.teacher.http import scoring
 from gecko_kedro.teacher.http.abilities import (
+    LABEL_TOKENS,
     Abilities,
     label_fields,
     request,
@@ -13,13 +15,18 @@ from gecko_kedro.teacher.http.abilities import (
     top_fields,
 )
 from gecko_kedro.teacher.http.client import Client
-from gecko_kedro.teacher.http.failure import Failure
+from gecko_kedro.teacher.http.failure import Failure, no_reply
 from gecko_kedro.teacher.http.settings import HttpSettings
-from gecko_kedro.teacher.http.tokens import Tokenizer, estimated_tokens
-from gecko_kedro.teacher.http.wire import Completion, completion
+from gecko_kedro.teacher.http.tokens import LocalTokenizer, Tokenizer, estimated_tokens
+from gecko_kedro.teacher.http.wire import Completion, Usage, completion
 from gecko_kedro.teacher.protocol import Generation, Prompt, Scored, ScoredLabels
 
-_LABEL_TOKENS = 16  # enough for {"label": "..."}
+R = TypeVar("R")
+_MORE = "Raise teacher.http.max_new_tokens."
+_NO_THOUGHT = (
+    "Switch thinking off (teacher.http.dialect: auto looks for the switch; extra_body sets it), or "
+    "raise teacher.http.thinking_tokens or max_new_tokens."
+)
 
 
 @dataclass(frozen=True)
@@ -38,11 +45,15 @@ class Calls:
         if not fields and self.abilities.api == "completions" and self.settings.stop:
             fields["stop"] = self.settings.stop
         path, body = await self._request(
-            client, prompt.text, max_tokens=self.settings.max_new_tokens, temperature=temperature,
-            top_p=top_p, seed=seed, **fields,
+            client, prompt.text, max_tokens=self.settings.max_new_tokens + self._room,
+            temperature=temperature, top_p=top_p, seed=seed, **fields,
         )  # fmt: skip
-        reply = await client.post(path, body, completion)
-        return Generation(reply.choices[0].said, *_cost(reply, body))
+
+        def read(reply: Completion) -> Generation:
+            text = whole_answer(reply, wants_json=prompt.reply_schema is not None)
+            return Generation(text, *_cost(reply, body))
+
+        return await self._post(client, path, body, read)
 
     async def score(self, client: Client, prefix: str, continuation: str) -> Scored:
         """log P(continuation | prefix), on token ids where there is a tokenizer."""
@@ -57,11 +68,10 @@ class Calls:
             self.settings, "completions", prompt, max_tokens=1, temperature=0.0, **how
         )
 
-        def read(data: Any) -> Scored:
-            reply = completion(data)
+        def read(reply: Completion) -> Scored:
             choice = reply.choices[0]
             if isinstance(prompt, str):
-                generated = choice.said.removeprefix(prompt)
+                generated = choice.raw.removeprefix(prompt)
                 number = scoring.from_echoed_text(choice, continuation, generated=generated)
             elif by_echo:
                 number = scoring.from_echo(choice, len(prompt), n)
@@ -69,7 +79,7 @@ class Calls:
                 number = scoring.from_prompt_logprobs(choice, prompt, n)
             return Scored(number, *_cost(reply, body))
 
-        return await client.post(path, body, read)
+        return await self._post(client, path, body, read)
 
     async def labels(self, client: Client, prompt: str, labels: Sequence[str]) -> ScoredLabels:
         """log P(label | prompt) of each, in the way that ``abilities.labels`` names."""
@@ -94,16 +104,16 @@ class Calls:
             self.settings, "completions", await self._prompt_ids(client, prompt),
             **label_fields(ids),
         )  # fmt: skip
-        return await _scored(
+        return await self._scored(
             client, path, body, lambda reply: scoring.from_token_ids(reply.choices[0], ids)
         )
 
     async def _by_top_tokens(
         self, client: Client, prompt: str, labels: Sequence[str]
     ) -> ScoredLabels:
-        fields = top_fields(self.settings, self.abilities.api)
+        fields = top_fields(self.settings, self.abilities.api, room=self._room)
         path, body = await self._request(client, prompt, **fields)
-        return await _scored(
+        return await self._scored(
             client, path, body, lambda reply: scoring.from_top_tokens(reply.choices[0], labels)
         )
 
@@ -116,12 +126,48 @@ class Calls:
         }
         fields = structure_fields(self.abilities.structure, schema)
         path, body = await self._request(
-            client, prompt, max_tokens=_LABEL_TOKENS, temperature=0.0, **fields
+            client, prompt, max_tokens=LABEL_TOKENS + self._room, temperature=0.0, **fields
         )
-        return await _scored(
-            client, path, body,
-            lambda reply: scoring.from_sampled_label(reply.choices[0].said, labels),
-        )  # fmt: skip
+
+        def read(reply: Completion) -> list[float]:
+            return scoring.from_sampled_label(written_answer(reply), labels)
+
+        return await self._scored(client, path, body, read)
+
+    @property
+    def _room(self) -> int:
+        """Tokens for a thought that cannot be kept from coming."""
+        return self.settings.thinking_tokens if self.abilities.thinks else 0
+
+    async def _post(
+        self, client: Client, path: str, body: dict[str, Any], read: Callable[[Completion], R]
+    ) -> R:
+        """``read`` of the reply, once it is known that the server has read the whole prompt."""
+        prompt = _prompt_of(body)
+        counted = None if isinstance(prompt, str) else len(prompt)
+        if isinstance(prompt, str) and isinstance(self.tokenizer, LocalTokenizer):
+            counted = len(await self.tokenizer.encode(client, prompt, special=False))
+
+        def checked(data: Any) -> R:
+            reply = completion(data)
+            if self.settings.check_prompt_tokens and reply.usage is not None:
+                told = reply.usage.prompt_tokens
+                client.record.lengths.check(prompt, told, counted=counted)
+            return read(reply)
+
+        return await client.post(path, body, checked)
+
+    async def _scored(
+        self,
+        client: Client,
+        path: str,
+        body: dict[str, Any],
+        numbers: Callable[[Completion], list[float]],
+    ) -> ScoredLabels:
+        def read(reply: Completion) -> ScoredLabels:
+            return ScoredLabels(tuple(numbers(reply)), *_cost(reply, body))
+
+        return await self._post(client, path, body, read)
 
     async def _request(
         self, client: Client, text: str, **fields: Any
@@ -129,6 +175,7 @@ class Calls:
         """The text itself, or its ids where the chat template has to be applied here."""
         template = self.abilities.chat_template
         prompt = await self._prompt_ids(client, text) if template else text
+        fields = dict(self.abilities.switch) | fields
         return request(self.settings, self.abilities.api, prompt, **fields)
 
     async def _prompt_ids(self, client: Client, text: str) -> list[int]:
@@ -148,23 +195,48 @@ class Calls:
         return self.tokenizer
 
 
-async def _scored(
-    client: Client,
-    path: str,
-    body: Mapping[str, Any],
-    numbers: Callable[[Completion], list[float]],
-) -> ScoredLabels:
-    def read(data: Any) -> ScoredLabels:
-        reply = completion(data)
-        return ScoredLabels(tuple(numbers(reply)), *_cost(reply, body))
+def whole_answer(reply: Completion, *, wants_json: bool) -> str:
+    """The answer; raises the ``Failure`` of a refused prompt where there is none or half of one.
 
-    return await client.post(path, body, read)
+    A reply that was cut after the JSON that was asked for is whole.
+    """
+    answer, choice = written_answer(reply), reply.choices[0]
+    if choice.cut and not (wants_json and _has_object(answer)):
+        raise no_reply(f"the reply is cut off by the limit of tokens: {answer[-60:]!r}. {_MORE}")
+    return answer
+
+
+def written_answer(reply: Completion) -> str:
+    """What follows the thoughts of the reply; raises ``Failure`` where nothing does."""
+    choice = reply.choices[0]
+    if choice.said.strip():
+        return choice.said
+    hidden = reply.usage.hidden if reply.usage else 0
+    if choice.thought or hidden:
+        raise no_reply(f"a thought without an answer after it: {choice.raw[-60:]!r}. {_NO_THOUGHT}")
+    if choice.cut:
+        raise no_reply(f"an empty reply at the limit of tokens. {_MORE}")
+    raise no_reply("an empty reply")
+
+
+def _has_object(text: str) -> bool:
+    try:
+        json.JSONDecoder().raw_decode(text[text.index("{") :])
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _prompt_of(body: Mapping[str, Any]) -> str | list[int]:
+    prompt: str | list[int] = body["prompt"] if "prompt" in body else body["messages"][0]["content"]
+    return prompt
 
 
 def _cost(reply: Completion, body: Mapping[str, Any]) -> tuple[int, int]:
     """Tokens in and out, as the server counts them; by their length where it does not."""
-    if reply.usage is not None:
-        return reply.usage.prompt_tokens, reply.usage.completion_tokens or 0
-    prompt = body["prompt"] if "prompt" in body else body["messages"][0]["content"]
+    usage, prompt = reply.usage or Usage(), _prompt_of(body)
     tokens_in = estimated_tokens(prompt) if isinstance(prompt, str) else len(prompt)
-    return tokens_in, estimated_tokens(reply.choices[0].said)
+    told_out = usage.completion_tokens
+    if usage.prompt_tokens is not None:
+        return usage.prompt_tokens, told_out or 0
+    return tokens_in, estimated_tokens(reply.choices[0].raw) if told_out is None else told_out

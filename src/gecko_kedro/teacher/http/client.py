@@ -1,34 +1,38 @@
 """One request to the server: time limit, retries with back-off, and what it cost in vain."""
 
-import email.utils
 import json
 import logging
-import math
 import random
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import aiohttp
 
-from gecko_kedro.teacher.http.failure import Failure, Key, unusable
+from gecko_kedro.teacher.http.adapting import advice
+from gecko_kedro.teacher.http.failure import Failure, Key, plain, refusal, unusable, words_of
 from gecko_kedro.teacher.http.gate import Gate
+from gecko_kedro.teacher.http.record import ServerRecord
 from gecko_kedro.teacher.http.settings import HttpSettings
+from gecko_kedro.teacher.http.waits import asked_wait
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
-# Too early, conflict, rate limit and Anthropic's "overloaded" pass by themselves, as 5xx may do.
-_PASSING = frozenset({408, 409, 425, 429, 529})
-_OVERLOAD = frozenset({429, 503, 529})
+_REFUSED_FIELD = frozenset({400, 404, 422})
 
 
 class Client:
     """Sends requests of one run, on one event loop. ``gate`` decides when."""
 
     def __init__(
-        self, settings: HttpSettings, key: Key, session: aiohttp.ClientSession, gate: Gate
+        self,
+        settings: HttpSettings,
+        key: Key,
+        session: aiohttp.ClientSession,
+        gate: Gate,
+        record: ServerRecord,
     ) -> None:
         self._settings, self._key, self._session, self._gate = settings, key, session, gate
+        self.record = record
 
     async def post(
         self, path: str, body: Mapping[str, Any], read: Callable[[Any], T], *, root: bool = False
@@ -37,32 +41,52 @@ class Client:
 
         ``path`` is below ``base_url``, or with ``root`` below that without its version.
         ``read`` raises ``Failure`` for a reply that cannot be used; such a reply, an outage and a
-        rate limit are asked again up to ``max_retries`` times, a refusal is not.
+        rate limit are asked again up to ``max_retries`` times, a refusal is not. Not counted are
+        tries at a server that is still loading, or that limits the rate and serves others.
         """
         base = self._settings.base_url
         url = (base.removesuffix("/v1") if root else base) + path
-        tries = 0
+        tries = waits = 0
         while True:
             probe = await self._gate.enter()
+            sent = self.record.adaptations.apply(body)
             tries += not probe
+            sent_at = await self._gate.take_turn(self.record.pace)
             try:
-                reply = read(await self._exchange(url, body))
+                reply = read(await self._exchange(url, sent))
             except Failure as failure:
-                self._note(failure, probe=probe)
+                failure.words = self._key.redact(failure.words)
+                if self.record.is_loading(failure):
+                    tries -= not probe
+                    self._gate.let_go(probe=probe)
+                    await self._gate.sleep(self._settings.breaker_cooldown_s)
+                    continue
+                self._note(failure, sent_at, probe=probe)
+                if self._adapts(body, sent, failure):
+                    continue
+                if self.record.is_only_slow(failure):
+                    tries -= not probe
+                    waits += 1
                 if failure.final or (not probe and tries > self._settings.max_retries):
                     raise
-                wait = self._wait(failure, max(0, tries - 1))
+                wait = self._wait(failure, max(0, tries - 1, waits - 1))
                 logger.debug("%s; try %d in %.3g s", failure.words, tries + 1, wait)
                 await self._gate.sleep(wait)
             else:
                 self._gate.answered()
+                self.record.answered()
+                self.record.pace.served()
                 return reply
 
-    def _note(self, failure: Failure, *, probe: bool) -> None:
+    def _note(self, failure: Failure, sent_at: float, *, probe: bool) -> None:
         if failure.outage:
             self._gate.went_unanswered(failure, probe=probe)
         else:
             self._gate.answered()
+        if failure.too_fast:
+            self.record.pace.refused(sent_at)
+        elif not failure.outage:
+            self.record.answered()
         asked = failure.retry_after
         if asked is not None and asked > self._settings.longest_wait_s:
             raise Failure(
@@ -71,6 +95,18 @@ class Client:
             ) from failure  # fmt: skip
         if asked is not None:
             self._gate.pause(asked)
+
+    def _adapts(self, body: Mapping[str, Any], sent: Mapping[str, Any], failure: Failure) -> bool:
+        """Whether the request is worth another try in another form."""
+        if failure.status not in _REFUSED_FIELD or not failure.final:
+            return False
+        adaptations = self.record.adaptations
+        if adaptations.learn(sent, failure.words) or adaptations.apply(body) != sent:
+            return True
+        failure.fix = advice(sent, failure.words)
+        # A field that every request needs: no other prompt will fare better.
+        failure.refused = failure.refused and failure.fix is None
+        return False
 
     def _wait(self, failure: Failure, attempt: int) -> float:
         """Exponential back-off with full jitter, after what the server asked for."""
@@ -87,24 +123,27 @@ class Client:
             raise Failure(f"no answer within {seconds:g} s", outage=True) from error
         except (aiohttp.ClientError, OSError) as error:
             words = self._key.redact(f"{type(error).__name__}: {error}")
-            raise Failure(words, outage=True) from error
+            raise Failure(words, outage=True, loading=_refused_connection(error)) from error
         words = content.decode("utf-8", "replace")
         if response.status >= 400:
-            raise self._refusal(response.status, words, response.headers.get("Retry-After"))
+            told = self._key.redact(_message(words))
+            wait = asked_wait(response.headers, words, longest=self._settings.longest_wait_s)
+            raise refusal(response.status, told, retry_after=wait)
+        return self._parsed(words)
+
+    def _parsed(self, words: str) -> Any:
         try:
             return json.loads(words)
         except ValueError as error:
+            shown = plain(words)
+            if shown != words:
+                raise Failure(f"{self._key.redact(shown)} in place of a reply") from error
+            if words.lstrip().startswith(("data:", "event:", ": ")):
+                raise Failure(
+                    "a stream of events in place of a reply", final=True,
+                    fix="Set teacher.http.extra_body: {stream: false}.",
+                ) from error  # fmt: skip
             raise unusable(f"no whole JSON: {self._key.redact(words[-80:])!r}") from error
-
-    def _refusal(self, status: int, words: str, retry_after: str | None) -> Failure:
-        passing = status in _PASSING or status >= 500
-        return Failure(
-            f"HTTP {status}: {self._key.redact(_message(words))}",
-            status=status,
-            final=not passing or status == 501,
-            outage=status >= 500 and status not in {501, 529},
-            retry_after=_seconds(retry_after) if status in _OVERLOAD else None,
-        )
 
 
 def new_session(settings: HttpSettings) -> aiohttp.ClientSession:
@@ -117,27 +156,17 @@ def new_session(settings: HttpSettings) -> aiohttp.ClientSession:
     )
 
 
+def _refused_connection(error: Exception) -> bool:
+    """As by a server that does not listen yet; an unknown name or a certificate stays wrong."""
+    lasting = (aiohttp.ClientConnectorDNSError, aiohttp.ClientSSLError)
+    return isinstance(error, aiohttp.ClientConnectionError) and not isinstance(error, lasting)
+
+
 def _message(words: str) -> str:
-    """The server's own message out of its JSON, or its words as they are."""
+    """The server's own message out of its JSON or its page, or its words as they are."""
     try:
-        error = json.loads(words)["error"]
-        return str(error["message"] if isinstance(error, dict) else error)
-    except (ValueError, KeyError, TypeError):
-        return words
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """Seconds from now of a Retry-After: seconds or HTTP date (RFC 9110, section 10.2.3)."""
-    if retry_after is None:
-        return None
-    try:
-        seconds = float(retry_after)
-        return max(0.0, seconds) if math.isfinite(seconds) else None
+        told = json.loads(words)
     except ValueError:
-        pass
-    try:
-        when = email.utils.parsedate_to_datetime(retry_after)
-    except ValueError:
-        return None
-    when = when if when.tzinfo else when.replace(tzinfo=UTC)
-    return max(0.0, (when - datetime.now(UTC)).total_seconds())
+        return plain(words)
+    error = told.get("error") if isinstance(told, dict) else None
+    return words_of(error or told)

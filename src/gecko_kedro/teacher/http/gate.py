@@ -6,6 +6,7 @@ import logging
 import time
 
 from gecko_kedro.teacher.http.failure import Failure
+from gecko_kedro.teacher.http.pace import Pace
 from gecko_kedro.teacher.http.settings import HttpSettings
 
 logger = logging.getLogger(__name__)
@@ -52,6 +53,21 @@ class Gate:
                     self._no_probe.clear()
                 return self._open
         raise Failure("not sent, because the run is stopping", final=True)
+
+    async def take_turn(self, pace: Pace) -> float:
+        """Wait for a slot of ``pace``; the moment at which it begins."""
+        wait = pace.slot()
+        while wait > 0 and not self.stopped:
+            await self.sleep(wait)
+            wait = self._not_before - time.monotonic()
+        if self.stopped:
+            raise Failure("not sent, because the run is stopping", final=True)
+        return time.monotonic()
+
+    def let_go(self, *, probe: bool) -> None:
+        """A request came to nothing and says nothing; another one may probe."""
+        if probe:
+            self._no_probe.set()
 
     async def sleep(self, seconds: float) -> None:
         """Wait, but no longer than the run goes on."""

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 from gecko_kedro.teacher.http.client import Client, new_session
 from gecko_kedro.teacher.http.failure import Failure, Key
 from gecko_kedro.teacher.http.gate import Gate
+from gecko_kedro.teacher.http.record import ServerRecord
 from gecko_kedro.teacher.http.settings import HttpSettings
 
 R = TypeVar("R")
@@ -36,12 +37,14 @@ class Pool(Generic[R]):
         self,
         settings: HttpSettings,
         key: Key,
+        record: ServerRecord,
         answer: Callable[[Client, int], Awaitable[R]],
         *,
         explain: Callable[[int, Failure], Exception],
         on_reply: Callable[[int, R], None] | None = None,
     ) -> None:
-        self._settings, self._key, self._answer = settings, key, answer
+        self._settings, self._key, self._record = settings, key, record
+        self._answer = answer
         self._explain, self._on_reply = explain, on_reply
         self._arrived: queue.SimpleQueue[_Arrival[R] | BaseException | None] = queue.SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -103,7 +106,7 @@ class Pool(Generic[R]):
         async with new_session(self._settings) as session, asyncio.TaskGroup() as group:
             self._gate, self._loop = gate, asyncio.get_running_loop()
             self._task = asyncio.current_task()
-            client = Client(self._settings, self._key, session, gate)
+            client = Client(self._settings, self._key, session, gate, self._record)
             for _ in range(min(rows, self._settings.concurrency)):
                 group.create_task(self._answer_some(client, gate, waiting))
 

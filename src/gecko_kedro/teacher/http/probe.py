@@ -3,7 +3,7 @@
 import json
 import logging
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 from gecko_kedro.teacher.http import scoring
 from gecko_kedro.teacher.http.abilities import (
@@ -17,6 +17,7 @@ from gecko_kedro.teacher.http.abilities import (
 from gecko_kedro.teacher.http.client import Client
 from gecko_kedro.teacher.http.failure import Failure
 from gecko_kedro.teacher.http.settings import HttpSettings
+from gecko_kedro.teacher.http.switches import attempt, is_no_refusal, without_thinking
 from gecko_kedro.teacher.http.tokens import (
     LocalTokenizer,
     ServerTokenizer,
@@ -32,10 +33,9 @@ _SCHEMA = {
     "required": ["ok"],
     "additionalProperties": False,
 }
-# Forbidden, over its limit or down says nothing about what the server can do.
-_NO_REFUSAL = frozenset({401, 403, 408, 425, 429, 502, 503, 504, 529})
 _PROBE = "Water is"
 _CONTINUATION = " wet"
+_ONE = "Answer with the digit 1 and nothing else."
 
 
 async def find_tokenizer(
@@ -46,8 +46,8 @@ async def find_tokenizer(
         return local
     model = settings.model or ""
     if settings.dialect in {"vllm", "llama.cpp"}:
-        return ServerTokenizer(settings.dialect, model)
-    return await server_tokenizer(client, model)
+        return ServerTokenizer(settings.dialect, model, settings.chat_template_kwargs)
+    return await server_tokenizer(client, model, settings.chat_template_kwargs)
 
 
 async def find_abilities(
@@ -81,25 +81,13 @@ async def _tried(client: Client, settings: HttpSettings, tokenizer: Tokenizer | 
     if api == "completions" and no_completions:
         raise Failure(no_chat or no_completions, final=True, status=404)
     found = Abilities(api, likelihood, "sampled", "none")
+    if api == "chat":
+        found = await without_thinking(client, settings, found)
     return replace(
         found,
         labels=await _labels(client, settings, found, tokenizer),
         structure=await _structure(client, settings, found),
     )
-
-
-async def _try(client: Client, path: str, body: dict[str, Any]) -> Completion | None:
-    """The reply, or None where the server refuses this kind of request.
-
-    Some refuse with a status of 500: llama.cpp does for ``echo``.
-    """
-    try:
-        return await client.post(path, body, completion)
-    except Failure as failure:
-        if failure.status is None or failure.status in _NO_REFUSAL:
-            raise
-        logger.debug("The teacher refuses %s: %s", sorted(body), failure.words)
-        return None
 
 
 async def _refusal(client: Client, settings: HttpSettings, api: str) -> str | None:
@@ -110,7 +98,7 @@ async def _refusal(client: Client, settings: HttpSettings, api: str) -> str | No
     try:
         await client.post(path, body, completion)
     except Failure as failure:
-        if failure.status is None or failure.status in _NO_REFUSAL:
+        if is_no_refusal(failure):
             raise
         return f"{path}: {failure.words}"
     return None
@@ -123,11 +111,11 @@ async def _likelihood(
     if tokenizer is not None:
         prompt = await tokenizer.encode(client, _PROBE + _CONTINUATION, special=True)
         path, body = request(settings, "completions", prompt, max_tokens=1, prompt_logprobs=0)
-        reply = await _try(client, path, body)
+        reply = await attempt(client, path, body)
         if reply is not None and reply.choices[0].prompt_logprobs:
             return "prompt_logprobs"
     path, body = request(settings, "completions", prompt, max_tokens=1, echo=True, logprobs=1)
-    reply = await _try(client, path, body)
+    reply = await attempt(client, path, body)
     logprobs = reply.choices[0].logprobs if reply is not None else None
     # One number is that of the generated token alone: ``echo`` was ignored.
     return "echo" if logprobs and len(logprobs.token_logprobs or []) > 1 else None
@@ -139,7 +127,7 @@ async def _labels(
     if found.likelihood is not None and tokenizer is not None:
         ids = (await tokenizer.encode(client, _CONTINUATION, special=False))[:1]
         path, body = request(settings, "completions", ids, **label_fields(ids))
-        reply = await _try(client, path, body)
+        reply = await attempt(client, path, body)
         if reply is not None:
             try:
                 scoring.from_token_ids(reply.choices[0], ids)
@@ -149,10 +137,24 @@ async def _labels(
                 return "token_ids"
     if found.likelihood is not None:
         return "continuations"
-    path, body = request(settings, found.api, _PROBE, **top_fields(settings, found.api))
-    reply = await _try(client, path, body)
-    logprobs = reply.choices[0].logprobs if reply is not None else None
+    room = settings.thinking_tokens if found.thinks else 0
+    fields = dict(found.switch) | top_fields(settings, found.api, room=room)
+    reply = await attempt(client, *request(settings, found.api, _ONE if room else _PROBE, **fields))
+    if reply is None:
+        return "sampled"
+    if room:  # what counts is the place after the thought
+        return "top_logprobs" if _reads_label(reply) else "sampled"
+    logprobs = reply.choices[0].logprobs
     return "top_logprobs" if logprobs and logprobs.first_top() else "sampled"
+
+
+def _reads_label(reply: Completion) -> bool:
+    try:
+        scoring.from_top_tokens(reply.choices[0], (" 0", " 1"))
+    except Failure as failure:
+        logger.debug("The teacher's labels cannot be read after its thought: %s", failure.words)
+        return False
+    return True
 
 
 async def _structure(
@@ -163,9 +165,10 @@ async def _structure(
     )  # fmt: skip
     for structure in structures:
         fields = structure_fields(structure, _SCHEMA)
-        path, body = request(settings, found.api, "Say yes in JSON:", max_tokens=64,
-                             temperature=0.0, **fields)  # fmt: skip
-        reply = await _try(client, path, body)
+        room = settings.thinking_tokens if found.thinks else 0
+        path, body = request(settings, found.api, "Say yes in JSON:", max_tokens=64 + room,
+                             temperature=0.0, **dict(found.switch), **fields)  # fmt: skip
+        reply = await attempt(client, path, body)
         if reply is not None and _keeps_to_schema(reply.choices[0].said):
             return structure
     logger.warning(

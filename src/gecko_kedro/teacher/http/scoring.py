@@ -3,11 +3,16 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
-from gecko_kedro.teacher.http.failure import unusable
+from gecko_kedro.teacher.http.failure import no_reply, unusable
 from gecko_kedro.teacher.http.wire import Choice
+from gecko_kedro.teacher.protocol import IMPOSSIBLE
+from gecko_kedro.teacher.thinking import answer_of, shows_thought
 
 _LABEL_DECAY = 1.0  # nats that each grade of distance to a sampled one costs
+_LOWEST = -1000.0  # below it a number stands for minus infinity: vLLM writes -9999.0
+_ROUNDING = 1e-3  # a log-probability may be so much above 0
 
 
 def from_prompt_logprobs(choice: Choice, prompt: Sequence[int], n_last: int) -> float:
@@ -20,8 +25,8 @@ def from_prompt_logprobs(choice: Choice, prompt: Sequence[int], n_last: int) -> 
     for row, token in zip(rows[-n_last:], prompt[-n_last:], strict=True):
         if row is None or str(token) not in row:
             raise unusable(f"no log-probability of the prompt's token {token}")
-        total += row[str(token)].logprob
-    return finite(total)
+        total += finite(row[str(token)].logprob)
+    return total
 
 
 def from_echo(choice: Choice, n_prompt: int, n_last: int) -> float:
@@ -72,31 +77,65 @@ def from_token_ids(choice: Choice, ids: Sequence[int]) -> list[float]:
     missing = [token for token in ids if f"token_id:{token}" not in top]
     if missing:
         raise unusable(f"no log-probability of the tokens {missing}")
-    return [finite(top[f"token_id:{token}"]) for token in ids]
+    numbers = [_possible(top[f"token_id:{token}"]) for token in ids]
+    if all(number is None for number in numbers):
+        raise unusable("all labels are impossible")
+    return [IMPOSSIBLE if number is None else number for number in numbers]
 
 
 def from_top_tokens(choice: Choice, labels: Sequence[str]) -> list[float]:
-    """Each label by the likely first tokens of the answer that begin it.
+    """Each label by the likely tokens in the place of the answer that begin it.
 
-    A token counts for the label that begins with it, blanks aside. A label that is not among them
-    gets what is left of the probability, at most that of the least likely token: an upper bound.
+    The place is the first one, or, after a thought, the first one that has a label among its likely
+    tokens. A token counts for the label that begins with it, blanks aside. A label that is not
+    among them, or is impossible (NaN, -inf, -9999.0), gets what is left of the probability, at most
+    that of the least likely token: an upper bound.
     """
-    top = choice.logprobs.first_top() if choice.logprobs else {}
-    if not top:
+    places = choice.logprobs.places() if choice.logprobs else []
+    if not places:
         raise unusable("no log-probabilities of the answer's first token")
-    numbers = [finite(number) for number in top.values()]
-    left = max(1.0 - sum(math.exp(number) for number in numbers), 1e-9)
-    floor = min(math.log(left), *numbers)
-    return [_of_label(label, labels, top, floor) for label in labels]
+    after = [(token, _possible_ones(listed)) for token, listed in _after_thought(places)]
+    written = (top for token, top in after if _label_of(token, labels) is not None)
+    listed = (top for _, top in after if any(_label_of(token, labels) for token in top))
+    top = next(written, None) or next(listed, None)
+    if top is None:
+        hint = "; a thought: set teacher.http.dialect to auto" if choice.thought else ""
+        raise no_reply(f"no label among the likely tokens of {choice.raw[:60]!r}{hint}")
+    return _of_labels(labels, top)
 
 
-def _of_label(label: str, labels: Sequence[str], top: Mapping[str, float], floor: float) -> float:
-    found = [
-        number
-        for token, number in top.items()
-        if token.strip() and [other for other in labels if _begins(other, token)] == [label]
-    ]
-    return max(floor, math.log(sum(map(math.exp, found)))) if found else floor
+def _possible_ones(listed: Mapping[str, float | None]) -> dict[str, float]:
+    found = {token: _possible(number) for token, number in listed.items()}
+    return {token: number for token, number in found.items() if number is not None}
+
+
+def _after_thought(
+    places: Sequence[tuple[str, dict[str, float | None]]],
+) -> Sequence[tuple[str, dict[str, float | None]]]:
+    """The first place, or those after the thought."""
+    written = "".join(token for token, _ in places)
+    if not shows_thought(written):
+        return places[:1]
+    ends = accumulate(len(token) for token, _ in places)
+    begin = len(written) - len(answer_of(written))
+    return [place for place, end in zip(places, ends, strict=True) if end > begin]
+
+
+def _of_labels(labels: Sequence[str], top: Mapping[str, float]) -> list[float]:
+    left = max(1.0 - sum(map(math.exp, top.values())), 1e-9)
+    floor = min(math.log(left), *top.values())
+    found: dict[str, list[float]] = {label: [] for label in labels}
+    for token, number in top.items():
+        label = _label_of(token, labels)
+        if label is not None:
+            found[label].append(math.exp(number))
+    return [max(floor, math.log(sum(own))) if (own := found[one]) else floor for one in labels]
+
+
+def _label_of(token: str, labels: Sequence[str]) -> str | None:
+    """The one label that ``token`` begins."""
+    begun = [label for label in labels if token.strip() and _begins(label, token)]
+    return begun[0] if len(begun) == 1 else None
 
 
 def _begins(label: str, token: str) -> bool:
@@ -112,17 +151,27 @@ def from_sampled_label(text: str, labels: Sequence[str]) -> list[float]:
     """A stand-in for log-likelihoods where the server gives none: the grade that it wrote.
 
     Label i gets -|i - written| nats, normalised: the order of grades is kept by the best label's
-    likelihood and by the expected grade, but there are no more values than labels.
+    likelihood and by the expected grade, but there are no more values than labels. Of several
+    grades in ``text``, which has no thought any more, the last one counts.
     """
     wanted = [label.strip() for label in labels]
     pattern = "|".join(map(re.escape, sorted(wanted, key=len, reverse=True)))
-    found = re.search(rf"(?<!\w)(?:{pattern})(?!\w)", text)
+    span = rf"(?:{pattern})\s*(?:to|[-\u2013])\s*(?:{pattern})(?!\w)|(?:out\s+of|/)\s*(?:{pattern})"
+    alone = re.sub(span, " ", text)  # "from 0 to 3", "2 out of 3"
+    found = re.findall(rf"(?<!\w)(?:{pattern})(?!\w)", alone)
     if not found:
-        raise unusable(f"none of {', '.join(wanted)} in {text[:60]!r}")
-    written = wanted.index(found.group())
+        raise no_reply(f"none of {', '.join(wanted)} in the reply {text[:60]!r}")
+    written = wanted.index(found[-1])
     scores = [-_LABEL_DECAY * abs(number - written) for number in range(len(labels))]
     norm = math.log(sum(map(math.exp, scores)))
     return [score - norm for score in scores]
+
+
+def _possible(number: float | None) -> float | None:
+    """A log-probability; None for what stands for an impossible token, or is none at all."""
+    if number is None or math.isnan(number) or number <= _LOWEST or number > _ROUNDING:
+        return None
+    return min(number, 0.0)
 
 
 def finite(number: float | None) -> float:

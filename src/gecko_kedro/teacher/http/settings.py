@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field, field_validator
 
 from gecko_kedro.base.settings import EXECUTION, Count, Settings
 
+NO_THINKING = {"enable_thinking": False}  # of the templates of Qwen, GLM and others
 _SECRET_HEADERS = ("authorization", "proxy-authorization", "api-key", "x-api-key", "cookie")
 
 
@@ -33,12 +34,22 @@ class HttpSettings(Settings):
     )
     max_new_tokens: Count = Field(256, description="longest reply of generate")
     stop: list[str] = Field(["\n\n"], description="ends an unconstrained reply of /completions")
+    thinking_tokens: int = Field(
+        4096, ge=0, description="more tokens for the thought of a model that has no switch"
+    )
+    chat_template_kwargs: dict[str, Any] = Field(
+        NO_THINKING, description="of the template that `tokenizer` applies"
+    )
     top_logprobs: Count = Field(5, description="tokens that a label is looked up among")
     extra_body: dict[str, Any] = Field({}, description="joins each request; null removes a key")
     headers: dict[str, str] = _how({}, "join each request; never a secret")
     api_key_env: str | None = _how(None, "environment variable with the key; null: no key")
     api_key_header: str = _how("Authorization", "gets 'Bearer <key>', another one the bare key")
     check_at_start: bool = _how(True, "ask one tiny example of each call before any work")
+    check_prompt_tokens: bool = _how(True, "stop where the server reads fewer tokens than sent")
+    wait_for_server_s: float = _how(
+        600, "longest wait for a server that loads, or serves nobody because of a rate limit", ge=0
+    )
     concurrency: int = _how(32, "requests in flight", ge=1)
     timeout_s: float = _how(300, "of one request, seconds", gt=0)
     max_retries: int = _how(6, "of one request", ge=0)

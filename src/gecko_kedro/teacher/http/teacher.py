@@ -7,14 +7,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.teacher.http import scoring
 from gecko_kedro.teacher.http.calls import Calls
 from gecko_kedro.teacher.http.client import Client
 from gecko_kedro.teacher.http.failure import Failure, Key
 from gecko_kedro.teacher.http.pool import Pool
 from gecko_kedro.teacher.http.probe import find_abilities, find_tokenizer
-from gecko_kedro.teacher.http.settings import HttpSettings
+from gecko_kedro.teacher.http.record import ServerRecord
+from gecko_kedro.teacher.http.settings import NO_THINKING, HttpSettings
 from gecko_kedro.teacher.http.tokens import LocalTokenizer, estimated_cut
 from gecko_kedro.teacher.protocol import (
     Generation,
@@ -50,6 +51,7 @@ class HttpTeacher:
         self.on_replies: OnReplies | None = None
         self._settings = settings
         self._key = Key.of(settings)
+        self._record = ServerRecord(patience_s=settings.wait_for_server_s)
 
     @cached_property
     def identity(self) -> str:
@@ -59,6 +61,9 @@ class HttpTeacher:
             settings.max_new_tokens, settings.stop, settings.top_logprobs, settings.extra_body,
             tokenizer.fingerprint if isinstance(tokenizer, LocalTokenizer) else None,
         ]  # fmt: skip
+        rest += [settings.thinking_tokens] if self._calls.abilities.thinks else []
+        if settings.chat_template_kwargs != NO_THINKING:
+            rest.append(settings.chat_template_kwargs)
         digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:12]
         return (
             f"http {settings.model}, revision {settings.revision or 'not stated'}, "
@@ -99,7 +104,7 @@ class HttpTeacher:
                 f"teacher {self._settings.model!r}, query likelihood",
                 expected="a server that gives log-probabilities of the prompt (echo with logprobs, "
                 "or vLLM's prompt_logprobs, on /completions)",
-                got="no such server",
+                got=Words("no such server"),
                 fix="Set relabel.rankers: [relevance], or use a server such as vLLM.",
             )
 
@@ -138,7 +143,8 @@ class HttpTeacher:
     @cached_property
     def _calls(self) -> Calls:
         name = self._settings.tokenizer
-        local = LocalTokenizer(name) if name is not None else None
+        variables = self._settings.chat_template_kwargs
+        local = LocalTokenizer(name, variables) if name is not None else None
         tries = min(self._settings.max_retries, _TRIES_WHILE_PROBING)
         settings = self._settings.model_copy(update={"max_retries": tries})
 
@@ -189,6 +195,7 @@ class HttpTeacher:
         pool = Pool(
             settings or self._settings,
             self._key,
+            self._record,
             answer,
             explain=lambda row, failure: self._explain(kind, row, failure),
             on_reply=on_reply,
@@ -197,7 +204,9 @@ class HttpTeacher:
 
     def _explain(self, kind: str, row: int, failure: Failure) -> TeacherError:
         settings = self._settings
-        if failure.status in {401, 403}:
+        if failure.fix is not None:
+            fix = failure.fix
+        elif failure.status in {401, 403}:
             name = settings.api_key_env or "(set teacher.http.api_key_env)"
             fix = (
                 f"Check the key in the environment variable {name}." if self._key else
@@ -206,13 +215,17 @@ class HttpTeacher:
             )  # fmt: skip
         elif failure.status in {400, 404, 413, 422}:
             fix = "Check teacher.http.model and api, and the length of the prompt."
+        elif failure.status == 402 or (failure.status == 429 and failure.final):
+            fix = "Wait until the quota is there again, or pay for more."
         elif failure.outage:
             fix = "Check that the server runs."
         else:
             fix = "Check the server."
-        return TeacherError(
+        error = TeacherError(
             f"teacher {settings.model!r} at {settings.base_url}, {kind}, prompt {row}",
             expected="a usable reply",
-            got=f"no usable reply: {failure.words}",
+            got=Words(f"no usable reply: {failure.words}"),
             fix=f"{fix} What was answered before is stored: run again to go on from there.",
         )
+        error.cut_at = failure.cut_at
+        return error

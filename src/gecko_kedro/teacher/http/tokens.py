@@ -37,10 +37,10 @@ class Tokenizer(Protocol):
 class LocalTokenizer:
     """A tokenizer of transformers: a folder or a hub id."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, chat_template_kwargs: Mapping[str, Any]) -> None:
         from transformers import AutoTokenizer
 
-        self._name = name
+        self._name, self._kwargs = name, chat_template_kwargs
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(name)
         except (OSError, ValueError) as error:
@@ -85,14 +85,23 @@ class LocalTokenizer:
 
     def _prompt_tokenizer(self, chat_template: ChatTemplate) -> PromptTokenizer:
         return PromptTokenizer(
-            self._tokenizer, model=self._name, chat_template=chat_template, chat_template_kwargs={}
+            self._tokenizer,
+            model=self._name,
+            chat_template=chat_template,
+            chat_template_kwargs=self._kwargs,
         )
 
 
 class ServerTokenizer:
     """``/tokenize`` and ``/detokenize`` of vLLM or llama.cpp; texts that recur are asked once."""
 
-    def __init__(self, dialect: Literal["vllm", "llama.cpp"], model: str) -> None:
+    def __init__(
+        self,
+        dialect: Literal["vllm", "llama.cpp"],
+        model: str,
+        chat_template_kwargs: Mapping[str, Any],
+    ) -> None:
+        self._kwargs = dict(chat_template_kwargs)
         self._in = "prompt" if dialect == "vllm" else "content"
         self._special = "add_special_tokens" if dialect == "vllm" else "add_special"
         self._model = model
@@ -106,9 +115,9 @@ class ServerTokenizer:
 
     async def encode_chat(self, client: Client, text: str) -> list[int]:
         """As ``Tokenizer.encode_chat``; vLLM only."""
-        return await self._ids(
-            client, ("chat", text), {"messages": _turn(text), "add_generation_prompt": True}
-        )
+        asked = {"messages": [{"role": "user", "content": text}], "add_generation_prompt": True}
+        more = {"chat_template_kwargs": self._kwargs} if self._kwargs else {}
+        return await self._ids(client, ("chat", text), asked | more)
 
     async def cut(self, client: Client, text: str, max_tokens: int) -> str:
         """As ``Tokenizer.cut``."""
@@ -136,11 +145,13 @@ class ServerTokenizer:
         return self._known[key]
 
 
-async def server_tokenizer(client: Client, model: str) -> ServerTokenizer | None:
+async def server_tokenizer(
+    client: Client, model: str, chat_template_kwargs: Mapping[str, Any]
+) -> ServerTokenizer | None:
     """The one that the server has, by trying; None where it has none."""
     dialects: tuple[Literal["vllm", "llama.cpp"], ...] = ("vllm", "llama.cpp")
     for dialect in dialects:
-        tokenizer = ServerTokenizer(dialect, model)
+        tokenizer = ServerTokenizer(dialect, model, chat_template_kwargs)
         try:
             if await tokenizer.encode(client, "one two", special=False):
                 return tokenizer
@@ -158,10 +169,6 @@ def estimated_cut(text: str, max_tokens: int) -> str:
 def estimated_tokens(text: str) -> int:
     """About how many tokens ``text`` has."""
     return -(-len(text) // _CHARACTERS_PER_TOKEN)
-
-
-def _turn(text: str) -> list[dict[str, str]]:
-    return [{"role": "user", "content": text}]
 
 
 def _detokenized(data: Any) -> str:

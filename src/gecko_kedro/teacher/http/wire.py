@@ -4,7 +4,10 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from gecko_kedro.teacher.http.failure import Failure, unusable
+from gecko_kedro.teacher.http.failure import Failure, error_within, no_reply, unusable
+from gecko_kedro.teacher.thinking import answer_of, shows_thought
+
+_FILTERED = frozenset({"content_filter", "safety", "recitation", "prohibited_content", "refusal"})
 
 
 class _Wire(BaseModel):
@@ -14,16 +17,26 @@ class _Wire(BaseModel):
 class Usage(_Wire):
     """Tokens that the server counted."""
 
-    prompt_tokens: int
+    prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    completion_tokens_details: dict[str, Any] | None = None
+
+    @property
+    def hidden(self) -> int:
+        """Tokens of a thought that the server does not show."""
+        return int((self.completion_tokens_details or {}).get("reasoning_tokens") or 0)
 
 
 class TokenLogprob(_Wire):
     """One token and its natural-log probability; ``top_logprobs`` are likely ones in its place."""
 
     token: str = ""
-    logprob: float
-    top_logprobs: list["TokenLogprob"] = []
+    logprob: float | None = None
+    top_logprobs: list["TokenLogprob"] | None = None
+
+    def top(self) -> dict[str, float | None]:
+        """The likely tokens in this place."""
+        return {one.token: one.logprob for one in self.top_logprobs or []}
 
 
 class Logprobs(_Wire):
@@ -31,20 +44,51 @@ class Logprobs(_Wire):
 
     tokens: list[str] | None = None
     token_logprobs: list[float | None] | None = None
-    top_logprobs: list[dict[str, float] | None] | None = None
+    top_logprobs: list[dict[str, float | None] | None] | None = None
     content: list[TokenLogprob] | None = None
 
-    def first_top(self) -> dict[str, float]:
-        """The likely first tokens of the reply; empty where the server gave none."""
+    def places(self) -> list[tuple[str, dict[str, float | None]]]:
+        """Each token of the reply and the likely ones in its place."""
         if self.content:
-            return {one.token: one.logprob for one in self.content[0].top_logprobs}
-        return (self.top_logprobs[0] or {}) if self.top_logprobs else {}
+            return [(one.token, one.top()) for one in self.content]
+        tops = self.top_logprobs or []
+        tokens = self.tokens or [""] * len(tops)
+        return [(token, top or {}) for token, top in zip(tokens, tops, strict=False)]
+
+    def first_top(self) -> dict[str, float | None]:
+        """The likely first tokens of the reply; empty where the server gave none."""
+        places = self.places()
+        return places[0][1] if places else {}
+
+
+class Part(_Wire):
+    """A piece of a message: text, or a thought, which has another type."""
+
+    type: str = "text"
+    text: str | None = None
 
 
 class Message(_Wire):
     """What the assistant of a chat says."""
 
-    content: str | None = None
+    content: str | list[Part] | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The content; parts that are no text are left out."""
+        if isinstance(self.content, list):
+            return "".join(part.text or "" for part in self.content if part.type == "text")
+        return self.content or ""
+
+    @property
+    def thought(self) -> bool:
+        """Whether a thought came beside the content."""
+        parts = self.content if isinstance(self.content, list) else []
+        apart = any(part.type != "text" for part in parts)
+        return bool(self.reasoning_content or self.reasoning) or apart
 
 
 class Choice(_Wire):
@@ -55,11 +99,27 @@ class Choice(_Wire):
     logprobs: Logprobs | None = None
     prompt_logprobs: list[dict[str, TokenLogprob] | None] | None = None
     finish_reason: str | None = None
+    error: Any = None
+
+    @property
+    def raw(self) -> str:
+        """Its text, empty where there is none."""
+        return (self.message.text if self.message else self.text) or ""
 
     @property
     def said(self) -> str:
-        """Its text, empty where there is none."""
-        return (self.message.content if self.message else self.text) or ""
+        """Its text less its thoughts."""
+        return answer_of(self.raw)
+
+    @property
+    def thought(self) -> bool:
+        """Whether the model thought before it answered, as far as this shows it."""
+        return shows_thought(self.raw) or bool(self.message and self.message.thought)
+
+    @property
+    def cut(self) -> bool:
+        """Whether the limit of tokens ended it."""
+        return self.finish_reason in {"length", "max_tokens", "MAX_TOKENS"}
 
 
 class Completion(_Wire):
@@ -86,7 +146,12 @@ M = TypeVar("M", bound=_Wire)
 
 
 def parse(model: type[M], data: Any) -> M:
-    """``data`` as ``model``; a ``Failure`` where it has another shape."""
+    """``data`` as ``model``; a ``Failure`` where it has another shape, or is an error."""
+    if isinstance(data, dict) and not data.get("choices"):
+        if data.get("error"):
+            raise error_within(data["error"])
+        if data.get("object") == "error" or {"detail", "message"} & data.keys():
+            raise error_within(data)
     try:
         return model.model_validate(data)
     except ValidationError as error:
@@ -96,10 +161,18 @@ def parse(model: type[M], data: Any) -> M:
 
 
 def completion(data: Any) -> Completion:
-    """The envelope, with at least one choice; a reply that a content filter cut is refused."""
+    """The envelope, with at least one choice that is none of an error or a filter's cut."""
     parsed = parse(Completion, data)
     if not parsed.choices:
         raise unusable("no choices")
-    if parsed.choices[0].finish_reason == "content_filter":
-        raise Failure("the server's content filter stopped the reply", final=True, refused=True)
+    first = parsed.choices[0]
+    if first.error:
+        raise error_within(first.error)
+    reason = (first.finish_reason or "").lower()
+    if reason in _FILTERED:
+        raise no_reply("the server's content filter stopped the reply")
+    if first.message and first.message.refusal and not first.raw:
+        raise no_reply(f"the model refuses: {first.message.refusal[:200]}")
+    if reason == "error":
+        raise Failure("the server ended the reply with an error that it does not name")
     return parsed

@@ -1,5 +1,7 @@
 """Fingerprints: what changed since an output was made is found and named."""
 
+import os
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -9,8 +11,13 @@ from kedro.pipeline import Node, Pipeline
 from pydantic import BaseModel, ConfigDict, Field
 
 from gecko_kedro.base.shards import Shard
-from gecko_kedro.datasets import ShardedParquetDataset, TableDataset, TableScanDataset
-from gecko_kedro.hooks.fingerprints import Fingerprints
+from gecko_kedro.datasets import (
+    EncoderDataset,
+    ShardedParquetDataset,
+    TableDataset,
+    TableScanDataset,
+)
+from gecko_kedro.hooks.fingerprints import Change, Fingerprints, Outputs
 
 
 class Params(BaseModel):
@@ -53,40 +60,85 @@ def catalog_of(folder: Path, params: Params) -> DataCatalog:
 def run(folder: Path, params: Params) -> None:
     catalog = catalog_of(folder, params)
     fingerprints = Fingerprints(PIPELINE, catalog)
-    catalog.save("short", shorten(catalog.load("source"), params))
-    fingerprints.record("short")
-    catalog.save("twice", double(catalog.load("short")))
-    fingerprints.record("twice")
+    for name, made in (("short", shorten), ("twice", double)):
+        fingerprints.begin(name)
+        source = (catalog.load("source"), params) if made is shorten else (catalog.load("short"),)
+        catalog.save(name, made(*source))
+        fingerprints.record(name)
 
 
-def changed(folder: Path, params: Params) -> dict[str, tuple[str, ...]]:
-    changes = Fingerprints(PIPELINE, catalog_of(folder, params)).changes()
-    return {change.dataset: change.differences for change in changes}
+def outputs(folder: Path, params: Params) -> Outputs:
+    return Fingerprints(PIPELINE, catalog_of(folder, params)).outputs()
+
+
+def stale(folder: Path, params: Params) -> dict[str, Change]:
+    return outputs(folder, params).stale
 
 
 def test_nothing_changed(folder: Path) -> None:
-    assert changed(folder, Params()) == {}
+    assert outputs(folder, Params()) == Outputs({}, {})
 
 
 def test_a_changed_parameter_is_named_with_both_values(folder: Path) -> None:
-    assert changed(folder, Params(limit=4)) == {
-        "short": ("short.limit: 3 -> 4",),
-        "twice": ("dataset short is another one now",),
+    assert stale(folder, Params(limit=4)) == {
+        "short": Change(("short.limit: 3 -> 4",)),
+        "twice": Change((), follows=("short",)),
     }
 
 
 def test_a_parameter_that_only_changes_speed_does_not_count(folder: Path) -> None:
-    assert changed(folder, Params(threads=8)) == {}
+    assert stale(folder, Params(threads=8)) == {}
 
 
 def test_a_changed_input_file_is_named(folder: Path) -> None:
     pl.DataFrame({"x": [1]}).write_parquet(folder / "source.parquet")
-    assert changed(folder, Params())["short"] == ("dataset source is another one now",)
+    assert stale(folder, Params())["short"] == Change(("source is another one now",))
 
 
 def test_an_output_put_there_by_hand_counts_as_an_input(folder: Path) -> None:
     pl.DataFrame({"x": [5, 6]}).write_parquet(folder / "short.parquet")
-    assert changed(folder, Params(limit=4)) == {"twice": ("dataset short is another one now",)}
+    found = outputs(folder, Params(limit=4))
+    assert found.by_hand == {"short": folder / "short.parquet"}
+    assert found.stale == {"twice": Change(("short is another one now",))}
+
+
+def test_a_copy_with_other_times_is_the_same(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("copy"))
+    for number, file in enumerate(sorted(copy.iterdir())):
+        os.utime(file, (number, number))
+    assert outputs(copy, Params()) == Outputs({}, {})
+
+
+def test_a_folder_is_known_by_its_content(tmp_path: Path) -> None:
+    def catalog() -> DataCatalog:
+        made = catalog_of(tmp_path, Params())
+        made["short"] = EncoderDataset(path=str(tmp_path / "model"))
+        return made
+
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "modules.json").write_text("[]")
+    Fingerprints(PIPELINE, catalog()).record("short")
+    shutil.copytree(model, tmp_path / "copy", copy_function=shutil.copyfile)
+    shutil.rmtree(model)
+    (tmp_path / "copy").rename(model)
+    assert Fingerprints(PIPELINE, catalog()).outputs() == Outputs({}, {})
+    (model / "modules.json").write_text("[1]")
+    assert Fingerprints(PIPELINE, catalog()).outputs().by_hand == {"short": model}
+
+
+def test_an_output_that_was_being_saved_when_a_run_was_killed_is_made_anew(folder: Path) -> None:
+    pl.DataFrame({"x": range(9)}).write_parquet(folder / "source.parquet")
+    Fingerprints(PIPELINE, catalog_of(folder, Params())).begin("short")
+    found = outputs(folder, Params())
+    assert found.by_hand == {}
+    assert found.stale == {"short": Change(("short was being saved when a run was killed",))}
+
+
+def test_a_damaged_record_makes_its_output_one_put_there_by_hand(folder: Path) -> None:
+    (folder / ".short.parquet.fingerprint.json").write_text("{")
+    assert list(outputs(folder, Params()).by_hand) == ["short"]
 
 
 def test_shards_learn_the_fingerprint_that_they_must_have(tmp_path: Path) -> None:
@@ -129,8 +181,7 @@ def test_two_ways_to_read_a_table_are_one_dataset(folder: Path) -> None:
     assert fingerprints.of("short@scan") == fingerprints.of("short@table")
     assert fingerprints.of("short@scan").digest == Fingerprints(PIPELINE, plain).of("short").digest
     fingerprints.record("twice")
-    assert fingerprints.changes() == []
+    assert fingerprints.outputs() == Outputs({}, {})
     pl.DataFrame({"x": [5]}).write_parquet(short)  # put there by hand
-    changed = Fingerprints(pipeline, catalog).changes()
-    assert [change.dataset for change in changed] == ["twice"]
-    assert changed[0].differences == ("dataset short is another one now",)
+    changed = Fingerprints(pipeline, catalog).outputs().stale
+    assert changed == {"twice": Change(("short is another one now",))}

@@ -1,0 +1,56 @@
+"""A teacher behind a URL is tried with the calls that the run's nodes declare."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from kedro.pipeline import Pipeline
+
+from gecko_kedro.catalog import ProjectCatalog
+from gecko_kedro.hooks.remote import RemoteTeacherHooks
+from gecko_kedro.pipeline_registry import register_pipelines
+
+SCORES = ["query_log_likelihood", "label_log_likelihood"]
+
+
+@pytest.fixture
+def hooks(monkeypatch: pytest.MonkeyPatch) -> RemoteTeacherHooks:
+    monkeypatch.setattr("gecko_kedro.teacher.http.teacher.HttpTeacher", lambda settings: settings)
+    made = RemoteTeacherHooks()
+    made._parameters = SimpleNamespace(  # type: ignore[assignment]
+        teacher=SimpleNamespace(http=SimpleNamespace(check_at_start=True)),
+        relabel=SimpleNamespace(rankers=["query_likelihood", "relevance", "retriever"]),
+    )
+    return made
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    calls: list[list[str]] = []
+
+    def check(teacher: Any, wanted: list[str]) -> None:
+        calls.append(wanted)
+
+    monkeypatch.setattr("gecko_kedro.teacher.check.check_teacher", check)
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "calls"),
+    [
+        ("synthesize", [["generate"]]), ("relabel", [SCORES]), ("label_quality", [SCORES]),
+        ("estimate", [["generate", *SCORES]]), ("__default__", [["generate", *SCORES]]),
+        ("train", []),
+    ],
+)  # fmt: skip
+def test_only_the_calls_of_the_run_are_tried(
+    hooks: RemoteTeacherHooks, asked: list[list[str]], pipeline: str, calls: list[list[str]]
+) -> None:
+    hooks.before_pipeline_run({}, register_pipelines()[pipeline], ProjectCatalog())
+    assert asked == calls
+
+
+def test_a_node_that_takes_the_response_store_says_what_it_asks() -> None:
+    every = sum(register_pipelines().values(), Pipeline([]))
+    for node in every.nodes:
+        assert bool(node.tags) == ("response_store" in node.inputs), node.name
