@@ -71,7 +71,7 @@ def catalog(folder: Path, url: str, engine: str) -> DataCatalog:
         "query_log": read_query_log(None, columns=params.queries.columns),
         "heldout_pairs": pl.DataFrame(schema=PAIR_SCHEMA),
         "evaluation_data": None,
-        "evaluation_tasks": ReadTasks([], [], [], pl.DataFrame(schema=QUARANTINE_SCHEMA)),
+        "evaluation_tasks": ReadTasks([], pl.DataFrame(schema=QUARANTINE_SCHEMA)),
         **{f"params:{name}": value for name, value in params},
         **{
             f"params:{block}.{name}": value

@@ -40,8 +40,8 @@ BESIDE = {
     "finetune_overlaps": "gecko_encoder",
     "finetune_history": "gecko_encoder",
     # Of pipelines beside the road, for the report; absent where they have not run.
-    "forgetting": "side_findings",
-    "ablations": "side_findings",
+    "forgetting_table": "side_findings",
+    "ablation_table": "side_findings",
 }
 
 # What comes from outside.
