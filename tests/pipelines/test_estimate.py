@@ -118,7 +118,7 @@ def test_the_stages_of_an_estimate_are_nodes_of_the_road(
         dimension=encoding.dimension, dtype="float32", settings=known.mine.search, seed=1
     )
     measures = Measures(corpus_measure, encoding, searching, teaching, training)
-    estimate = plan_run(measures, logged=0, parameters=parameters)
+    estimate = plan_run(measures, logged=0, prices=known.teacher.prices, parameters=parameters)
     names = {node.name for node in register_pipelines()["__default__"].nodes}
     assert set(estimate.content["stages"]) <= names
     assert all(stage["seconds"] > 0 for stage in estimate.content["stages"].values())

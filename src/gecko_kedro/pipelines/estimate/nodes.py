@@ -19,6 +19,7 @@ from gecko_kedro.pipelines.estimate.calibration import (
 )
 from gecko_kedro.pipelines.estimate.plan import plan_run, training_examples
 from gecko_kedro.retrieval import EmbedSettings, SearchSettings
+from gecko_kedro.teacher.budget import Prices
 from gecko_kedro.training.job import Loss
 from gecko_kedro.training.settings import (
     EncoderTraining,
@@ -150,6 +151,7 @@ def estimate_run(
     teacher_measure: dict[str, Any],
     training_measures: dict[str, Any],
     query_log: corpus.QueryLogResult,
+    prices: Prices,
     parameters: dict[str, Any],
 ) -> dict[str, Any]:
     """Scale what was measured up to the whole run: a table in the log, and the same as JSON."""
@@ -160,6 +162,8 @@ def estimate_run(
         teacher=teacher_measure,
         training=training_measures,
     )
-    estimate = plan_run(measures, logged=query_log.queries.height, parameters=parameters)
+    estimate = plan_run(
+        measures, logged=query_log.queries.height, prices=prices, parameters=parameters
+    )
     logger.info("%s", estimate.text)
     return estimate.content
