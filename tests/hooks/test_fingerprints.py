@@ -15,7 +15,6 @@ from gecko_kedro.datasets import (
     EncoderDataset,
     ShardedParquetDataset,
     TableDataset,
-    TableScanDataset,
 )
 from gecko_kedro.hooks.fingerprints import Change, Fingerprints, Outputs
 
@@ -174,7 +173,7 @@ def test_two_ways_to_read_a_table_are_one_dataset(folder: Path) -> None:
             "twice": plain.get("twice"),
             "params:short": plain.get("params:short"),
             "short@table": TableDataset(filepath=short),
-            "short@scan": TableScanDataset(filepath=short),
+            "short@scan": TableDataset(filepath=short, scan=True),
         }
     )
     fingerprints = Fingerprints(pipeline, catalog)

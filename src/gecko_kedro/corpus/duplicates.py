@@ -5,7 +5,7 @@ the table: of equal texts the one with the lowest id stays, and a near-duplicate
 row that stays itself.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from gecko_kedro.base.text import normalise
@@ -19,17 +19,18 @@ _BATCH = 2_000  # texts whose shingles are held in memory together
 
 
 def exact_duplicates(texts: Mapping[str, str]) -> dict[str, str]:
-    """Ids whose normalised text another has too, with the id that stays: ``{gone: kept}``.
+    """``repeated`` of ``texts`` (id to text) in ascending order of their ids."""
+    return repeated(sorted(texts.items()))
 
-    ``texts`` maps id to text; ``base.text`` says what is the same.
-    """
+
+def repeated(rows: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Ids of (id, text) that have the text (by ``base.text``) of an earlier row: {gone: kept}."""
     kept: dict[str, str] = {}
-    gone: dict[str, str] = {}
-    for row_id in sorted(texts):
-        first = kept.setdefault(normalise(texts[row_id]), row_id)
-        if first != row_id:
-            gone[row_id] = first
-    return gone
+    return {
+        row_id: first
+        for row_id, text in rows
+        if (first := kept.setdefault(normalise(text), row_id)) != row_id
+    }
 
 
 class NearTexts:

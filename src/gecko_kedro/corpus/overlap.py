@@ -11,7 +11,6 @@ import polars as pl
 from gecko_kedro.base.text import normalise
 from gecko_kedro.corpus.duplicates import NearTexts, sketch_all
 from gecko_kedro.corpus.quarantine import record_json
-from gecko_kedro.corpus.results import OverlapResult
 from gecko_kedro.corpus.schemas import OVERLAP_SCHEMA
 from gecko_kedro.corpus.settings import OverlapSettings
 from gecko_kedro.corpus.words import WORD
@@ -71,12 +70,12 @@ def remove_overlaps(
     columns: Sequence[str],
     embed: Embed | None = None,
     removed: bool = True,
-) -> OverlapResult:
-    """Take the rows out of a training table of which a text overlaps with the evaluation's.
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows of a training table that do not overlap with the evaluation, and those that do.
 
     ``evaluation`` has EVALUATION_TEXT_SCHEMA. ``columns`` hold texts or lists of texts, nulls as
-    none, and the first column of ``table`` is its id. Each row is listed once, with the first of
-    the ``columns`` that overlaps; ``removed`` is what the list says of them.
+    none, and the first column of ``table`` is its id. Each row is listed once (OVERLAP_SCHEMA),
+    with the first of the ``columns`` that overlaps; ``removed`` is what the list says of them.
     """
     texts = pl.concat([_texts(table, column) for column in columns])
     hits = find_overlaps(texts["text"].to_list(), evaluation["text"], settings, embed=embed)
@@ -93,11 +92,8 @@ def remove_overlaps(
          record_json(table.row(row, named=True)))
         for row, (column, hit) in sorted(first.items())
     ]  # fmt: skip
-    overlaps = pl.DataFrame(listed, schema=OVERLAP_SCHEMA, orient="row")
     kept = table.filter(~pl.int_range(pl.len()).is_in(list(first)))
-    reasons = Counter(f"{column}_{hit.reason}" for column, hit in first.values())
-    counts = {"rows": kept.height, "overlapping": len(first), **dict(sorted(reasons.items()))}
-    return OverlapResult(kept, overlaps, counts)
+    return kept, pl.DataFrame(listed, schema=OVERLAP_SCHEMA, orient="row")
 
 
 def _texts(table: pl.DataFrame, column: str) -> pl.DataFrame:

@@ -5,21 +5,20 @@ from pathlib import Path
 
 import polars as pl
 
-from gecko_kedro.base.text import normalise
 from gecko_kedro.corpus.cleaning import is_unicode
-from gecko_kedro.corpus.columns import check_mapping
+from gecko_kedro.corpus.duplicates import repeated
 from gecko_kedro.corpus.formats import check_readable, read_table
 from gecko_kedro.corpus.lines import RawRow, read_lines, readable
-from gecko_kedro.corpus.quarantine import count_reasons, quarantine_table, set_aside
-from gecko_kedro.corpus.results import QueryLogResult, ReadResult
-from gecko_kedro.corpus.rows import collect_documents
+from gecko_kedro.corpus.quarantine import Checked, count_reasons, quarantine_table, set_aside
+from gecko_kedro.corpus.readers import collect_documents
 from gecko_kedro.corpus.schemas import QUERY_LOG_SCHEMA
+from gecko_kedro.corpus.values import check_mapping
 
-_ROLES = ("query_id", "query")
+_ROLES = {"query_id": "doc_id", "query": "text"}  # ours, and what a document has in its place
 
 
-def read_query_log(source: str | None, *, columns: Mapping[str, str | None]) -> QueryLogResult:
-    """The queries of ``source``, in its order, each once (case and white space ignored).
+def read_query_log(source: str | None, *, columns: Mapping[str, str | None]) -> Checked:
+    """The queries (QUERY_LOG_SCHEMA) of ``source``, in its order, each once by ``base.text``.
 
     ``source`` is a .txt file of one query a line, or a .jsonl, .csv, .tsv or .parquet file whose
     columns ``columns`` names (``query``, and ``query_id`` or None); ``None`` is an empty log.
@@ -30,43 +29,28 @@ def read_query_log(source: str | None, *, columns: Mapping[str, str | None]) -> 
     """
     if source is None:
         empty = pl.DataFrame(schema=QUERY_LOG_SCHEMA)
-        return QueryLogResult(empty, quarantine_table([]), {"queries": 0, "quarantined": 0})
+        return Checked(empty, quarantine_table([]), {"queries": 0, "quarantined": 0})
     path = Path(source).expanduser()
     check_readable(path)
-    read = _read(path, columns)
-    queries = read.documents.select(query_id="doc_id", query="text")
-    queries, repeated = set_aside(
-        queries, _repeated(queries), id_column="query_id", where=source, reason="duplicate_query"
-    )
-    quarantine = pl.concat([read.quarantine, quarantine_table(repeated)])
-    counts = {"queries": queries.height} | count_reasons(quarantine.rows())
-    return QueryLogResult(queries, quarantine, counts)
-
-
-def _read(path: Path, columns: Mapping[str, str | None]) -> ReadResult:
     if path.suffix.lower() == ".txt":
-        return collect_documents(_read_lines(path), {"text": "query"}, source=str(path))
-    names = check_mapping(columns, roles=_ROLES, required="query", where="queries.columns")
-    roles = {"text": names["query"]}
-    if "query_id" in names:
-        roles["doc_id"] = names["query_id"]
-    rows = read_table(path, wanted=list(roles.values()))
-    return collect_documents(rows, roles, source=str(path))
+        rows, roles = _read_lines(path), {"text": "query"}
+    else:
+        names = check_mapping(columns, roles=[*_ROLES], required="query", where="queries.columns")
+        roles = {_ROLES[role]: name for role, name in names.items()}
+        rows = read_table(path, wanted=list(roles.values()))
+    read = collect_documents(rows, roles, source=str(path))
+    queries = read.rows.select(query_id="doc_id", query="text")
+    again = {gone: f"same query as {kept}" for gone, kept in repeated(queries.iter_rows()).items()}
+    queries, aside = set_aside(
+        queries, again, id_column="query_id", where=source, reason="duplicate_query"
+    )
+    quarantine = pl.concat([read.quarantine, quarantine_table(aside)])
+    counts = {"queries": queries.height} | count_reasons(quarantine.rows())
+    return Checked(queries, quarantine, counts)
 
 
 def _read_lines(path: Path) -> Iterator[RawRow]:
     for number, line in read_lines(path):
-        if not line.strip():
-            continue
-        bad = ("not_utf8", "bytes that are not UTF-8") if not is_unicode(line) else ()
-        yield RawRow(f"{path}:{number}", {"query": readable(line)}, *bad)
-
-
-def _repeated(queries: pl.DataFrame) -> dict[str, str]:
-    """Ids of queries that came before, with the id that stays."""
-    first: dict[str, str] = {}
-    return {
-        query_id: f"same query as {kept}"
-        for query_id, query in queries.iter_rows()
-        if (kept := first.setdefault(normalise(query), query_id)) != query_id
-    }
+        if line.strip():
+            bad = () if is_unicode(line) else ("not_utf8", "bytes that are not UTF-8")
+            yield RawRow(f"{path}:{number}", {"query": readable(line)}, *bad)

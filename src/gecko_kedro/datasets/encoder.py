@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from kedro.io.core import AbstractDataset
 
 from gecko_kedro.base.errors import InputError, Words
+from gecko_kedro.datasets._base import Metadata
 from gecko_kedro.encoder.saving import export_encoder, save_encoder
 from gecko_kedro.training.checkpoints import remove_checkpoints
 
@@ -26,7 +27,7 @@ class EncoderDataset(AbstractDataset["SentenceTransformer | tuple[str, str]", st
     """
 
     def __init__(
-        self, *, path: str, training: str | None = None, metadata: dict[str, Any] | None = None
+        self, *, path: str, training: str | None = None, metadata: Metadata = None
     ) -> None:
         self._folder = PurePosixPath(path)
         self._training = training

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from gecko_kedro.base.digests import Digests, source_identity
 from gecko_kedro.base.errors import InputError
-from gecko_kedro.datasets._read_only import ReadOnlyDataset
+from gecko_kedro.datasets._base import Metadata, ReadOnlyDataset
 from gecko_kedro.evaluation.tasks.reading import ReadTasks, joined_tasks, read_tasks
 from gecko_kedro.evaluation.tasks.settings import TaskPrompts, TaskSettings
 
@@ -38,7 +38,7 @@ class EvaluationTasksDataset(ReadOnlyDataset[ReadTasks]):
         overrides: Mapping[str, Any] | None = None,
         root: str | None = None,
         optional: bool = False,
-        metadata: dict[str, Any] | None = None,
+        metadata: Metadata = None,
     ) -> None:
         self._tasks = [_checked(task) for task in tasks or ()]
         self._more = [task for task in map(_checked, more or ()) if task not in self._tasks]

@@ -17,7 +17,7 @@ from gecko_kedro.base.digests import file_sha256
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.base.files import atomic_path, write_text
 from gecko_kedro.base.shards import NO_SHARD, Shard
-from gecko_kedro.datasets.table import TableDataset
+from gecko_kedro.datasets._base import Metadata, table_preview
 
 logger = logging.getLogger(__name__)
 _NAME = re.compile(r"shard-(\d{5,})-of-(\d{5,})\.parquet")
@@ -41,9 +41,7 @@ class ShardedParquetDataset(AbstractDataset[Shard, pl.DataFrame | pl.LazyFrame])
     ones it need not make again.
     """
 
-    def __init__(
-        self, *, path: str, scan: bool = False, metadata: dict[str, Any] | None = None
-    ) -> None:
+    def __init__(self, *, path: str, scan: bool = False, metadata: Metadata = None) -> None:
         self._folder = PurePosixPath(path)
         self._scan = scan
         self.metadata = metadata
@@ -99,8 +97,8 @@ class ShardedParquetDataset(AbstractDataset[Shard, pl.DataFrame | pl.LazyFrame])
         """First rows of the first shard, for Kedro-Viz."""
         shards = self.shards()
         if not shards:
-            return TablePreview({"index": [], "columns": [], "data": []})
-        return TableDataset(filepath=str(self.file(*shards[0]))).preview(nrows)
+            return table_preview(pl.DataFrame())
+        return table_preview(pl.read_parquet(self.file(*shards[0]), n_rows=nrows, glob=False))
 
     def file(self, index: int, total: int) -> Path:
         """The file of one shard."""

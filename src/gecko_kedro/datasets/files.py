@@ -1,0 +1,97 @@
+"""Single files, each written whole or not at all, and working folders."""
+
+import json
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import plotly.io
+from kedro_datasets._typing import JSONPreview, PlotlyPreview
+from plotly.graph_objects import Figure
+
+from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.files import write_text
+from gecko_kedro.datasets._base import FileDataset, Metadata, ReadOnlyDataset
+
+
+class TextFileDataset(FileDataset[str, str]):
+    """Loads and saves text (UTF-8): the report, the model card."""
+
+    def load(self) -> str:
+        return self.path.read_text("utf-8")
+
+    def save(self, data: str) -> None:
+        write_text(self.path, data)
+
+
+class JsonDataset(FileDataset[dict[str, Any], dict[str, Any]]):
+    """Loads and saves a ``dict`` as JSON.
+
+    With ``optional`` an absent file loads as an empty dict: the report shows what there is, so that
+    a run can be entered with files made elsewhere.
+    """
+
+    def __init__(self, *, filepath: str, optional: bool = False, metadata: Metadata = None) -> None:
+        super().__init__(filepath=filepath, metadata=metadata)
+        self.optional = optional
+
+    def load(self) -> dict[str, Any]:
+        if self.optional and not self.path.is_file():
+            return {}
+        try:
+            content: dict[str, Any] = json.loads(self.path.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(
+                str(self.path),
+                expected="a JSON file",
+                got=str(error),
+                fix="Delete it and run again to make it anew.",
+            ) from error
+        return content
+
+    def save(self, data: dict[str, Any]) -> None:
+        write_text(self.path, json.dumps(data, indent=1, ensure_ascii=False))
+
+    def preview(self) -> JSONPreview:
+        """The whole content, for Kedro-Viz."""
+        return JSONPreview(json.dumps(self.load()))
+
+
+class PlotDataset(FileDataset[Figure, Figure]):
+    """Loads and saves a plotly figure; Kedro-Viz shows it.
+
+    kedro-datasets' ``plotly.JSONDataset`` writes in place: a full disk leaves half a plot, which
+    then counts as made.
+    """
+
+    def load(self) -> Figure:
+        return plotly.io.from_json(self.path.read_text("utf-8"))
+
+    def save(self, data: Figure) -> None:
+        write_text(self.path, data.to_json())
+
+    def preview(self) -> PlotlyPreview:
+        """The figure, for Kedro-Viz."""
+        return PlotlyPreview(json.loads(self.path.read_text("utf-8")))
+
+
+class WorkFolderDataset(ReadOnlyDataset[Path]):
+    """Loads the path of a folder, made when it is absent; the job itself writes there.
+
+    Such as the checkpoints of a training and the caches of an evaluation. What lies there is keyed
+    by content, so that a job never goes on from another job's work.
+    """
+
+    def __init__(self, *, path: str, metadata: Metadata = None) -> None:
+        self._folder = PurePosixPath(path)
+        self.metadata = metadata
+
+    def load(self) -> Path:
+        folder = Path(self._folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def _exists(self) -> bool:
+        return True
+
+    def _describe(self) -> dict[str, Any]:
+        return {"path": str(self._folder)}
