@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from gecko_kedro.base.errors import InputError
-from gecko_kedro.corpus.query_log import read_query_log
+from gecko_kedro.corpus.readers import read_query_log
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA, QUERY_LOG_SCHEMA
 
 COLUMNS = {"query_id": None, "query": "query"}

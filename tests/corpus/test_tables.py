@@ -18,8 +18,7 @@ from gecko_kedro.base.files import files_below
 from gecko_kedro.corpus import formats
 from gecko_kedro.corpus.formats import read_table
 from gecko_kedro.corpus.quarantine import Checked
-from gecko_kedro.corpus.query_log import read_query_log
-from gecko_kedro.corpus.readers import read_corpus
+from gecko_kedro.corpus.readers import read_corpus, read_query_log
 from gecko_kedro.corpus.values import as_names, as_text, as_texts, whole_numbers
 from tests.support.observing import Observe
 

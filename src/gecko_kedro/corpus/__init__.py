@@ -5,8 +5,7 @@ from gecko_kedro.corpus.pairs import collect_pairs
 from gecko_kedro.corpus.passages import make_passages
 from gecko_kedro.corpus.python_docs import harvest
 from gecko_kedro.corpus.quarantine import Checked
-from gecko_kedro.corpus.query_log import read_query_log
-from gecko_kedro.corpus.readers import read_corpus
+from gecko_kedro.corpus.readers import read_corpus, read_query_log
 from gecko_kedro.corpus.settings import (
     DecontaminateSettings,
     HeldoutSettings,

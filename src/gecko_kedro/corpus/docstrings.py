@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from gecko_kedro.corpus.cleaning import clean_text
-from gecko_kedro.corpus.words import count_words, has_words
+from gecko_kedro.corpus.texts import clean_text, count_words, has_words
 
 SUMMARY_WORDS = (4, 60)  # a summary line is a phrase, not a label and not an essay
 BODY_WORDS = 20  # a body shorter than this stays with its summary

@@ -5,11 +5,11 @@ the table: of equal texts the one with the lowest id stays, and a near-duplicate
 row that stays itself.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gecko_kedro.base.text import normalise
-from gecko_kedro.corpus.words import WORD
+from gecko_kedro.corpus.texts import WORD
 
 _PERMUTATIONS = 120  # has many divisors, hence many choices for the number of bands
 _RECALL = 0.99  # share of the pairs at the threshold that the bands must find
@@ -95,7 +95,7 @@ def shingles(text: str) -> set[str]:
     return set(map(" ".join, zip(words, words[1:], words[2:], strict=False)))
 
 
-def sketch_all(texts: list[str], seed: int) -> Iterator[Any]:
+def sketch_all(texts: Sequence[str], seed: int) -> Iterator[Any]:
     """A MinHash sketch of the shingles of each text, in their order."""
     import rensa
 

@@ -14,7 +14,7 @@ from gecko_kedro.corpus.chunking import first_sentence
 from gecko_kedro.corpus.quarantine import Checked, count_reasons, quarantine_row, quarantine_table
 from gecko_kedro.corpus.schemas import PAIR_SCHEMA
 from gecko_kedro.corpus.settings import PairKind
-from gecko_kedro.corpus.words import count_words
+from gecko_kedro.corpus.texts import count_words
 
 logger = logging.getLogger(__name__)
 

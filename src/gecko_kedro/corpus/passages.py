@@ -10,7 +10,7 @@ from gecko_kedro.corpus.duplicates import exact_duplicates, near_duplicates
 from gecko_kedro.corpus.quarantine import Checked, count_reasons, quarantine_table, set_aside
 from gecko_kedro.corpus.schemas import PASSAGE_SCHEMA
 from gecko_kedro.corpus.settings import PassageSettings
-from gecko_kedro.corpus.words import WORD_PATTERN
+from gecko_kedro.corpus.texts import WORD_PATTERN
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ def make_passages(
     """Cut ``documents`` into passages of ``min_words`` to ``max_words`` words, each text once.
 
     A passage's text is ``document.text[start:end]``, letter by letter. Its id is the document's
-    where the document is one passage, else ``"{doc_id}#{start}-{end}"``. See words.py for what a
+    where the document is one passage, else ``"{doc_id}#{start}-{end}"``. See texts.py for what a
     word is (a Chinese text is not too short) and chunking.py for the borders. Set aside, in this
     order: ``too_short``; ``exact_duplicate`` (the same text by ``base.text``); ``near_duplicate``
     (Jaccard similarity of 3-word shingles of at least the threshold; ``None`` turns it off). Of

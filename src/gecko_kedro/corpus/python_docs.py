@@ -16,8 +16,7 @@ from pathlib import Path
 import polars as pl
 
 from gecko_kedro.base.errors import InputError
-from gecko_kedro.base.progress import track
-from gecko_kedro.corpus.cleaning import is_unicode
+from gecko_kedro.base.progress import Progress
 from gecko_kedro.corpus.docstrings import DocRow, FileDocs, Source, read_docstrings
 from gecko_kedro.corpus.quarantine import (
     Checked,
@@ -28,6 +27,7 @@ from gecko_kedro.corpus.quarantine import (
 )
 from gecko_kedro.corpus.schemas import DOCUMENT_SCHEMA
 from gecko_kedro.corpus.settings import PythonDocsSettings
+from gecko_kedro.corpus.texts import is_unicode
 
 logger = logging.getLogger(__name__)
 
@@ -91,17 +91,18 @@ def harvest_sources(sources: Sequence[Source], *, workers: int) -> Checked:
             )
         )
 
-    files = _read_all(sources, workers)
-    for file in track(files, "Reading docstrings", total=len(sources), unit="file"):
-        newlines, controls = newlines + file.newlines, controls + file.controls
-        if file.reason is not None:
-            set_aside(file.source.module, file.reason, file.detail, file.source)
-        for row in file.rows:
-            if not is_unicode(row.text + (row.summary or "")):
-                set_aside(row.doc_id, "lone_surrogate", _SURROGATE, row)
-            elif (kept := rows.setdefault(row.doc_id, row)) is not row:
-                rows[row.doc_id], loser = sorted((kept, row), key=_length, reverse=True)
-                set_aside(row.doc_id, "duplicate_name", _SHORTER, loser)
+    with Progress("Reading docstrings", total=len(sources), unit="file") as progress:
+        for file in _read_all(sources, workers):
+            newlines, controls = newlines + file.newlines, controls + file.controls
+            if file.reason is not None:
+                set_aside(file.source.module, file.reason, file.detail, file.source)
+            for row in file.rows:
+                if not is_unicode(row.text + (row.summary or "")):
+                    set_aside(row.doc_id, "lone_surrogate", _SURROGATE, row)
+                elif (kept := rows.setdefault(row.doc_id, row)) is not row:
+                    rows[row.doc_id], loser = sorted((kept, row), key=_length, reverse=True)
+                    set_aside(row.doc_id, "duplicate_name", _SHORTER, loser)
+            progress.advance()
     documents = pl.DataFrame(
         [(r.doc_id, r.doc_id, r.summary, r.text, r.group) for _, r in sorted(rows.items())],
         schema=DOCUMENT_SCHEMA,

@@ -1,11 +1,11 @@
-"""A corpus from files or from the Hugging Face Hub, as documents.
+"""A corpus from files or from the Hugging Face Hub, as documents, and a log of queries.
 
 Every value is checked, and every bad row set aside with its reason.
 """
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -13,24 +13,28 @@ from typing import Any
 import polars as pl
 
 from gecko_kedro.base.errors import InputError, Words
-from gecko_kedro.corpus.cleaning import clean_text
+from gecko_kedro.corpus.duplicates import repeated
 from gecko_kedro.corpus.folder import TEXT_SUFFIXES, read_folder
-from gecko_kedro.corpus.formats import TABLE_SUFFIXES, read_hub, read_table
+from gecko_kedro.corpus.formats import TABLE_SUFFIXES, check_readable, read_hub, read_table
 from gecko_kedro.corpus.html_text import html_to_text, looks_like_html
-from gecko_kedro.corpus.lines import RawRow, usable
+from gecko_kedro.corpus.lines import RawRow, read_lines, readable, usable
 from gecko_kedro.corpus.quarantine import (
     Checked,
     QuarantineRow,
     count_reasons,
     quarantine_row,
     quarantine_table,
+    set_aside,
 )
-from gecko_kedro.corpus.schemas import DOCUMENT_SCHEMA
+from gecko_kedro.corpus.schemas import DOCUMENT_SCHEMA, QUERY_LOG_SCHEMA
+from gecko_kedro.corpus.texts import clean_text, is_unicode
 from gecko_kedro.corpus.values import as_text, check_mapping, is_missing
 
 logger = logging.getLogger(__name__)
 
 _ROLES = ("doc_id", "title", "text", "group", "summary")
+# Of a query log: its roles, and what a document has in their place.
+_QUERY_ROLES = {"query_id": "doc_id", "query": "text"}
 _FOLDER_COLUMNS = {"doc_id": "doc_id", "title": "title", "text": "text"}
 
 
@@ -44,7 +48,7 @@ def read_corpus(source: str, *, columns: Mapping[str, str | None], split: str = 
     no mapping. Without a ``doc_id`` the id is a hash of title and text, which stays the same when
     rows come and go; without a ``group`` each document is its own.
 
-    Text is cleaned as in cleaning.py; a text that is a whole HTML page is converted; both are
+    Text is cleaned as in texts.py; a text that is a whole HTML page is converted; both are
     counted. Ids, titles and groups that are numbers become text as values.py says.
     docs/own-corpus.md lists the reasons for which a row, or a field of it, is set aside.
 
@@ -65,6 +69,40 @@ def read_corpus(source: str, *, columns: Mapping[str, str | None], split: str = 
             fix=f"Check the path; relative ones start at {Path.cwd()}.",
         )
     return collect_documents(read_hub(source, split=split, wanted=wanted), names, source=source)
+
+
+def read_query_log(source: str | None, *, columns: Mapping[str, str | None]) -> Checked:
+    """The queries (QUERY_LOG_SCHEMA) of ``source``, in its order, each once by ``base.text``.
+
+    ``source`` is a .txt file of one query a line, or a .jsonl, .csv, .tsv or .parquet file whose
+    columns ``columns`` names (``query``, and ``query_id`` or None); ``None`` is an empty log.
+    Without a ``query_id`` the id is a hash of the query. Rows are checked as those of
+    ``read_corpus`` are, with the same reasons, and ``duplicate_query``.
+
+    Raises InputError for a missing source, wrong columns, and when no query is left.
+    """
+    if source is None:
+        empty = pl.DataFrame(schema=QUERY_LOG_SCHEMA)
+        return Checked(empty, quarantine_table([]), {"queries": 0, "quarantined": 0})
+    path = Path(source).expanduser()
+    check_readable(path)
+    if path.suffix.lower() == ".txt":
+        rows, roles = _query_rows(path), {"text": "query"}
+    else:
+        names = check_mapping(
+            columns, roles=[*_QUERY_ROLES], required="query", where="queries.columns"
+        )
+        roles = {_QUERY_ROLES[role]: name for role, name in names.items()}
+        rows = read_table(path, wanted=list(roles.values()))
+    read = collect_documents(rows, roles, source=str(path))
+    queries = read.rows.select(query_id="doc_id", query="text")
+    again = {gone: f"same query as {kept}" for gone, kept in repeated(queries.iter_rows()).items()}
+    queries, aside = set_aside(
+        queries, again, id_column="query_id", where=source, reason="duplicate_query"
+    )
+    quarantine = pl.concat([read.quarantine, quarantine_table(aside)])
+    counts = {"queries": queries.height} | count_reasons(quarantine.rows())
+    return Checked(queries, quarantine, counts)
 
 
 def looks_like_path(source: str) -> bool:
@@ -165,6 +203,13 @@ def _field(
     if role == "doc_id" and not (value and value.strip()):
         without.append(_UnfitError("null_id", f"{name} is null or empty; the document is kept"))
     return value.strip() if value and role in ("doc_id", "group") else value
+
+
+def _query_rows(path: Path) -> Iterator[RawRow]:
+    for number, line in read_lines(path):
+        if line.strip():
+            bad = () if is_unicode(line) else ("not_utf8", "bytes that are not UTF-8")
+            yield RawRow(f"{path}:{number}", {"query": readable(line)}, *bad)
 
 
 def _one_line(text: str | None) -> str | None:

@@ -1,8 +1,7 @@
 """Kedro dataset classes of this project; ``conf/base/catalog`` shows how each is declared."""
 
-from gecko_kedro.datasets.encoder import EncoderDataset
-from gecko_kedro.datasets.evaluation_tasks import EvaluationTasksDataset
 from gecko_kedro.datasets.files import (
+    EncoderDataset,
     JsonDataset,
     PlotDataset,
     TextFileDataset,
@@ -11,6 +10,7 @@ from gecko_kedro.datasets.files import (
 from gecko_kedro.datasets.sharded import ShardedParquetDataset
 from gecko_kedro.datasets.sources import (
     CorpusDataset,
+    EvaluationTasksDataset,
     OptionalTableDataset,
     QueryLogDataset,
     RetrievalDataDataset,

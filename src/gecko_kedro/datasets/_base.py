@@ -35,6 +35,22 @@ class FileDataset(AbstractDataset[S, T], Generic[S, T]):
         return {"filepath": str(self._filepath)}
 
 
+class FolderDataset(AbstractDataset[S, T], Generic[S, T]):
+    """One folder, at ``path``."""
+
+    def __init__(self, *, path: str, metadata: Metadata = None) -> None:
+        self._folder = PurePosixPath(path)
+        self.metadata = metadata
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return Path(self._folder)
+
+    def _describe(self) -> dict[str, Any]:
+        return {"path": str(self._folder)}
+
+
 class ReadOnlyDataset(AbstractDataset[NoReturn, T], Generic[T]):
     """What comes from outside, or is written by other means: saving it is an error."""
 

@@ -1,16 +1,21 @@
-"""Single files, each written whole or not at all, and working folders."""
+"""Single files and models, each written whole or not at all, and working folders."""
 
 import json
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import plotly.io
 from kedro_datasets._typing import JSONPreview, PlotlyPreview
 from plotly.graph_objects import Figure
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.base.files import write_text
-from gecko_kedro.datasets._base import FileDataset, Metadata, ReadOnlyDataset
+from gecko_kedro.datasets._base import FileDataset, FolderDataset, Metadata, ReadOnlyDataset
+from gecko_kedro.encoder.saving import export_encoder, save_encoder
+from gecko_kedro.training.checkpoints import remove_checkpoints
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 
 class TextFileDataset(FileDataset[str, str]):
@@ -72,6 +77,47 @@ class PlotDataset(FileDataset[Figure, Figure]):
     def preview(self) -> PlotlyPreview:
         """The figure, for Kedro-Viz."""
         return PlotlyPreview(json.loads(self.path.read_text("utf-8")))
+
+
+class EncoderDataset(FolderDataset["SentenceTransformer | tuple[str, str]", str]):
+    """Saves a model into the folder ``path`` (whole or not at all); loads the folder's path.
+
+    What is saved is a model in memory, or the folder of one and the card that its copy gets.
+
+    The path and not the model: in which precision, on which device and with which attention an
+    encoder is loaded differs between training and inference, and is theirs to say.
+
+    ``training`` names the training that makes the model. Its checkpoints, in the sibling folder
+    ``checkpoints``, go once the model is saved: there is nothing left to resume.
+    """
+
+    def __init__(
+        self, *, path: str, training: str | None = None, metadata: Metadata = None
+    ) -> None:
+        super().__init__(path=path, metadata=metadata)
+        self._training = training
+
+    def load(self) -> str:
+        if not self._exists():
+            raise InputError(
+                str(self.path),
+                expected="a folder with a trained encoder (modules.json)",
+                got=Words("no such model"),
+                fix="Run the pipeline that trains it, or put a sentence-transformers model there.",
+            )
+        return str(self.path)
+
+    def save(self, data: "SentenceTransformer | tuple[str, str]") -> None:
+        if isinstance(data, tuple):
+            source, card = data
+            export_encoder(source, self.path, card=card)
+            return
+        save_encoder(data, self.path)
+        if self._training is not None:
+            remove_checkpoints(self.path.parent / "checkpoints", self._training)
+
+    def _exists(self) -> bool:
+        return (self.path / "modules.json").is_file()
 
 
 class WorkFolderDataset(ReadOnlyDataset[Path]):

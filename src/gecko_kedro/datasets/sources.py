@@ -1,5 +1,7 @@
-"""What comes from outside: the corpus, a query log, judged data, training sets, a table."""
+"""What comes from outside: the corpus, a query log, judged data, tasks, training sets, a table."""
 
+import logging
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import metadata as importlib_metadata
@@ -7,22 +9,28 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import yaml
 from kedro_datasets._typing import TablePreview
+from pydantic import ValidationError
 
 from gecko_kedro.base.digests import Digests, source_identity, text_sha256
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.corpus.python_docs import harvest
 from gecko_kedro.corpus.quarantine import Checked
-from gecko_kedro.corpus.query_log import read_query_log
-from gecko_kedro.corpus.readers import looks_like_path, read_corpus
+from gecko_kedro.corpus.readers import looks_like_path, read_corpus, read_query_log
 from gecko_kedro.corpus.settings import PythonDocsSettings
 from gecko_kedro.datasets._base import Metadata, ReadOnlyDataset, SourceDataset, table_preview
 from gecko_kedro.datasets.table import TableDataset
+from gecko_kedro.evaluation.tasks.reading import ReadTasks, joined_tasks, read_tasks
 from gecko_kedro.evaluation.tasks.retrieval import CheckedData
 from gecko_kedro.evaluation.tasks.retrieval_files import read_retrieval_data
+from gecko_kedro.evaluation.tasks.settings import TaskPrompts, TaskSettings
 from gecko_kedro.training.examples import ExampleResult
 from gecko_kedro.training.sources import SourceSettings, read_source
 
+logger = logging.getLogger(__name__)
 PYTHON_DOCS = "python-docs"
+ROOT_VARIABLE = "GECKO_SHARED_DATA"
 
 
 class CorpusDataset(SourceDataset[Checked]):
@@ -73,7 +81,7 @@ class CorpusDataset(SourceDataset[Checked]):
 
 
 class QueryLogDataset(SourceDataset[Checked]):
-    """Loads queries from ``source``; see ``gecko_kedro.corpus.query_log``.
+    """Loads queries from ``source``; see ``gecko_kedro.corpus.readers``.
 
     >>> QueryLogDataset(source=None, columns={"query": "query"}).load().rows.height
     0
@@ -155,3 +163,71 @@ class TrainingSourcesDataset(ReadOnlyDataset[dict[str, ExampleResult]]):
 
     def _describe(self) -> dict[str, Any]:
         return {"sources": [source["name"] for source in self._sources]}
+
+
+class EvaluationTasksDataset(ReadOnlyDataset[ReadTasks]):
+    """Loads local tasks and looks up those of mteb.
+
+    ``tasks`` are TaskSettings as plain data; relative paths are below ``root``, by default the
+    folder that the environment variable GECKO_SHARED_DATA names, else the working folder.
+    ``filepath`` is the YAML file of task prompts and ``overrides`` what replaces some of them.
+    ``more`` are the tasks of another list, of which those that are in both are read once. With
+    ``optional`` local tasks that are not on this machine are left out with a warning.
+    """
+
+    def __init__(
+        self,
+        *,
+        tasks: Sequence[Mapping[str, Any]],
+        filepath: str,
+        more: Sequence[Mapping[str, Any]] = (),
+        overrides: Mapping[str, Any] | None = None,
+        root: str | None = None,
+        optional: bool = False,
+        metadata: Metadata = None,
+    ) -> None:
+        self._tasks = [_checked(task) for task in tasks or ()]
+        self._more = [task for task in map(_checked, more or ()) if task not in self._tasks]
+        self._prompts, self._overrides = filepath, dict(overrides or {})
+        self._root = Path(root or os.environ.get(ROOT_VARIABLE) or ".").expanduser()
+        self._optional = optional
+        self.metadata = metadata
+
+    def load(self) -> ReadTasks:
+        data = yaml.safe_load(Path(self._prompts).read_text("utf-8"))
+        prompts = TaskPrompts.checked(data, self._overrides)
+        lists = (self._wanted(self._tasks), self._wanted(self._more))
+        return joined_tasks([read_tasks(one, prompts, root=self._root) for one in lists])
+
+    def fingerprint(self, digests: Digests | None = None) -> str:
+        """Identity of the declarations, the prompts and all local files."""
+        tasks = [*self._tasks, *self._more]
+        paths = [str(self._root / task.path) for task in tasks if task.path]
+        files = [source_identity(path, (), digests) for path in paths]
+        how = [[task.model_dump() for task in tasks], self._overrides, files]
+        return source_identity(self._prompts, how, digests)
+
+    def _wanted(self, tasks: list[TaskSettings]) -> list[TaskSettings]:
+        there = [task for task in tasks if task.path is None or (self._root / task.path).exists()]
+        if not self._optional:
+            return tasks
+        if missing := [task.name for task in tasks if task not in there]:
+            logger.warning("No local copy below %s of %s", self._root, ", ".join(missing))
+        return there
+
+    def _exists(self) -> bool:
+        return True
+
+    def _describe(self) -> dict[str, Any]:
+        names = [task.name for task in (*self._tasks, *self._more)]
+        return {"tasks": names, "root": str(self._root)}
+
+
+def _checked(task: Mapping[str, Any]) -> TaskSettings:
+    try:
+        return TaskSettings.model_validate(dict(task))
+    except ValidationError as error:
+        raise InputError(
+            "evaluation tasks", expected="name, and for a local task type and path",
+            got=dict(task), fix="; ".join(f"{e['loc']}: {e['msg']}" for e in error.errors()),
+        ) from error  # fmt: skip

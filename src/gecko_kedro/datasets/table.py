@@ -3,17 +3,15 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
-from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import polars as pl
-from kedro.io.core import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.base.files import atomic_path
 from gecko_kedro.base.shards import ROWS_AT_ONCE
-from gecko_kedro.datasets._base import FileDataset, Metadata, table_preview
+from gecko_kedro.datasets._base import FileDataset, FolderDataset, Metadata, table_preview
 
 _Table = TypeVar("_Table", pl.DataFrame, pl.LazyFrame)
 
@@ -93,20 +91,18 @@ class TableDataset(FileDataset[pl.DataFrame | pl.LazyFrame, pl.DataFrame | pl.La
                     got=found.names(),
                     fix=f"See {self._schema} for all columns.",
                 )
-            if found[column] != dtype:
-                table = self._cast(table, column, dtype)
+            if found[column] == dtype:
+                continue
+            try:  # exact casts only: another file format may know just one kind of integer
+                table = table.with_columns(pl.col(column).cast(dtype, strict=True))
+            except pl.exceptions.PolarsError as error:
+                raise InputError(
+                    f"{self.path}, column {column!r}",
+                    expected=str(dtype),
+                    got=str(found[column]),
+                    fix=f"Convert the column: {error}",
+                ) from error
         return table
-
-    def _cast(self, table: _Table, column: str, dtype: pl.DataType) -> _Table:
-        try:  # exact casts only: another file format may know just one kind of integer
-            return table.with_columns(pl.col(column).cast(dtype, strict=True))
-        except pl.exceptions.PolarsError as error:
-            raise InputError(
-                f"{self.path}, column {column!r}",
-                expected=str(dtype),
-                got=str(table.collect_schema()[column]),
-                fix=f"Convert the column: {error}",
-            ) from error
 
     def _expected_columns(self) -> dict[str, pl.DataType]:
         if self._schema is None:
@@ -123,7 +119,7 @@ class TableDataset(FileDataset[pl.DataFrame | pl.LazyFrame, pl.DataFrame | pl.La
 Tables = Mapping[str, pl.DataFrame]
 
 
-class TablesDataset(AbstractDataset[Tables, Tables]):
+class TablesDataset(FolderDataset[Tables, Tables]):
     """Loads and saves several ``polars.DataFrame`` by name, each a Parquet file in ``path``.
 
     ``schemas`` says of each table what TableDataset's ``schema`` says of one. While they are
@@ -131,17 +127,11 @@ class TablesDataset(AbstractDataset[Tables, Tables]):
     """
 
     def __init__(self, *, path: str, schemas: Mapping[str, str], metadata: Metadata = None) -> None:
-        self._folder = PurePosixPath(path)
+        super().__init__(path=path, metadata=metadata)
         self._tables = {
             name: TableDataset(filepath=f"{path}/{name}.parquet", schema=schema)
             for name, schema in schemas.items()
         }
-        self.metadata = metadata
-
-    @property
-    def path(self) -> Path:
-        """The folder with the files."""
-        return Path(self._folder)
 
     def load(self) -> Tables:
         return {name: table.read() for name, table in self._tables.items()}
@@ -158,6 +148,3 @@ class TablesDataset(AbstractDataset[Tables, Tables]):
 
     def _exists(self) -> bool:
         return all(table.exists() for table in self._tables.values())
-
-    def _describe(self) -> dict[str, Any]:
-        return {"path": str(self._folder), "tables": list(self._tables)}

@@ -2,16 +2,14 @@
 
 import logging
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import polars as pl
-from kedro.io.core import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.base.shards import NO_SHARD, Shard
-from gecko_kedro.datasets._base import Metadata, ReadOnlyDataset
+from gecko_kedro.datasets._base import FolderDataset, Metadata, ReadOnlyDataset
 from gecko_kedro.datasets._vector_file import Shape, VectorFile
 from gecko_kedro.datasets.sharded import ShardedParquetDataset, remove_shard
 from gecko_kedro.retrieval.settings import VectorType
@@ -21,7 +19,7 @@ logger = logging.getLogger(__name__)
 _VECTOR = "vector"
 
 
-class VectorShardsDataset(AbstractDataset[Shard, VectorTable]):
+class VectorShardsDataset(FolderDataset[Shard, VectorTable]):
     """Saves shards of (id, vector); loads ids and a read-only memory map of all vectors.
 
     A shard's table has a column of ids and ``vector``, an array of float32, which is rounded to
@@ -43,16 +41,11 @@ class VectorShardsDataset(AbstractDataset[Shard, VectorTable]):
         rows_per_shard: int | None = None,
         metadata: Metadata = None,
     ) -> None:
+        super().__init__(path=path, metadata=metadata)
         self._ids = ShardedParquetDataset(path=path)
         self._vectors = VectorFile(self._ids.path)
         self._dtype = dtype
         self._rows_per_shard = rows_per_shard
-        self.metadata = metadata
-
-    @property
-    def path(self) -> Path:
-        """The folder of the file and the ids."""
-        return self._ids.path
 
     def expect_fingerprint(self, fingerprint: str) -> None:
         """Count only the shards that were made under ``fingerprint``."""
@@ -129,9 +122,6 @@ class VectorShardsDataset(AbstractDataset[Shard, VectorTable]):
 
     def _exists(self) -> bool:
         return self._ids.exists() and self._vectors.shape() is not None
-
-    def _describe(self) -> dict[str, Any]:
-        return {"path": str(self.path), "dtype": self._dtype}
 
 
 def _part(index: int, total: int) -> str:
