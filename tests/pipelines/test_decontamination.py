@@ -73,7 +73,7 @@ def declared() -> ReadTasks:
          "label": ["a", "b", "a"]}
     )  # fmt: skip
     task = checked_rows("Intents", "Classification", rows, where="here", task="t").data
-    return ReadTasks([], [task], [], NOTHING)
+    return ReadTasks([task], NOTHING)
 
 
 def test_a_pair_with_a_query_or_text_of_the_heldout_pairs_is_set_aside() -> None:

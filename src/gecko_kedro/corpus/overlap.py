@@ -56,9 +56,7 @@ def find_overlaps(
     rows_of.pop("", None)
     if not known or not rows_of:
         return {}
-    tests: list[Callable[[dict[int, str]], dict[int, Overlap]]] = [
-        partial(_equal, known=set(known))
-    ]
+    tests: list[_Test] = [partial(_equal, known=set(known))]
     if settings.ngram_words is not None:
         tests.append(partial(_shared_ngrams, known=known, size=settings.ngram_words))
     if settings.near_duplicate_threshold is not None:

@@ -17,16 +17,20 @@ T = TypeVar("T")
 
 
 class FileDataset(AbstractDataset[S, T], Generic[S, T]):
-    """One file, at ``filepath``."""
+    """One file, at ``filepath``; with ``optional`` an absent one loads as an empty one."""
 
-    def __init__(self, *, filepath: str, metadata: Metadata = None) -> None:
+    def __init__(self, *, filepath: str, optional: bool = False, metadata: Metadata = None) -> None:
         self._filepath = PurePosixPath(filepath)
+        self.optional = optional
         self.metadata = metadata
 
     @property
     def path(self) -> Path:
         """Where the file lies."""
         return Path(self._filepath)
+
+    def _is_left_out(self) -> bool:
+        return self.optional and not self.path.is_file()
 
     def _exists(self) -> bool:
         return self.path.is_file()

@@ -22,7 +22,7 @@ class TextFileDataset(FileDataset[str, str]):
     """Loads and saves text (UTF-8): the report, the model card."""
 
     def load(self) -> str:
-        return self.path.read_text("utf-8")
+        return "" if self._is_left_out() else self.path.read_text("utf-8")
 
     def save(self, data: str) -> None:
         write_text(self.path, data)
@@ -31,16 +31,12 @@ class TextFileDataset(FileDataset[str, str]):
 class JsonDataset(FileDataset[dict[str, Any], dict[str, Any]]):
     """Loads and saves a ``dict`` as JSON.
 
-    With ``optional`` an absent file loads as an empty dict: the report shows what there is, so that
-    a run can be entered with files made elsewhere.
+    The report shows what there is of the ``optional`` ones, so that a run can be entered with files
+    made elsewhere.
     """
 
-    def __init__(self, *, filepath: str, optional: bool = False, metadata: Metadata = None) -> None:
-        super().__init__(filepath=filepath, metadata=metadata)
-        self.optional = optional
-
     def load(self) -> dict[str, Any]:
-        if self.optional and not self.path.is_file():
+        if self._is_left_out():
             return {}
         try:
             content: dict[str, Any] = json.loads(self.path.read_text("utf-8"))
@@ -69,6 +65,8 @@ class PlotDataset(FileDataset[Figure, Figure]):
     """
 
     def load(self) -> Figure:
+        if self._is_left_out():
+            return Figure()
         return plotly.io.from_json(self.path.read_text("utf-8"))
 
     def save(self, data: Figure) -> None:

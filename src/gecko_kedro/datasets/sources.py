@@ -21,10 +21,11 @@ from gecko_kedro.corpus.readers import looks_like_path, read_corpus, read_query_
 from gecko_kedro.corpus.settings import PythonDocsSettings
 from gecko_kedro.datasets._base import Metadata, ReadOnlyDataset, SourceDataset, table_preview
 from gecko_kedro.datasets.table import TableDataset
-from gecko_kedro.evaluation.tasks.reading import ReadTasks, joined_tasks, read_tasks
+from gecko_kedro.evaluation.tasks.reading import read_tasks
 from gecko_kedro.evaluation.tasks.retrieval import CheckedData
 from gecko_kedro.evaluation.tasks.retrieval_files import read_retrieval_data
 from gecko_kedro.evaluation.tasks.settings import TaskPrompts, TaskSettings
+from gecko_kedro.evaluation.tasks.task import ReadTasks
 from gecko_kedro.training.examples import ExampleResult
 from gecko_kedro.training.sources import SourceSettings, read_source
 
@@ -196,8 +197,11 @@ class EvaluationTasksDataset(ReadOnlyDataset[ReadTasks]):
     def load(self) -> ReadTasks:
         data = yaml.safe_load(Path(self._prompts).read_text("utf-8"))
         prompts = TaskPrompts.checked(data, self._overrides)
-        lists = (self._wanted(self._tasks), self._wanted(self._more))
-        return joined_tasks([read_tasks(one, prompts, root=self._root) for one in lists])
+        own, more = (
+            read_tasks(self._wanted(one), prompts, root=self._root)
+            for one in (self._tasks, self._more)
+        )
+        return ReadTasks([*own.tasks, *more.tasks], pl.concat([own.quarantine, more.quarantine]))
 
     def fingerprint(self, digests: Digests | None = None) -> str:
         """Identity of the declarations, the prompts and all local files."""

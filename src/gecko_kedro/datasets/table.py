@@ -35,16 +35,15 @@ class TableDataset(FileDataset[pl.DataFrame | pl.LazyFrame, pl.DataFrame | pl.La
         scan: bool = False,
         metadata: Metadata = None,
     ) -> None:
-        super().__init__(filepath=filepath, metadata=metadata)
+        super().__init__(filepath=filepath, optional=optional, metadata=metadata)
         self._schema, self._scan = schema, scan
-        self.optional = optional
 
     def load(self) -> pl.DataFrame | pl.LazyFrame:
         return self.scan() if self._scan else self.read()
 
     def read(self) -> pl.DataFrame:
         """The whole table, in memory."""
-        if self.optional and not self.path.is_file():
+        if self._is_left_out():
             return pl.DataFrame(schema=self._expected_columns())
         with self._reading():
             table = pl.read_parquet(self.path, memory_map=False, glob=False)
