@@ -17,7 +17,6 @@ from gecko_kedro.datasets import (
     JsonDataset,
     ShardedParquetDataset,
     TableDataset,
-    TableScanDataset,
 )
 from gecko_kedro.hooks.fingerprints import Change, Fingerprints, Outputs
 from tests.support.conf import all_base_parameters
@@ -206,7 +205,7 @@ def test_two_ways_to_read_a_table_are_one_dataset(folder: Path) -> None:
             "twice": plain.get("twice"),
             "params:short": plain.get("params:short"),
             "short@table": TableDataset(filepath=short),
-            "short@scan": TableScanDataset(filepath=short),
+            "short@scan": TableDataset(filepath=short, scan=True),
         }
     )
     fingerprints = Fingerprints(pipeline, catalog)

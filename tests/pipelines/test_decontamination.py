@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from gecko_kedro.base.errors import InputError
-from gecko_kedro.corpus.results import QueryLogResult
+from gecko_kedro.corpus.quarantine import Checked
 from gecko_kedro.corpus.schemas import (
     OVERLAP_SCHEMA,
     PAIR_SCHEMA,
@@ -16,6 +16,7 @@ from gecko_kedro.corpus.schemas import (
     QUARANTINE_SCHEMA,
     QUERY_LOG_SCHEMA,
 )
+from gecko_kedro.corpus.settings import PairSettings
 from gecko_kedro.datasets import EvaluationTasksDataset
 from gecko_kedro.evaluation import ReadTasks
 from gecko_kedro.evaluation.tasks.retrieval import CheckedData, RetrievalData
@@ -34,6 +35,7 @@ from gecko_kedro.pipelines.synthesize.nodes import (
     collect_queries,
     decontaminate_passages,
     filter_queries,
+    pair_passages,
 )
 from gecko_kedro.training.examples import EXAMPLE_SCHEMA
 from gecko_kedro.training.sources import SourceSettings, read_source
@@ -72,6 +74,26 @@ def declared() -> ReadTasks:
     )  # fmt: skip
     task = checked_rows("Intents", "Classification", rows, where="here", task="t").data
     return ReadTasks([task], NOTHING)
+
+
+def test_a_pair_with_a_query_or_text_of_the_heldout_pairs_is_set_aside() -> None:
+    def passages(*rows: tuple[str, str]) -> pl.DataFrame:
+        full = [(f"p{n}", "d", None, s, t, "g", 0, 9) for n, (s, t) in enumerate(rows)]
+        return pl.DataFrame(full, schema=PASSAGE_SCHEMA, orient="row")
+
+    training = passages(("Summary 0.", "same"), ("free", "TEXT  1"), ("summary\n3.", "other"))
+    heldout = passages(("One.", "text 1"), ("Summary 3.", "more"))
+    settings = PairSettings(kinds=["summary_body"], heldout_kinds=["summary_body"])
+    pairs, held, quarantine = pair_passages(training, heldout, settings)
+    assert pairs["passage_id"].to_list() == ["p0"]
+    assert held.height == 2
+    assert quarantine.schema == QUARANTINE_SCHEMA
+    assert quarantine.select("where", "row_id", "reason", "detail").rows() == [
+        ("decontamination", "summary_body:p1", "text_in_heldout",
+         "its text is in the evaluation data"),
+        ("decontamination", "summary_body:p2", "query_in_heldout",
+         "its query is in the evaluation data"),
+    ]  # fmt: skip
 
 
 def heldout_pairs(*queries: str) -> pl.DataFrame:
@@ -231,7 +253,7 @@ def test_queries_of_the_teacher_and_of_the_log_are_checked(
     ]  # fmt: skip
     log = pl.DataFrame({"query_id": ["1", "2"], "query": [TESTED, "rules of the road at sea"]},
                        schema=QUERY_LOG_SCHEMA)  # fmt: skip
-    query_log, pairs = QueryLogResult(log, NOTHING, {}), heldout_pairs("how to weld")
+    query_log, pairs = Checked(log, NOTHING, {}), heldout_pairs("how to weld")
     asked, overlaps = collect_queries(
         pl.DataFrame(written, schema=QUERY), query_log, pairs, own_data, declared,
         JoinSettings(use=use), params.encoder.load, params.decontaminate,  # type: ignore[arg-type]

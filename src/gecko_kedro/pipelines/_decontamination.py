@@ -59,12 +59,11 @@ def against_evaluation(
     kept = rest = rows
     listed = [pl.DataFrame(schema=OVERLAP_SCHEMA)]
     for texts, settings, columns, removes in steps:
-        clean = corpus.remove_overlaps(
+        rest, found = corpus.remove_overlaps(
             rest, texts, settings, where=where, columns=columns, embed=embed, removed=removes
         )
-        rest = clean.rows
         kept = rest if removes else kept
-        listed.append(clean.overlaps)
+        listed.append(found)
     overlaps = pl.concat(listed)
     logger.info(
         "%s: %d of %d rows overlap with the evaluation; decontaminate.remove: %s, %d taken out",

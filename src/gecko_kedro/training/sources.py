@@ -9,11 +9,11 @@ from pydantic import Field
 
 from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.base.settings import Settings
-from gecko_kedro.corpus.columns import check_mapping
 from gecko_kedro.corpus.formats import read_hub, read_table
 from gecko_kedro.corpus.lines import usable
 from gecko_kedro.corpus.quarantine import count_reasons, quarantine_table
 from gecko_kedro.corpus.readers import looks_like_path
+from gecko_kedro.corpus.values import check_mapping
 from gecko_kedro.training.converters import (
     claims,
     classification,

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 
 def sample_documents(
-    documents: corpus.ReadResult,
+    documents: corpus.Checked,
     corpus_params: dict[str, Any],
     n_seeds: int,
     sample: int,
@@ -44,11 +44,9 @@ def sample_documents(
     The sample is large enough to have the seed passages that the teacher will be asked about among
     those of the run, which reuses the replies.
     """
-    enough = estimation.documents_with_seeds(
-        documents.documents.height, queries=asked, n_seeds=n_seeds
-    )
+    enough = estimation.documents_with_seeds(documents.rows.height, queries=asked, n_seeds=n_seeds)
     measure, passages = measure_corpus(
-        documents.documents,
+        documents.rows,
         sample=max(sample, enough),
         params=CorpusParams.model_validate(corpus_params),
     )
@@ -87,7 +85,7 @@ def calibrate_mining(
 
 def calibrate_teacher(
     estimate_sample: pl.DataFrame,
-    query_log: corpus.QueryLogResult,
+    query_log: corpus.Checked,
     prepared: PreparedTeacher,
     joining: fret.JoinSettings,
     synthesize_params: dict[str, Any],
@@ -96,7 +94,7 @@ def calibrate_teacher(
     asked: int,
 ) -> tuple[dict[str, Any], pl.DataFrame]:
     """Let the teacher write and judge a little; its replies are kept for the run."""
-    logged = fret.join_query_log(empty_table(QUERY), query_log.queries, joining)
+    logged = fret.join_query_log(empty_table(QUERY), query_log.rows, joining)
     measure, queries = measure_teacher(
         estimate_sample,
         logged if joining.use == "replace" else logged.clear(),
@@ -150,7 +148,7 @@ def estimate_run(
     search_measure: dict[str, Any],
     teacher_measure: dict[str, Any],
     training_measures: dict[str, Any],
-    query_log: corpus.QueryLogResult,
+    query_log: corpus.Checked,
     prices: Prices,
     parameters: dict[str, Any],
 ) -> dict[str, Any]:
@@ -163,7 +161,7 @@ def estimate_run(
         training=training_measures,
     )
     estimate = plan_run(
-        measures, logged=query_log.queries.height, prices=prices, parameters=parameters
+        measures, logged=query_log.rows.height, prices=prices, parameters=parameters
     )
     logger.info("%s", estimate.text)
     return estimate.content

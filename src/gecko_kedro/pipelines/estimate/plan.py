@@ -120,7 +120,7 @@ def training_examples(
     sample has no seeded query or no natural pair, the other kind stands for it.
     """
     seeded = training.from_seed_queries(queries, passages).examples
-    natural = training.from_pairs(corpus.collect_pairs(passages, kinds=kinds).pairs).examples
+    natural = training.from_pairs(corpus.collect_pairs(passages, kinds=kinds).rows).examples
     # A batch has rows of one data set, and no text twice.
     most = natural["dataset"].mode().sort()
     natural = natural.filter(pl.col("dataset").is_in(most[:1].implode()))
