@@ -124,7 +124,7 @@ def _array_of(path: Path) -> list[Any] | None:
     """The objects of a file that is one JSON array, whatever its name says."""
     with path.open("rb") as file:
         head = file.read(_HEAD)
-    encoding = decoding_of(head).encoding
+    encoding, _ = decoding_of(head)
     if not head.decode(encoding, "replace").lstrip().startswith("["):
         return None
     try:

@@ -187,7 +187,8 @@ def _document(
     if not clean.text:
         raise _UnfitError("empty_text", f"{column} has no characters but white space")
     title, summary = _one_line(title), _one_line(fields.get("summary"))
-    doc_id = fields.get("doc_id") or _hash_id(title, clean.text)
+    content = f"{title or ''}\0{clean.text}".encode()
+    doc_id = fields.get("doc_id") or blake2b(content, digest_size=8).hexdigest()
     return doc_id, title, summary, clean.text, fields.get("group") or doc_id
 
 
@@ -214,7 +215,3 @@ def _query_rows(path: Path) -> Iterator[RawRow]:
 
 def _one_line(text: str | None) -> str | None:
     return " ".join(clean_text(text).text.split()) or None if text else None
-
-
-def _hash_id(title: str | None, text: str) -> str:
-    return blake2b(f"{title or ''}\0{text}".encode(), digest_size=8).hexdigest()

@@ -11,8 +11,6 @@ from gecko_kedro.corpus.settings import HeldoutSettings
 
 logger = logging.getLogger(__name__)
 
-_HASH_RANGE = 1 << 64
-
 
 def stable_hash(text: str, *, seed: int) -> int:
     """A hash of ``text`` in 0 .. 2**64 - 1, the same on every machine and in every version."""
@@ -64,7 +62,7 @@ def heldout_groups(present: Collection[str], settings: HeldoutSettings) -> set[s
     """Those of the groups ``present`` that ``split_heldout`` holds out."""
     hashes = {group: stable_hash(group, seed=settings.seed) for group in present}
     out = {group for group in present if group in settings.groups}
-    out = out or {group for group in present if hashes[group] < settings.fraction * _HASH_RANGE}
+    out = out or {group for group in present if hashes[group] < settings.fraction * 2**64}
     if not out and settings.fraction > 0 and len(present) > 1:
         out = {min(present, key=lambda group: (hashes[group], group))}
     return out
