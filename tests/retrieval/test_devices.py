@@ -107,10 +107,10 @@ def test_a_map_is_moved_block_by_block(monkeypatch):
 def test_one_query_widens_no_more_passages_than_many(monkeypatch):
     monkeypatch.setattr(torch_index, "_NUMBERS_AT_ONCE", 24 * 50)
     widths: list[int] = []
-    exclude = torch_index._exclude
+    threshold = torch_index._threshold
     monkeypatch.setattr(
-        torch_index, "_exclude",
-        lambda scores, *rest: widths.append(scores.shape[1]) or exclude(scores, *rest),
+        torch_index, "_threshold",
+        lambda scores, *rest: widths.append(scores.shape[1]) or threshold(scores, *rest),
     )  # fmt: skip
     TorchIndex(PASSAGES, device="cpu").search(QUERIES[:1], 3)
     assert max(widths) == 100

@@ -6,11 +6,9 @@ from gecko_kedro.retrieval.exclusions import Exclusions
 from gecko_kedro.retrieval.index import Index
 from gecko_kedro.retrieval.levels import simd_level
 from gecko_kedro.retrieval.lexical import LexicalIndex
-from gecko_kedro.retrieval.merging import merge_results
 from gecko_kedro.retrieval.mining import MinedNegatives, mine_negatives
 from gecko_kedro.retrieval.popularity import by_likelihood, popularity, score_less_popularity
-from gecko_kedro.retrieval.ranking import fuse_results
-from gecko_kedro.retrieval.result import SearchCancelled, SearchResult
+from gecko_kedro.retrieval.result import SearchCancelled, SearchResult, fuse_results, merge_results
 from gecko_kedro.retrieval.sampling import sample_negatives
 from gecko_kedro.retrieval.settings import (
     EmbedSettings,

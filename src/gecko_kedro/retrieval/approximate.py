@@ -5,13 +5,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.retrieval.exclusions import Exclusions
 from gecko_kedro.retrieval.index import Index
-from gecko_kedro.retrieval.ranking import rank
-from gecko_kedro.retrieval.result import ReportProgress, SearchResult, cancellable, check_k
+from gecko_kedro.retrieval.result import ReportProgress, SearchResult, cancellable, check_k, rank
 from gecko_kedro.retrieval.vectors import block, rows_in_block, widen
 
 _QUERIES_AT_ONCE = 1024
@@ -104,7 +102,7 @@ class ApproximateIndex:
         wanted = min(k + longest, len(self.exact))
         if wanted <= 0 or len(rows) == 0:
             return self.exact.search(queries, k, exclude=excluded)
-        poll = None if progress is None else cancellable(progress)
+        poll = cancellable(progress)
         ids = np.full((len(rows), wanted), -1, dtype=np.int64)
         self._graph.expansion_search = max(expansion, wanted)
         for start in range(0, len(rows), _QUERIES_AT_ONCE):
@@ -116,28 +114,15 @@ class ApproximateIndex:
             if poll is not None:
                 poll((start + len(part)) / len(rows))
         for row in range(len(rows)):
-            hidden = excluded.ids[excluded.offsets[row] : excluded.offsets[row + 1]]
-            ids[row, np.isin(ids[row], hidden)] = -1
+            ids[row, np.isin(ids[row], excluded.of(row))] = -1
         best = rank(self.exact.score_pairs(queries, ids), ids, k)
-        recall = self._recall(rows, best, excluded=excluded, sample=sample, seed=seed)
-        return SearchResult(best.scores, best.ids, recall=recall)
-
-    def _recall(
-        self,
-        rows: NDArray[Any],
-        found: SearchResult,
-        *,
-        excluded: Exclusions,
-        sample: int,
-        seed: int,
-    ) -> float | None:
         if sample <= 0:
-            return None
+            return best
         chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:sample])
-        hidden = [excluded.ids[slice(*excluded.offsets[row : row + 2])] for row in chosen]
-        asked = widen(rows[chosen])
-        exact = self.exact.search(asked, found.ids.shape[1], exclude=hidden)
+        hidden = [excluded.of(row) for row in chosen]
+        exact = self.exact.search(widen(rows[chosen]), k, exclude=hidden)
         there = exact.ids >= 0
         kth = np.where(there, exact.scores, np.inf).min(axis=1, initial=np.inf, keepdims=True)
-        hits = (found.scores[chosen] >= kth) & (found.ids[chosen] >= 0)
-        return float(hits.sum() / max(1, there.sum()))
+        hits = (best.scores[chosen] >= kth) & (best.ids[chosen] >= 0)
+        recall = float(hits.sum() / max(1, there.sum()))
+        return SearchResult(best.scores, best.ids, recall)

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 
 from gecko_kedro.retrieval.exclusions import Exclusions
-from gecko_kedro.retrieval.ranking import rank
-from gecko_kedro.retrieval.result import SearchResult, check_k
+from gecko_kedro.retrieval.result import SearchResult, check_k, rank
 
 
 class LexicalIndex:
@@ -49,7 +48,8 @@ class LexicalIndex:
             if not known or k == 0:
                 continue
             scores = np.asarray(self._bm25.get_scores(known), dtype=np.float32)  # type: ignore[union-attr]
-            scores[_inside(excluded.ids[slice(*excluded.offsets[row : row + 2])], self._size)] = 0
+            hidden = excluded.of(row)
+            scores[hidden[(hidden >= 0) & (hidden < self._size)]] = 0
             at_least = np.partition(scores, -k)[-k] if k < len(scores) else 0
             ids = np.flatnonzero((scores >= at_least) & (scores > 0))
             best = rank(scores[None, ids], ids[None], k)
@@ -64,7 +64,3 @@ def _words(texts: Sequence[str]) -> list[list[str]]:
         list(texts), stopwords=None, return_ids=False, show_progress=False
     )
     return words
-
-
-def _inside(ids: Any, size: int) -> Any:
-    return ids[(ids >= 0) & (ids < size)]

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gecko_kedro.retrieval.devices import open_exact
-from gecko_kedro.retrieval.merging import merge_results
-from gecko_kedro.retrieval.result import SearchResult
+from gecko_kedro.retrieval.result import SearchResult, merge_results
 from gecko_kedro.retrieval.settings import SearchDevice
 
 if TYPE_CHECKING:
