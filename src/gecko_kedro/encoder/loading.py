@@ -56,6 +56,7 @@ def load_encoder(
     bottleneck, arXiv 2112.07899).
     """
     import torch
+    from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Normalize
     from sentence_transformers.util import get_device_name
@@ -63,14 +64,20 @@ def load_encoder(
     source = resolve_reference(reference)
     place = get_device_name() if device == "auto" else device
     half = dtype == "bfloat16" or (dtype == "auto" and not for_training and fast_bf16(place))
-    with quiet_loading(), _told_as_input_error(reference):
-        model = SentenceTransformer(
-            source,
-            device=place,
-            trust_remote_code=trust_remote_code,
-            model_kwargs={"dtype": torch.bfloat16 if half else torch.float32}
-            | _attention(attention, place),
-        )
+    how = {"dtype": torch.bfloat16 if half else torch.float32} | _attention(attention, place)
+    try:
+        with quiet_loading():
+            model = SentenceTransformer(
+                source, device=place, trust_remote_code=trust_remote_code, model_kwargs=how
+            )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise InputError(
+            f"encoder {reference}",
+            expected=f"{PACKAGED!r}, a folder with a model, or a hub id that can be reached",
+            got=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
+            fix="Without a network, download the model elsewhere and give its folder; a damaged "
+            "folder must be copied again.",
+        ) from error
     check_kind(model, reference=reference, for_training=for_training)
     give_padding_token(model, reference=reference)
     if bidirectional:
@@ -139,22 +146,6 @@ def _check_folder(folder: Path) -> None:
             got=Words("no weights beside the configuration"),
             fix="Copy the weights there too; a git clone without LFS leaves them out.",
         )
-
-
-@contextmanager
-def _told_as_input_error(reference: str) -> Iterator[None]:
-    from safetensors import SafetensorError
-
-    try:
-        yield
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise InputError(
-            f"encoder {reference}",
-            expected=f"{PACKAGED!r}, a folder with a model, or a hub id that can be reached",
-            got=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
-            fix="Without a network, download the model elsewhere and give its folder; a damaged "
-            "folder must be copied again.",
-        ) from error
 
 
 @contextmanager

@@ -53,8 +53,9 @@ def _weighted(
     import torch
 
     states = [encoder.state_dict() for encoder in encoders]
-    shapes = [{(name, tuple(x.shape)) for name, x in state.items()} for state in states]
-    if different := sorted({name for name, _ in set.union(*shapes) - set.intersection(*shapes)}):
+    shapes = [{(name, *x.shape) for name, x in state.items()} for state in states]
+    odd = set[Any]().union(*shapes) - shapes[0].intersection(*shapes)
+    if different := sorted({name for name, *_ in odd}):
         raise InputError(
             "encoders",
             expected="encoders of one architecture and width",

@@ -53,10 +53,7 @@ class RayEngine:
         finished: Collection[int],
         role: Role,
     ) -> Iterator[Shard]:
-        """See ``Engine.map``: ``map_batches`` on a pool of actors, one row a piece.
-
-        What travels to a worker is ``piece_plan``.
-        """
+        """See ``Engine.map``: ``map_batches`` on a pool of actors, one ``piece_plan`` a row."""
         total = max(1, -(-count_rows(table) // size))
         rows = [
             {"index": index, "total": total, "plan": piece_plan(table, index * size, size)}

@@ -1,7 +1,7 @@
 """Exact top-k search and negative sampling, the Python face of csrc, and the other routes."""
 
 from gecko_kedro.retrieval.approximate import ApproximateIndex
-from gecko_kedro.retrieval.devices import open_exact
+from gecko_kedro.retrieval.exact import SlicedIndex, open_exact
 from gecko_kedro.retrieval.exclusions import Exclusions
 from gecko_kedro.retrieval.index import Index
 from gecko_kedro.retrieval.levels import simd_level
@@ -14,10 +14,8 @@ from gecko_kedro.retrieval.settings import (
     EmbedSettings,
     PopularitySettings,
     RouteSettings,
-    SearchDevice,
     SearchSettings,
 )
-from gecko_kedro.retrieval.sliced import SlicedIndex
 
 __all__ = [
     "ApproximateIndex",
@@ -29,7 +27,6 @@ __all__ = [
     "PopularitySettings",
     "RouteSettings",
     "SearchCancelled",
-    "SearchDevice",
     "SearchResult",
     "SearchSettings",
     "SlicedIndex",

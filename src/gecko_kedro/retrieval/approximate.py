@@ -17,10 +17,8 @@ GraphType = Literal["f32", "bf16", "f16", "i8"]
 
 
 class ApproximateIndex:
-    """A graph over the vectors of an exact ``Index``.
+    """A graph over the vectors of an exact ``Index``; docs/retrieval.md says when it pays.
 
-    Building it costs as much as searching the exact index with some millions of queries: it pays
-    for a corpus of many millions that is asked again and again (docs/retrieval.md).
     dtype: how the graph stores vectors. connectivity, expansion_add: edges of a node, and
     candidates looked at while it is inserted.
     """
@@ -45,9 +43,6 @@ class ApproximateIndex:
         for start in range(0, len(exact), size):
             rows = block(exact.vectors, start, start + size)
             self._graph.add(np.arange(start, start + len(rows)), rows, threads=threads)
-
-    def __len__(self) -> int:
-        return len(self._graph)
 
     @classmethod
     def view(cls, exact: Index, path: Path) -> "ApproximateIndex":

@@ -6,6 +6,7 @@ dropped. The survivors are rescored in float64, in one fixed order of summation,
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -59,39 +60,48 @@ def margin(dimension: int, query_norms: Any, largest_norm: Any) -> Any:
     return relative * query_norms * largest_norm + 64 * _SMALLEST_NORMAL * (dimension + 1)
 
 
-def search(
-    queries: NDArray[Any],
-    passages: NDArray[Any],
-    *,
-    query_norms: NDArray[np.float32],
-    passage_norms: NDArray[np.float32],
-    k: int,
-    exclude: Exclusions,
-    poll: Callable[[float], None] | None,
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """See ``Index.search``; arguments are checked there."""
-    scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
-    ids = np.full((len(queries), k), -1, dtype=np.int64)
-    if k == 0 or len(passages) == 0:
+@dataclass(frozen=True)
+class Search:
+    """``_core.Search``, with the same arguments, checked by ``Index``; the last four are unused."""
+
+    queries: NDArray[Any]
+    query_norms: NDArray[np.float32]
+    passages: NDArray[Any]
+    passage_norms: NDArray[np.float32]
+    k: int
+    exclude_offsets: NDArray[np.int64]
+    exclude_ids: NDArray[np.int64]
+    level: str
+    first_pass: str
+    packed: None
+    certified: bool
+
+    def run(
+        self, threads: int, progress: Callable[[float], None] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Scores and ids (q, k). Threads are those of NumPy."""
+        queries, passages = self.queries, self.passages
+        scores = np.full((len(queries), self.k), -np.inf, dtype=np.float32)
+        ids = np.full((len(queries), self.k), -1, dtype=np.int64)
+        excluded = Exclusions(self.exclude_offsets, self.exclude_ids)
+        for first in range(0, len(queries) if self.k else 0, _QUERIES_AT_ONCE):
+            here = slice(first, first + _QUERIES_AT_ONCE)
+            rows = block(queries, here.start, here.stop)
+            norms = self.query_norms[here, None].astype(np.float64)
+            for start in range(0, len(passages), _PASSAGES_AT_ONCE):
+                stop = start + _PASSAGES_AT_ONCE
+                candidates = block(passages, start, stop)
+                approximate = rows @ candidates.T  # (q, d) @ (d, n) -> (q, n)
+                approximate[excluded.within(first, start, approximate.shape)] = -np.inf
+                error = margin(rows.shape[1], norms, float(self.passage_norms[start:stop].max()))
+                survivors = approximate >= _threshold(approximate, scores[here], error)
+                owners, columns = np.nonzero(survivors & (approximate > -np.inf))
+                found = _rescore(rows, candidates, owners, columns)
+                _merge(scores[here], ids[here], found, owners=owners, numbers=columns + start)
+                if progress is not None:
+                    done = first * len(passages) + len(rows) * (start + len(candidates))
+                    progress(done / (len(queries) * len(passages)))
         return scores, ids
-    for first in range(0, len(queries), _QUERIES_AT_ONCE):
-        here = slice(first, first + _QUERIES_AT_ONCE)
-        rows = block(queries, here.start, here.stop)
-        norms = query_norms[here, None].astype(np.float64)
-        for start in range(0, len(passages), _PASSAGES_AT_ONCE):
-            stop = start + _PASSAGES_AT_ONCE
-            candidates = block(passages, start, stop)
-            approximate = rows @ candidates.T  # (q, d) @ (d, n) -> (q, n)
-            approximate[exclude.within(first, start, approximate.shape)] = -np.inf
-            error = margin(rows.shape[1], norms, float(passage_norms[start:stop].max()))
-            survivors = approximate >= _threshold(approximate, scores[here], error)
-            owners, columns = np.nonzero(survivors & (approximate > -np.inf))
-            found = _rescore(rows, candidates, owners, columns)
-            _merge(scores[here], ids[here], found, owners=owners, numbers=columns + start)
-            if poll is not None:
-                done = first * len(passages) + len(rows) * (start + len(candidates))
-                poll(done / (len(queries) * len(passages)))
-    return scores, ids
 
 
 def _threshold(

@@ -1,7 +1,6 @@
 """The index: exact inner-product top-k with one definition of score and order for every backend."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,18 +22,6 @@ from gecko_kedro.retrieval.vectors import MappedFile, as_matrix, check_width, me
 
 _MANY_QUERIES = 64
 _LARGEST_BYTE_DIMENSION = 65536  # beyond it, sums of products of bytes leave 32 bits
-
-
-@dataclass(frozen=True)
-class _Request:
-    """The arguments of a search, checked."""
-
-    queries: NDArray[Any]
-    norms: NDArray[np.float32]
-    k: int
-    excluded: Exclusions
-    threads: int  # 0: all
-    poll: Callable[[float], None] | None
 
 
 class Index:
@@ -117,16 +104,11 @@ class Index:
         search ends with SearchCancelled, and what it raises is raised here.
         Raises InputError for a wrong shape, NaN or infinity (with the row number), or ``k`` < 0.
         """
-        request = self._checked(queries, k, exclude=exclude, threads=threads, progress=progress)
         with self._file.reading():
-            prepared = self._prepared(request)
-            if prepared is None:
-                scores, ids = fallback.search(
-                    request.queries, self.vectors, query_norms=request.norms,
-                    passage_norms=self._norms, k=k, exclude=request.excluded, poll=request.poll,
-                )  # fmt: skip
-            else:
-                scores, ids = prepared.run(threads=request.threads, progress=request.poll)
+            search, how = self._opened(
+                queries, k, exclude=exclude, threads=threads, progress=progress
+            )
+            scores, ids = search.run(**how)
         return SearchResult(scores, ids, recall=1.0)
 
     def mine(
@@ -145,18 +127,17 @@ class Index:
         negatives, and the numbers of candidates by their fate.
         Raises InputError as ``search`` does.
         """
-        request = self._checked(queries, k, exclude=exclude, threads=threads, progress=progress)
         mined: tuple[NDArray[np.int64], NDArray[np.float32], list[int]]
         with self._file.reading():
-            prepared = self._prepared(request)
-            if prepared is None:
-                return None
-            mined = prepared.mine_negatives(
-                **options, threads=request.threads, progress=request.poll
+            search, how = self._opened(
+                queries, k, exclude=exclude, threads=threads, progress=progress
             )
+            if isinstance(search, fallback.Search):
+                return None
+            mined = search.mine_negatives(**options, **how)
         return mined
 
-    def _checked(
+    def _opened(
         self,
         queries: Any,
         k: int,
@@ -164,32 +145,29 @@ class Index:
         exclude: Exclusions | Sequence[Any] | None,
         threads: int | None,
         progress: ReportProgress | None,
-    ) -> _Request:
+    ) -> tuple[Any, dict[str, Any]]:
+        """The ``Search`` of the level that serves, and what its methods take besides."""
         where = "retrieval.Index.search"
         rows = self.checked_queries(queries, where)
         check_k(k, where, threads)
         norms = measure_norms(rows, f"{where}, queries")
         excluded = Exclusions.checked(exclude, len(rows))
-        poll = self._file.checking(cancellable(progress))
+        how = {"threads": threads or 0, "progress": self._file.checking(cancellable(progress))}
         self._searches += 1
-        return _Request(rows, norms, k, excluded, threads or 0, poll)
-
-    def _prepared(self, request: _Request) -> Any:
-        """The extension's ``Search``, passages packed if that is how it reads them; None: NumPy."""
         level = level_for(self._dtype)
-        core, first_pass = extension(level), self._first_pass(level, len(request.queries))
-        if core is None:
-            return None
+        core, first_pass = extension(level), self._first_pass(level, len(rows))
+        packed = None
         # A memory map is not packed, but rounded as it is read.
-        if first_pass != "float32" and level not in self._packed and not self._file:
-            self._packed[level] = core.pack(self.vectors, level, request.threads)
-        packed = None if first_pass == "float32" else self._packed.get(level)
-        return core.Search(
-            queries=request.queries, query_norms=request.norms,
-            passages=self.vectors, passage_norms=self._norms, k=request.k,
-            exclude_offsets=request.excluded.offsets, exclude_ids=request.excluded.ids,
+        if core is not None and first_pass != "float32" and not self._file:
+            if level not in self._packed:
+                self._packed[level] = core.pack(self.vectors, level, how["threads"])
+            packed = self._packed[level]
+        search = (fallback if core is None else core).Search(
+            queries=rows, query_norms=norms, passages=self.vectors, passage_norms=self._norms, k=k,
+            exclude_offsets=excluded.offsets, exclude_ids=excluded.ids,
             level=level, first_pass=first_pass, packed=packed, certified=True,
         )  # fmt: skip
+        return search, how
 
     def checked_queries(self, queries: Any, where: str) -> NDArray[Any]:
         """``queries`` as ``as_matrix`` gives them; InputError for another number of columns."""

@@ -24,9 +24,6 @@ class LexicalIndex:
         if self._bm25 is not None:
             self._bm25.index(tokens, show_progress=False)
 
-    def __len__(self) -> int:
-        return self._size
-
     def search(
         self,
         queries: Sequence[str],

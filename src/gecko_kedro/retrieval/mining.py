@@ -79,7 +79,7 @@ def mine_negatives(
     own = _checked_positives(positives, n_queries, len(index), where)
     check_draw(where, n_negatives=n_negatives, strategy=strategy, seed=seed)
     hidden = _union(own, Exclusions.checked(exclude, n_queries))
-    search = {"k": k, "exclude": hidden, "threads": threads, "progress": progress}
+    search: dict[str, Any] = {"k": k, "exclude": hidden, "threads": threads, "progress": progress}
     filters: dict[str, Any] = {
         "rank_window": rank_window or (0, k),
         "max_score": max_score,

@@ -55,9 +55,9 @@ def sample_negatives(
         return chosen
     mask = mask & (ids >= 0)  # a copy: the caller's stays
     order = np.lexsort((_keys(ids, queries, strategy, seed), ~mask), axis=1)[:, :n_negatives]
-    taken = [np.take_along_axis(side, order, axis=1) for side in (mask, ids)]
     chosen = np.full((len(ids), n_negatives), -1, dtype=np.int64)
-    chosen[:, : order.shape[1]] = np.where(*taken, -1)
+    taken = np.take_along_axis(np.where(mask, ids, -1), order, axis=1)
+    chosen[:, : order.shape[1]] = taken
     return chosen
 
 

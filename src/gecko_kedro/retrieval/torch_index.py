@@ -174,7 +174,7 @@ def _norms(rows: Tensor, where: str) -> Tensor:
     """Euclidean norms (n,) float32, rounded up."""
     parts = [
         torch.linalg.vector_norm(part.double(), dim=1)
-        for part in rows.split(max(1, _NUMBERS_AT_ONCE // max(1, rows.shape[1])))
+        for part in torch.split(rows, max(1, _NUMBERS_AT_ONCE // max(1, rows.shape[1])))
     ]
     norms = torch.cat(parts)
     check_norms(norms.cpu().numpy(), where)
