@@ -71,7 +71,7 @@ def declared() -> ReadTasks:
          "label": ["a", "b", "a"]}
     )  # fmt: skip
     task = checked_rows("Intents", "Classification", rows, where="here", task="t").data
-    return ReadTasks([], [task], [], NOTHING)
+    return ReadTasks([task], NOTHING)
 
 
 def heldout_pairs(*queries: str) -> pl.DataFrame:

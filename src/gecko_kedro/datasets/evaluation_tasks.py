@@ -6,14 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import yaml
 from pydantic import ValidationError
 
 from gecko_kedro.base.digests import Digests, source_identity
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.datasets._read_only import ReadOnlyDataset
-from gecko_kedro.evaluation.tasks.reading import ReadTasks, joined_tasks, read_tasks
+from gecko_kedro.evaluation.tasks.reading import read_tasks
 from gecko_kedro.evaluation.tasks.settings import TaskPrompts, TaskSettings
+from gecko_kedro.evaluation.tasks.task import ReadTasks
 
 logger = logging.getLogger(__name__)
 ROOT_VARIABLE = "GECKO_SHARED_DATA"
@@ -50,8 +52,11 @@ class EvaluationTasksDataset(ReadOnlyDataset[ReadTasks]):
     def load(self) -> ReadTasks:
         data = yaml.safe_load(Path(self._prompts).read_text("utf-8"))
         prompts = TaskPrompts.checked(data, self._overrides)
-        lists = (self._wanted(self._tasks), self._wanted(self._more))
-        return joined_tasks([read_tasks(one, prompts, root=self._root) for one in lists])
+        own, more = (
+            read_tasks(self._wanted(one), prompts, root=self._root)
+            for one in (self._tasks, self._more)
+        )
+        return ReadTasks([*own.tasks, *more.tasks], pl.concat([own.quarantine, more.quarantine]))
 
     def fingerprint(self, digests: Digests | None = None) -> str:
         """Identity of the declarations, the prompts and all local files."""

@@ -16,11 +16,14 @@ class PlotDataset(AbstractDataset[Figure, Figure]):
     """Loads and saves a plotly figure; Kedro-Viz shows it.
 
     kedro-datasets' ``plotly.JSONDataset`` writes in place: a full disk leaves half a plot, which
-    then counts as made.
+    then counts as made. With ``optional`` an absent file loads as an empty figure.
     """
 
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, *, filepath: str, optional: bool = False, metadata: dict[str, Any] | None = None
+    ) -> None:
         self._filepath = PurePosixPath(filepath)
+        self.optional = optional
         self.metadata = metadata
 
     @property
@@ -29,6 +32,8 @@ class PlotDataset(AbstractDataset[Figure, Figure]):
         return Path(self._filepath)
 
     def load(self) -> Figure:
+        if self.optional and not self.path.is_file():
+            return Figure()
         return plotly.io.from_json(self.path.read_text("utf-8"))
 
     def save(self, data: Figure) -> None:

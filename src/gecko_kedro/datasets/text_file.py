@@ -9,10 +9,16 @@ from gecko_kedro.base.files import write_text
 
 
 class TextFileDataset(AbstractDataset[str, str]):
-    """Loads and saves text (UTF-8): the report, the model card."""
+    """Loads and saves text (UTF-8): the report, the model card.
 
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+    With ``optional`` an absent file loads as an empty text.
+    """
+
+    def __init__(
+        self, *, filepath: str, optional: bool = False, metadata: dict[str, Any] | None = None
+    ) -> None:
         self._filepath = PurePosixPath(filepath)
+        self.optional = optional
         self.metadata = metadata
 
     @property
@@ -21,6 +27,8 @@ class TextFileDataset(AbstractDataset[str, str]):
         return Path(self._filepath)
 
     def load(self) -> str:
+        if self.optional and not self.path.is_file():
+            return ""
         return self.path.read_text("utf-8")
 
     def save(self, data: str) -> None:

@@ -47,7 +47,7 @@ def against_evaluation(
     query of the evaluation, false none. Where nothing would be left to train on, InputError says
     so.
     """
-    tasks = [*([] if own_data is None else [own_data.data]), *unseen.all()]
+    tasks = unseen.with_own(own_data).tasks
     # Texts of one corpus share its turns of phrase: common words are no leak among them.
     same_corpus = params.overlap.model_copy(update={"ngram_words": None})
     embed = None if params.overlap.embedding_threshold is None else load.embed

@@ -69,10 +69,13 @@ def batch_loss(model: "SentenceTransformer", settings: TrainSettings, loss: Loss
     """From the tokens of a batch to its loss."""
     from gecko_kedro.training.losses.batch import BatchLoss
 
+    tokens = settings.tokens_per_pass
+    if tokens == "auto":
+        tokens = 2048 if model.device.type == "cpu" else 65536
     return BatchLoss(
         model,
         objective(settings.loss, loss, width=model.get_embedding_dimension() or 0),
-        tokens_per_pass=settings.tokens_per_pass,
+        tokens_per_pass=tokens,
         cached=settings.gradient_caching,
     )
 

@@ -97,7 +97,9 @@ def measure_encoder(
     )
 
 
-def _seconds_of_encoding(model: Encoder, texts: Sequence[str], batch_size: int) -> float:
+def _seconds_of_encoding(
+    model: Encoder, texts: Sequence[str], batch_size: encoder.BatchSize
+) -> float:
     """The faster of two times: the first of a shape also compiles or allocates."""
     seconds = []
     for _ in range(2):

@@ -11,7 +11,7 @@ from gecko_kedro.base.errors import InputError
 from gecko_kedro.base.events import emit
 from gecko_kedro.base.progress import Progress
 from gecko_kedro.base.shards import NO_SHARD, Shard, count_missing, missing_pieces
-from gecko_kedro.corpus.quarantine import LONGEST_STRING
+from gecko_kedro.corpus.quarantine import LONGEST_STRING, quarantine_table
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
 from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.pipelines._decontamination import (
@@ -201,6 +201,7 @@ def filter_queries(
     query_log: corpus.QueryLogResult,
     passages: pl.DataFrame,
     heldout_pairs: pl.DataFrame,
+    load: LoadSettings,
     settings: fret.FilterSettings,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Drop what cannot be learned from, or is the evaluation's, with reasons."""
@@ -213,10 +214,10 @@ def filter_queries(
         rejected=rejected_reply_shards,
         excluded_queries={*seen["query"], *heldout_pairs["query"]},
     )
-    logger.info(
-        "filter_queries: %d queries kept, %d rejected", kept.queries.height, kept.quarantine.height
-    )
-    return kept.queries, pl.concat([query_log.quarantine, kept.quarantine])
+    queries, lost = fret.round_trip(kept.queries, passages, settings.round_trip, load=load)
+    rejected = pl.concat([kept.quarantine, quarantine_table(lost)])
+    logger.info("filter_queries: %d queries kept, %d rejected", queries.height, rejected.height)
+    return queries, pl.concat([query_log.quarantine, rejected])
 
 
 def report_queries(
@@ -230,10 +231,12 @@ def report_queries(
     shares = fret.share_report(queries, inventory, settings)
     reasons = queries_quarantine["reason"].value_counts().sort("count", "reason", descending=True)
     rejected = dict(reasons.iter_rows())
+    total = max(1, queries.height + queries_quarantine.height)
     metrics = {
         "queries": queries.height,
         "quarantined": queries_quarantine.height,
         **rejected,
+        "rates": {reason: count / total for reason, count in rejected.items()},
         "shares": shares,
     }
     logger.info(
