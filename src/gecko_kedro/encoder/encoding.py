@@ -23,6 +23,7 @@ _TOKENS_AT_ONCE = 2048  # on a CPU: what goes from layer to layer stays in its c
 _COST_OF_A_BATCH = 64  # what a further one costs on a CPU, in tokens
 
 Vectors = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
 BatchSize = int | Literal["auto"]
 
 
@@ -74,18 +75,14 @@ def _resolved(batch_size: BatchSize, model: "SentenceTransformer") -> int:
 
 
 def _batches(
-    model: "SentenceTransformer", texts: Sequence[str], order: npt.NDArray[np.int64], size: int
-) -> Iterator[tuple[npt.NDArray[np.int64], dict[str, Any]]]:
+    model: "SentenceTransformer", texts: Sequence[str], order: Rows, size: int
+) -> Iterator[tuple[Rows, dict[str, Any]]]:
     """Row numbers and tokens of each batch; the tokeniser works one window ahead."""
-    import torch
 
-    def tokenise(rows: npt.NDArray[np.int64]) -> dict[str, Any]:
+    def tokenise(rows: Rows) -> dict[str, Any]:
         features: dict[str, Any] = model.preprocess([texts[row] for row in rows])
         return features
 
-    half = model.dtype == torch.bfloat16
-    on_cpu = model.device.type == "cpu"
-    step = shape_step(model.device.type, half=half, otherwise=_ENCODING_STEP)
     windows = [order[i : i + size * _WINDOW] for i in range(0, len(order), size * _WINDOW)]
     with ThreadPoolExecutor(max_workers=1) as ahead:
         coming = [ahead.submit(tokenise, window) for window in windows[:1]]
@@ -93,9 +90,7 @@ def _batches(
             features = coming.pop().result()
             coming += [ahead.submit(tokenise, after) for after in windows[number + 1 : number + 2]]
             if padded_on_the_right(features):
-                yield from _by_tokens(
-                    window, features, size, limit=longest_input(model), step=step, on_cpu=on_cpu
-                )
+                yield from _by_tokens(model, window, features, size)
                 continue
             for start in range(0, len(window), size):  # packed, or padded on the left
                 rows = window[start : start + size]
@@ -104,20 +99,18 @@ def _batches(
 
 
 def _by_tokens(
-    window: npt.NDArray[np.int64],
-    features: dict[str, Any],
-    size: int,
-    *,
-    limit: int | None,
-    step: int,
-    on_cpu: bool,
-) -> Iterator[tuple[npt.NDArray[np.int64], dict[str, Any]]]:
+    model: "SentenceTransformer", window: Rows, features: dict[str, Any], size: int
+) -> Iterator[tuple[Rows, dict[str, Any]]]:
+    import torch
+
+    device, half = model.device.type, model.dtype == torch.bfloat16
+    limit, step = longest_input(model), shape_step(device, half=half, otherwise=_ENCODING_STEP)
     lengths = features["attention_mask"].sum(dim=1)
     order = lengths.argsort(descending=True, stable=True)
     descending = lengths[order].tolist()
     padded = [padded_length(length, limit=limit, step=step) for length in descending]
     budget = size * padded[0]
-    if on_cpu:
+    if device == "cpu":
         budget = min(budget, max(padded[0], _TOKENS_AT_ONCE))
     if step == 1:  # shapes are free, so the batches may have any size
         ranges = token_budget_ranges(padded, budget, cost=_COST_OF_A_BATCH, largest=size)

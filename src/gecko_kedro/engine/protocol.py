@@ -52,10 +52,8 @@ class Workers(Protocol):
 class Engine(Protocol):
     """One machine or many behind one face. What a worker raises, an engine raises."""
 
-    @property
-    def in_process(self) -> bool:
-        """Whether the work is done in this process."""
-        ...
+    in_process: bool  # whether the work is done in this process
+    calls_at_once: int | None  # of a teacher, that go to a worker together; None for no limit
 
     def workers(self, role: Role) -> int:
         """How many workers do the work of ``role`` at once."""
@@ -63,11 +61,6 @@ class Engine(Protocol):
 
     def threads(self, role: Role) -> int | None:
         """CPU threads that one worker may use; None for all of the machine."""
-        ...
-
-    @property
-    def calls_at_once(self) -> int | None:
-        """How many calls of a teacher go to a worker together; None for no limit."""
         ...
 
     def map(

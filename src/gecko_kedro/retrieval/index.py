@@ -105,43 +105,32 @@ class Index:
         Raises InputError for a wrong shape, NaN or infinity (with the row number), or ``k`` < 0.
         """
         with self._file.reading():
-            search, how = self._opened(
-                queries, k, exclude=exclude, threads=threads, progress=progress
-            )
-            scores, ids = search.run(**how)
+            opened, how = self._opened(queries, k, exclude, threads, progress)
+            scores, ids = opened.run(**how)
         return SearchResult(scores, ids, recall=1.0)
 
     def mine(
-        self,
-        queries: Any,
-        k: int,
-        *,
-        exclude: Exclusions,
-        threads: int | None,
-        progress: ReportProgress | None,
-        **options: Any,
+        self, queries: Any, *, search: dict[str, Any], options: dict[str, Any]
     ) -> tuple[NDArray[np.int64], NDArray[np.float32], list[int]] | None:
         """``mining.mine_negatives`` in one call of the extension; None where NumPy serves.
 
-        options: what csrc/mining.h asks for besides a search, checked. Gives ids and scores of the
-        negatives, and the numbers of candidates by their fate.
+        search: the arguments of ``search``, all of them. options: what csrc/mining.h asks for
+        besides, checked. Gives ids and scores of the negatives, and the numbers of candidates by
+        their fate.
         Raises InputError as ``search`` does.
         """
         mined: tuple[NDArray[np.int64], NDArray[np.float32], list[int]]
         with self._file.reading():
-            search, how = self._opened(
-                queries, k, exclude=exclude, threads=threads, progress=progress
-            )
-            if isinstance(search, fallback.Search):
+            opened, how = self._opened(queries, **search)
+            if isinstance(opened, fallback.Search):
                 return None
-            mined = search.mine_negatives(**options, **how)
+            mined = opened.mine_negatives(**options, **how)
         return mined
 
     def _opened(
         self,
         queries: Any,
         k: int,
-        *,
         exclude: Exclusions | Sequence[Any] | None,
         threads: int | None,
         progress: ReportProgress | None,
@@ -162,12 +151,12 @@ class Index:
             if level not in self._packed:
                 self._packed[level] = core.pack(self.vectors, level, how["threads"])
             packed = self._packed[level]
-        search = (fallback if core is None else core).Search(
+        opened = (fallback if core is None else core).Search(
             queries=rows, query_norms=norms, passages=self.vectors, passage_norms=self._norms, k=k,
             exclude_offsets=excluded.offsets, exclude_ids=excluded.ids,
             level=level, first_pass=first_pass, packed=packed, certified=True,
         )  # fmt: skip
-        return search, how
+        return opened, how
 
     def checked_queries(self, queries: Any, where: str) -> NDArray[Any]:
         """``queries`` as ``as_matrix`` gives them; InputError for another number of columns."""

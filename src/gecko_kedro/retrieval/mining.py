@@ -95,10 +95,8 @@ def mine_negatives(
     }
     mined = None
     if isinstance(index, Index):  # in one call of the extension, block by block of the queries
-        mined = index.mine(
-            queries, **search, positive_offsets=own.offsets, positive_ids=own.ids,
-            **filters, **draw,
-        )  # fmt: skip
+        positive = {"positive_offsets": own.offsets, "positive_ids": own.ids}
+        mined = index.mine(queries, search=search, options=positive | filters | draw)
     if mined is None:  # the same with all candidates (q, k) in NumPy
         found = index.search(queries, **search)
         eligible, numbers = found.ids >= 0, []
