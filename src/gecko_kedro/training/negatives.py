@@ -8,7 +8,7 @@ import polars as pl
 
 from gecko_kedro.encoder.encoding import BatchSize, encode_texts
 from gecko_kedro.encoder.formatting import Templates
-from gecko_kedro.retrieval.index import Index
+from gecko_kedro.retrieval.exact import open_exact
 from gecko_kedro.retrieval.mining import mine_negatives
 from gecko_kedro.training.examples import EXAMPLE_SCHEMA, render_examples
 from gecko_kedro.training.mixture import text_ids
@@ -64,7 +64,7 @@ def _mined(
     passages = encode_texts(model, table["positive"][rows].to_list(), batch_size=batch_size)
     queries = encode_texts(model, table["query"].to_list(), batch_size=batch_size)
     found = mine_negatives(
-        Index(passages),
+        open_exact(passages),
         queries,
         [
             [place[text] for text in (known or [own])]

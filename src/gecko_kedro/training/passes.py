@@ -13,8 +13,8 @@ from gecko_kedro.encoder.encoding import (
     padded_length,
     padded_on_the_right,
     shape_step,
+    token_budget_ranges,
 )
-from gecko_kedro.encoder.grouping import token_budget_ranges
 from gecko_kedro.encoder.loading import longest_input
 
 if TYPE_CHECKING:

@@ -150,7 +150,7 @@ class PlannedTrainer(SentenceTransformerTrainer):
         return PlannedBatches(dataset, self.plan, processes=world_size())
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
-        """None: that card quotes training rows. ``encoder.card`` writes ours."""
+        """None: that card quotes training rows. ``encoder.saving`` writes ours."""
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         loss: torch.Tensor = super().training_step(*args, **kwargs)
