@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -94,6 +94,16 @@ def train_encoder(
         _check(model, examples, job)
         call_followers(model, examples, job)
         return _train(model, examples, job)
+
+
+def train_or_keep(
+    model: "SentenceTransformer", examples: pl.DataFrame, *, name: str, **how: Any
+) -> TrainResult:
+    """``train_encoder``; without examples ``model`` as it is, an empty history and a log line."""
+    if not examples.is_empty():
+        return train_encoder(model, examples, name=name, **how)
+    logger.info("%s is skipped: there are no examples, and the encoder stays as it is", name)
+    return TrainResult(model, HISTORY_SCHEMA.to_frame(), {"examples": 0, "skipped": True})
 
 
 @contextmanager

@@ -102,14 +102,16 @@ def finetune_encoder(
 
     With ``runs`` above 1 the encoder has the mean of the weights of so many trainings, of
     the seeds from ``settings.seed`` on (a model soup); history and metrics are those of the last.
+    Without examples the pretrained encoder takes its place.
     """
     results = []
+    runs = 1 if finetune_examples.is_empty() else runs
     for run in range(runs):
         model = load.load(pretrained_encoder, for_training=True)
         if runs > 1:
             logger.info("finetune_encoder: training %d of %d", run + 1, runs)
         results.append(
-            training.train_encoder(
+            training.train_or_keep(
                 model,
                 finetune_examples,
                 settings=settings.model_copy(update={"seed": settings.seed + run}),

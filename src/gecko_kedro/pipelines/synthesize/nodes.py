@@ -84,6 +84,8 @@ def pair_passages(
         "pair_passages: %d natural pairs, %d held out; %d removed because they are held out",
         clean.rows.height, heldout.pairs.height, clean.quarantine.height,
     )  # fmt: skip
+    if heldout.pairs.is_empty():
+        logger.warning("pair_passages: no pair is held out; evaluate needs tasks of your own")
     quarantine = pl.concat([paired.quarantine, heldout.quarantine, clean.quarantine])
     return clean.rows, heldout.pairs, quarantine
 

@@ -8,12 +8,12 @@ import numpy as np
 
 from gecko_kedro.corpus.values import is_missing
 from gecko_kedro.training.converters.roles import (
-    Converted,
+    Aside,
+    Example,
     RoleRow,
     UnfitRow,
-    example,
+    each,
     label_of,
-    text_of,
 )
 
 ROLES = ("text", "label")
@@ -21,8 +21,8 @@ Separation = Literal["unique_id", "label_mask"]
 
 
 def convert_classification(
-    rows: Iterable[RoleRow], *, seed: int, separation: Separation = "unique_id"
-) -> Converted:
+    rows: Iterable[RoleRow], aside: Aside, *, seed: int, separation: Separation = "unique_id"
+) -> list[Example]:
     """For each input x: x+, drawn among the others of its class, and x-, among all other classes.
 
     Source: Gecko, section 3.2. A positive of one row may be of the class of another, so that
@@ -34,51 +34,38 @@ def convert_classification(
     Quarantined: ``no_text``, ``no_label``, ``text_is_no_text``, ``only_one_of_its_class``,
     ``only_one_class``. Identical texts are one input.
     """
-    made = Converted()
     inputs: dict[str, tuple[str, RoleRow]] = {}
 
     def take(row: RoleRow) -> None:
-        text = text_of(row.values, "text")
+        text = row.text("text")
         if is_missing(row.values.get("label")):
             raise UnfitRow("no_label")
         inputs.setdefault(text, (label_of(row.values["label"]), row))
 
-    made.convert(rows, take)
+    list(each(rows, aside, take))
     texts = list(inputs)
-    classes = np.array([inputs[text][0] for text in texts], dtype=object)
+    classes = np.array([label for label, _ in inputs.values()], dtype=object)
     members = {label: np.flatnonzero(classes == label) for label in dict.fromkeys(classes)}
     random = np.random.default_rng(seed)
-    for i, text in enumerate(texts):
-        label, row = inputs[text]
-        if len(members[label]) == 1:
-            made.set_aside(row, "only_one_of_its_class", f"class {label}")
-            continue
-        if len(members) == 1:
-            made.set_aside(row, "only_one_class", f"class {label}")
+    made: list[Example] = []
+    for i, (label, row) in enumerate(inputs.values()):
+        if len(members[label]) == 1 or len(members) == 1:
+            alone = len(members[label]) == 1
+            reason = "only_one_of_its_class" if alone else "only_one_class"
+            row.set_aside(aside, reason, f"class {label}")
             continue
         positive, negative = _another(members[label], i, random), _of_other(classes, label, random)
-        triple = (text, texts[positive], texts[negative])
-        if separation == "unique_id":
-            triple = _with_id(triple, unique_id(seed, i))
-        made.examples.append(
-            example(
-                triple[0],
-                triple[1],
-                negatives=[{"title": None, "text": triple[2]}],
-                label=label if separation == "label_mask" else None,
-            )
-        )
+        own = f" {unique_id(seed, i)}" if separation == "unique_id" else ""
+        query, same, other = (texts[j] + own for j in (i, positive, negative))
+        negatives = [{"title": None, "text": other}]
+        mask = label if separation == "label_mask" else None
+        made.append({"query": query, "positive": same, "negatives": negatives, "label": mask})
     return made
 
 
 def unique_id(seed: int, row: int) -> str:
     """Eight hexadecimal digits, the same for the same arguments."""
     return hashlib.sha256(f"{seed}:{row}".encode()).hexdigest()[:8]
-
-
-def _with_id(triple: tuple[str, str, str], own: str) -> tuple[str, str, str]:
-    first, second, third = (f"{text} {own}" for text in triple)
-    return first, second, third
 
 
 def _another(members: np.ndarray, own: int, random: np.random.Generator) -> int:
