@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.training.settings import LoraSettings
 
 if TYPE_CHECKING:
-    import torch
     from sentence_transformers import SentenceTransformer
 
 ALL_LINEAR = "all-linear"
@@ -83,18 +84,17 @@ def check_adaptable(transformer: Any, settings: LoraSettings) -> None:
         )
 
 
-def trained_weights(model: "torch.nn.Module") -> dict[str, "torch.Tensor"]:
+def trained_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     """The weights that training changes, by name; all of them without adapters."""
     return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
 
 
-def is_adapted(model: "torch.nn.Module") -> bool:
+def is_adapted(model: torch.nn.Module) -> bool:
     """Whether ``model`` is within a block of ``adapted`` that has settings."""
     return any(".lora_A." in name for name, _ in model.named_parameters())
 
 
 def _linear_layers(transformer: Any) -> list[str]:
-    import torch
     from transformers.pytorch_utils import Conv1D
 
     if not isinstance(transformer, torch.nn.Module):
@@ -104,7 +104,6 @@ def _linear_layers(transformer: Any) -> list[str]:
 
 
 def _attach(transformer: Any, settings: LoraSettings, *, seed: int) -> Any:
-    import torch
     from peft import LoraConfig, LoraModel
 
     targets = settings.target_modules
