@@ -72,7 +72,11 @@ def plan_passes(
     lengths = torch.cat([column["attention_mask"].sum(dim=1) for column in columns]).cpu()
     order = torch.argsort(lengths, descending=True, stable=True)
     padded = [padded_length(length, limit=limit, step=step) for length in lengths[order].tolist()]
-    together = _stacked(columns, width=padded[0])
+    together = {
+        name: torch.cat([_to_width(column[name], padded[0]) for column in columns])
+        for name, values in columns[0].items()
+        if isinstance(values, Tensor) and values.ndim == 2
+    }
     features = []
     ranges = token_budget_ranges(padded, tokens_per_pass, cost=tokens_per_pass * _COST_OF_A_PASS)
     for start, end in ranges:
@@ -93,17 +97,5 @@ def _packed_passes(columns: list[Features], tokens_per_pass: int | None) -> Pass
     return Passes(features, None, sizes)
 
 
-def _stacked(columns: list[Features], *, width: int) -> Features:
-    """The token tensors of all columns below each other, padded with zeros to one width."""
-    names = [name for name, value in columns[0].items() if _is_by_token(value)]
-    return {
-        name: torch.cat([_to_width(column[name], width) for column in columns]) for name in names
-    }
-
-
 def _to_width(values: Tensor, width: int) -> Tensor:
     return nn.functional.pad(values, (0, width - values.shape[1]))  # negative: cuts padding
-
-
-def _is_by_token(value: object) -> bool:
-    return isinstance(value, Tensor) and value.ndim == 2

@@ -105,30 +105,26 @@ def finetune_encoder(
     Without examples the pretrained encoder takes its place.
     """
     results = []
-    runs = 1 if finetune_examples.is_empty() else runs
-    for run in range(runs):
-        model = load.load(pretrained_encoder, for_training=True)
+    for run in range(1 if finetune_examples.is_empty() else runs):
         if runs > 1:
             logger.info("finetune_encoder: training %d of %d", run + 1, runs)
-        results.append(
-            training.train_or_keep(
-                model,
-                finetune_examples,
-                settings=settings.model_copy(update={"seed": settings.seed + run}),
-                loss="gecko",
-                name="finetune",
-                checkpoints=checkpoints,
-                **encoder_training.options(model),
-            )
+        model = load.load(pretrained_encoder, for_training=True)
+        result = training.train_or_keep(
+            model,
+            finetune_examples,
+            settings=settings.model_copy(update={"seed": settings.seed + run}),
+            loss="gecko",
+            name="finetune",
+            checkpoints=checkpoints,
+            **encoder_training.options(model),
         )
-    last = results[-1]
-    if runs == 1:
-        return last.model, last.history, last.metrics
-    metrics = last.metrics | {
-        "averaged_runs": runs, "seconds": sum(r.metrics["seconds"] for r in results)
-    }  # fmt: skip
-    soup = encoder.average_encoders([result.model for result in results])
-    return soup, last.history, metrics
+        results.append(result)
+    if len(results) == 1:
+        return result.model, result.history, result.metrics
+    seconds = sum(one.metrics["seconds"] for one in results)
+    metrics = result.metrics | {"averaged_runs": runs, "seconds": seconds}
+    soup = encoder.average_encoders([one.model for one in results])
+    return soup, result.history, metrics
 
 
 def plot_finetune_loss(finetune_history: pl.DataFrame) -> Any:
