@@ -125,8 +125,8 @@ class HeldoutWatch(TrainerCallback):
 
     def best(self, *, until: int) -> int | None:
         """The step with the highest score, the first of equals."""
-        seen = [step for step in sorted(self.scores) if step <= until]
-        return max(seen, key=lambda step: self.scores[step]) if seen else None
+        seen = sorted(step for step in self.scores if step <= until)
+        return max(seen, key=self.scores.__getitem__, default=None)
 
     def restore_best(self) -> dict[str, float]:
         """Put the best weights back into the model; metrics about them."""
