@@ -26,7 +26,8 @@ def last_whole_checkpoint(folder: Path) -> Path | None:
     Any other (the process was killed while it was written, a file was cut, a bit has flipped) is
     removed with a warning.
     """
-    for checkpoint in _in_order(folder)[::-1]:
+    found = sorted(folder.glob(f"{_PREFIX}*"), key=checkpoint_step, reverse=True)
+    for checkpoint in found:
         if _is_whole(checkpoint):
             return checkpoint
         logger.warning("Removed %s: it was not written to its end, or is damaged", checkpoint)
@@ -36,7 +37,7 @@ def last_whole_checkpoint(folder: Path) -> Path | None:
 
 def keep_last_checkpoints(folder: Path, count: int) -> None:
     """Remove all checkpoints but the ``count`` of the highest steps, whatever their times say."""
-    for checkpoint in _in_order(folder)[:-count]:
+    for checkpoint in sorted(folder.glob(f"{_PREFIX}*"), key=checkpoint_step)[:-count]:
         shutil.rmtree(checkpoint)
 
 
@@ -48,10 +49,6 @@ def remove_checkpoints(checkpoints: Path, name: str) -> None:
 def checkpoint_step(checkpoint: Path) -> int:
     """The optimiser steps that were done when ``checkpoint`` was written."""
     return int(checkpoint.name.removeprefix(_PREFIX))
-
-
-def _in_order(folder: Path) -> list[Path]:
-    return sorted(folder.glob(f"{_PREFIX}*"), key=checkpoint_step)
 
 
 def _digests(folder: Path) -> dict[str, str]:

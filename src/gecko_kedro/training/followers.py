@@ -2,10 +2,9 @@
 
     torchrun --nproc-per-node 8 -m gecko_kedro --pipelines finetune
 
-Every process starts the same command. The first one runs Kedro: it alone holds the lock, reads and
-writes datasets, tracks and prints. The others wait; whenever the first comes to ``train_encoder``
-they get the model, the examples and the settings from it and take part. Checkpoints go to a folder
-that all processes must see.
+The first process runs Kedro: it alone holds the lock, reads and writes datasets, tracks and prints.
+Whenever it comes to ``train_encoder`` the others get the model, the examples and the settings from
+it and take part. Checkpoints go to a folder that all processes must see.
 """
 
 import io

@@ -71,7 +71,7 @@ def heldout_score(
 
 
 class HeldoutWatch(TrainerCallback):
-    """Looks at the held-out rows every ``steps`` steps, keeps the best weights, stops in time.
+    """Looks at the held-out rows every ``evaluation_steps``, keeps the best weights, stops in time.
 
     What it has seen lies in ``folder`` and outlives the process: a resumed run stops at the same
     step with the same best weights as an undisturbed one.

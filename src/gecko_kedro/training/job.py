@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from gecko_kedro.training.losses.objective import Objective
 
 Loss = Literal["in_batch", "gecko"]
-EQUATIONS = {"in_batch": 2, "gecko": 3}
 _LOGGED_POINTS = 200
 
 
@@ -51,7 +50,11 @@ class Job(Settings):
     def record(self) -> dict[str, Any]:
         """The settings, as the model's record of stages has them."""
         told = self.model_dump(mode="json")
-        return {"equation": EQUATIONS[self.loss], **told["settings"], "lora": told["lora"]}
+        return {
+            "equation": 2 if self.loss == "in_batch" else 3,
+            **told["settings"],
+            "lora": told["lora"],
+        }
 
     def arguments(
         self, model: "SentenceTransformer", *, steps: int, folder: Path

@@ -69,14 +69,12 @@ def plan_batches(
 ) -> BatchPlan:
     """The same batches for the same arguments, so that a resumed run only skips those done.
 
-    The rows of a batch come from one data set and no query or positive of a row occurs in another
-    (two synthetic queries of one passage are never in one batch). Rows may share a hard negative:
-    in equation 3 it stands against its own query only, and a teacher ranks the same few passages
-    last so often that batches would else be short. A batch is short where no further row fits. A
-    single row without a negative teaches nothing (its loss is exactly 0): it is left out and
-    counted, unless that is all there is. So is a batch of less than ``fewest_rows``, the number of
-    processes that share it. ``max_steps`` ends the run earlier than ``epochs``. Length
-    plays no part: ``passes.plan_passes`` sees to that.
+    The rows of a batch come from one data set and no query or positive of a row occurs in another.
+    Rows may share a hard negative, which equation 3 sets against its own query only. A batch is
+    short where no further row fits. A single row without a negative teaches nothing (its loss is
+    exactly 0): it is left out and counted, unless that is all there is. So is a batch of less than
+    ``fewest_rows``, the number of processes that share it. ``max_steps`` ends the run earlier than
+    ``epochs``. Length plays no part: ``passes.plan_passes`` sees to that.
     """
     texts = text_ids(examples)
     parts = examples.with_row_index("row").partition_by("dataset", maintain_order=True)

@@ -36,19 +36,17 @@ def add_mined_negatives(
     ``percent_of_positive`` times the score of the lowest of them (TopK-PercPos with 0.95, Moreira
     et al. 2024, arXiv 2407.15831). A row for which nothing is left stays without one.
     """
-    parts = [examples.with_row_index("row").clear()]
-    for part in examples.with_row_index("row").partition_by("dataset", maintain_order=True):
+    numbered = examples.with_row_index("row")
+    parts = [numbered.clear()]
+    for part in numbered.partition_by("dataset", maintain_order=True):
         if part["dataset"][0] in datasets and part["negatives"].list.len().min() == 0:
-            mined = pl.Series(
-                _mined(part, model, batch_size, templates, settings),
-                dtype=EXAMPLE_SCHEMA["negatives"],
-            )
+            found = _mined(part, model, batch_size, templates, settings)
+            mined = pl.Series(found, dtype=EXAMPLE_SCHEMA["negatives"])
             has_own = pl.col("negatives").list.len() > 0
-            parts.append(
-                part.with_columns(negatives=pl.when(has_own).then("negatives").otherwise(mined))
+            part = part.with_columns(  # noqa: PLW2901
+                negatives=pl.when(has_own).then("negatives").otherwise(mined)
             )
-        else:
-            parts.append(part)
+        parts.append(part)
     return pl.concat(parts).sort("row").drop("row")
 
 

@@ -49,10 +49,9 @@ def plan_passes(
     """All texts of a batch, queries and passages alike, sorted by length and cut into passes.
 
     A pass has at most ``tokens_per_pass`` tokens with its padding (one text always fits), which
-    bounds its memory. Each is padded to its own longest text only, up to a multiple of 16 where
-    many shapes cost memory. On a CPU the time goes with the padded tokens: real pairs have queries
-    of 28 and passages of 104 tokens on average. None embeds whole columns, and so does padding on
-    the left. The vectors differ by no more than rounding.
+    bounds its memory; it is padded to its own longest text only, up to a multiple of 16 where many
+    shapes cost memory. None embeds whole columns, and so does padding on the left. The vectors
+    differ by no more than rounding.
 
     Columns that the tokenizer has packed without padding, for flash attention, are cut in their
     order, at most ``tokens_per_pass`` tokens a pass. Static embeddings, which keep nothing of a

@@ -1,7 +1,7 @@
 """Training sets from files or the Hugging Face Hub, declared as data."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,20 +15,9 @@ from gecko_kedro.corpus.formats import read_hub, read_table
 from gecko_kedro.corpus.lines import usable
 from gecko_kedro.corpus.quarantine import count_reasons, quarantine_table
 from gecko_kedro.corpus.readers import looks_like_path
-from gecko_kedro.training.converters import classification, texts
-from gecko_kedro.training.converters.roles import Aside, Example, RoleRow, label_of
+from gecko_kedro.training.converters.roles import Aside, RoleRow, label_of
+from gecko_kedro.training.converters.sets import CONVERTERS, Separation
 from gecko_kedro.training.examples import EXAMPLE_SCHEMA, ExampleResult, check_examples
-
-Converter = Literal["pairs", "claims", "nli", "classification", "multiple_choice"]
-
-# What converts, its roles, and the one that is needed.
-_CONVERTERS: dict[Converter, tuple[Callable[..., list[Example]], tuple[str, ...], str]] = {
-    "pairs": (texts.convert_pairs, texts.PAIRS, "query"),
-    "claims": (texts.convert_claims, texts.CLAIMS, "query"),
-    "nli": (texts.convert_nli, texts.NLI, "premise"),
-    "classification": (classification.convert_classification, classification.ROLES, "text"),
-    "multiple_choice": (texts.convert_multiple_choice, texts.MULTIPLE_CHOICE, "question"),
-}
 
 
 class SourceSettings(Settings):
@@ -37,7 +26,7 @@ class SourceSettings(Settings):
     name: str = Field(min_length=1, description="the data set; a batch is of one")
     data: str = Field(description="a .jsonl, .csv, .tsv or .parquet file, or a hub id[:config]")
     split: str = Field("train", description="of a hub data set")
-    converter: Converter
+    converter: Literal["pairs", "claims", "nli", "classification", "multiple_choice"]
     columns: dict[str, str | None] = Field(description="role -> column; see the converter")
     only: dict[str, str] = Field(
         default_factory=dict, description="column -> value: the rows to take, by default all"
@@ -47,7 +36,7 @@ class SourceSettings(Settings):
     rate: float = Field(1.0, ge=0, description="how often a row is seen an epoch")
     max_rows: int | None = Field(None, ge=1, description="rows read, the first")
     mine_negatives: bool = Field(False, description="find negatives for rows that have none")
-    separation: classification.Separation = Field(
+    separation: Separation = Field(
         "unique_id", description="of rows of one class in a batch; classification only"
     )
 
@@ -67,7 +56,7 @@ def read_source(source: SourceSettings, *, seed: int) -> ExampleResult:
     Reasons are those of the reader (``corpus.formats``), of the converter and of
     ``check_examples``. Raises InputError for a file or column that is not there.
     """
-    convert, roles, required = _CONVERTERS[source.converter]
+    convert, roles, required = CONVERTERS[source.converter]
     draws = source.converter == "classification"
     options = {"seed": seed, "separation": source.separation} if draws else {}
     where = f"source {source.name}, columns"

@@ -19,16 +19,10 @@ def trained_fast(
 ) -> Iterator[None]:
     """Within the block: ``threads`` CPU threads and, on a CPU, eager attention without dropout.
 
-    ``compiled`` adds torch.compile for the transformer.
-
-    On a CPU, in one process and not compiled, the gradients of embedding tables are sparse until
-    ``dense_gradients``: a dense one is a table of zeros for each pass (of 47 MB for MiniLM's 30,522
-    tokens).
-
-    Measured with MiniLM, batch 64 of 128 tokens: the backward pass of torch's fused attention
-    takes half of a bfloat16 step on a CPU and dropout's random bits another sixth; without both
-    it is 2.3 times as fast. Inference is faster with fused attention, so the model gets its own
-    back at the end. On a GPU the model stays as it is.
+    ``compiled`` adds torch.compile for the transformer. On a CPU, in one process and not compiled,
+    the gradients of embedding tables are sparse until ``dense_gradients``: a dense one is a table
+    of zeros for each pass. docs/training.md has what each of these was measured to save. On a GPU
+    the model stays as it is.
     """
     transformer: Any = model.transformers_model
     with ExitStack() as undo:

@@ -94,10 +94,8 @@ class Collator(SentenceTransformerDataCollator):
 
 def _filled(lists: list[list[float]], fill: float) -> torch.Tensor:
     """Lists of any lengths as one (n, longest) float64 tensor."""
-    longest = max(map(len, lists))
-    return torch.tensor(
-        [[*values, *[fill] * (longest - len(values))] for values in lists], dtype=torch.float64
-    ).reshape(len(lists), longest)
+    tensors = [torch.tensor(values, dtype=torch.float64) for values in lists]
+    return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True, padding_value=fill)
 
 
 def training_rows(
@@ -105,18 +103,19 @@ def training_rows(
 ) -> Dataset:
     """What the collator reads: rendered texts, ids of texts and classes, teacher scores."""
     table = render_examples(examples, templates=templates, max_negatives=max_negatives)
-    ids, most = text_ids(examples), slice(max_negatives)
-    scored = slice(None if max_negatives is None else max_negatives + 1)  # the positive, too
-    scores = [(values or [])[scored] for values in examples["teacher_scores"].to_list()]
+    ids, numbers = text_ids(examples), pl.List(pl.Int64)
+    negatives = pl.Series("negative_texts", ids.negatives, dtype=numbers)
+    scores = examples["teacher_scores"].fill_null([]).alias("teacher")
+    if max_negatives is not None:
+        negatives, scores = negatives.list.head(max_negatives), scores.list.head(max_negatives + 1)
     classes = examples["label"].rank("dense").fill_null(0).cast(pl.Int64) - 1
-    numbers = pl.List(pl.Int64)
     table = table.with_columns(
+        negatives,
+        scores,
+        classes.alias("class"),
         pl.Series("query_text", ids.query),
         pl.Series("positive_text", ids.positive),
-        pl.Series("negative_texts", [own[most] for own in ids.negatives], dtype=numbers),
         pl.Series("known", ids.known, dtype=numbers),
-        classes.alias("class"),
-        pl.Series("teacher", scores, dtype=pl.List(pl.Float64)),
     )
     return Dataset(table.to_arrow())
 

@@ -68,18 +68,12 @@ def train_encoder(
     """Train ``model`` (float32 weights, changed in place) on EXAMPLE rows, as ``settings`` say.
 
     ``loss="in_batch"`` is equation 2 and ignores negatives; ``"gecko"`` is equation 3, with the
-    departures of ``settings.loss``. Both are summed over the full width and ``matryoshka_dims``.
-    Checkpoints go under ``checkpoints/name``, in a folder named after a digest of everything that
-    shapes the result: the same call again goes on from the last whole checkpoint, a changed one
-    starts anew. The caller deletes them with ``remove_checkpoints`` once the model is saved. With
-    None they go to a temporary folder, and a killed training starts anew.
-    ``name`` also labels progress, live metrics and the model's record of stages.
-
-    With ``heldout_rows`` these are kept out of training and looked at while it runs; the weights
-    returned are then the best seen, see ``heldout.HeldoutWatch``. With ``lora`` low-rank adapters
-    are trained in place of the transformer's weights and merged into them at the end, see
-    ``adapters.adapted``. Under torchrun each batch is shared by all processes, with the loss and
-    the gradient of the whole batch, see ``followers``.
+    departures of ``settings.loss``. Checkpoints go under ``checkpoints/name``, in a folder named
+    after a digest of all that shapes the result: the same call again goes on from the last whole
+    one. The caller deletes them with ``remove_checkpoints`` once the model is saved. With None they
+    are temporary, and a killed training starts anew. ``name`` also labels progress, live metrics
+    and the model's record of stages. With ``heldout_rows`` the weights are the best seen, see
+    ``heldout.HeldoutWatch``; with ``lora`` see ``adapters.adapted``; under torchrun ``followers``.
 
     Raises InputError for no examples, half-precision weights, a dimension wider than the model,
     adapters that do not fit it, and a loss that is not finite.

@@ -29,11 +29,10 @@ def collect_source_examples(
     settings: MinedNegativesSettings,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The sources as one table; the initial embedder finds negatives where they are wanted."""
-    tables = [made.examples for made in finetune_sources.values()]
-    examples = pl.concat([pl.DataFrame(schema=training.EXAMPLE_SCHEMA), *tables])
+    made = finetune_sources.values()
+    examples = pl.concat([training.EXAMPLE_SCHEMA.to_frame(), *(one.examples for one in made)])
     known = [training.SourceSettings.model_validate(source) for source in sources]
-    wanting = [source.name for source in known if source.mine_negatives]
-    if wanting:
+    if wanting := [source.name for source in known if source.mine_negatives]:
         model = load.load(max_seq_length=settings.max_seq_length)
         examples = training.add_mined_negatives(
             examples,
@@ -43,10 +42,9 @@ def collect_source_examples(
             batch_size=load.batch_size,
             settings=settings,
         )
-    for name, made in finetune_sources.items():
-        logger.info("collect_source_examples: %s, %s", name, made.counts)
-    bad = [made.quarantine for made in finetune_sources.values()]
-    return examples, pl.concat([pl.DataFrame(schema=QUARANTINE_SCHEMA), *bad])
+    for name, one in finetune_sources.items():
+        logger.info("collect_source_examples: %s, %s", name, one.counts)
+    return examples, pl.concat([QUARANTINE_SCHEMA.to_frame(), *(one.quarantine for one in made)])
 
 
 def mix_finetune_examples(

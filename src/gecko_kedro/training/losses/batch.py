@@ -22,11 +22,9 @@ _PASSES_BETWEEN_TRIMS = 32
 class BatchLoss(CachedLossMixin, nn.Module):
     """Embeds the columns of a batch in passes of like length and applies ``objective``.
 
-    With ``cached`` the batch is embedded twice: once without a graph, to get the gradient with
-    respect to the vectors, then pass by pass with one, to carry it on to the weights (GradCache,
-    Gao et al. 2021, arXiv 2101.06983). The gradient is the same and only one pass's activations
-    are alive at a time, whatever the batch. Random numbers, those of dropout, are replayed. The
-    machinery (replay, DDP, loss scaling) is that of sentence-transformers' cached losses.
+    With ``cached`` the batch is embedded twice, for the same gradient with the activations of one
+    pass alive at a time (GradCache, Gao et al. 2021, arXiv 2101.06983); dropout is replayed. The
+    machinery is that of sentence-transformers' cached losses.
 
     Under DDP a process gets its slice of the batch, and the loss is that of the whole batch: the
     vectors of the others are gathered, see ``embedded.gather_batch``.
@@ -107,10 +105,6 @@ class BatchLoss(CachedLossMixin, nn.Module):
         state = RandContext(*features.values()) if copy_random_state else random_state
         with replayed, torch.set_grad_enabled(with_grad):
             return self.model(features)["sentence_embedding"], state
-
-    def get_config_dict(self) -> dict[str, Any]:
-        """What goes into a sentence-transformers model card."""
-        return {"objective": repr(self.objective), "cached": self.cached}
 
 
 def _rows(sizes: list[int], labels: dict[str, Tensor] | None, device: torch.device) -> Rows:
