@@ -13,6 +13,14 @@ from gecko_kedro.corpus.settings import DecontaminateSettings
 from gecko_kedro.encoder.settings import LoadSettings
 
 logger = logging.getLogger(__name__)
+# Inputs of the nodes that decontaminate pairs or examples, behind the rows.
+EVALUATED = [
+    "heldout_pairs",
+    "evaluation_data",
+    "unseen_tasks",
+    "params:encoder.load",
+    "params:decontaminate",
+]
 
 
 def heldout_texts(

@@ -26,8 +26,8 @@ from gecko_kedro.evaluation.comparing.settings import AblationSettings
 from gecko_kedro.evaluation.scoring.under_test import TemplatesName
 from gecko_kedro.params import FinetuneParams, RelabelParams, RowParams
 from gecko_kedro.pipelines.ablate.rows import Mixtures, seeded
+from gecko_kedro.training.checkpoints import remove_checkpoints
 from gecko_kedro.training.settings import EncoderTraining
-from gecko_kedro.training.trainer import remove_checkpoints
 
 logger = logging.getLogger(__name__)
 

@@ -93,6 +93,8 @@ def pair_passages(
         "pair_passages: %d natural pairs, %d held out; %d removed because they are held out",
         pairs.height, heldout.rows.height, aside.height,
     )  # fmt: skip
+    if heldout.rows.is_empty():
+        logger.warning("pair_passages: no pair is held out; evaluate needs tasks of your own")
     quarantine = pl.concat([paired.quarantine, heldout.quarantine, aside])
     return pairs, heldout.rows, quarantine
 
