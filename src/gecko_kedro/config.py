@@ -59,6 +59,10 @@ class ParameterAwareConfigLoader(OmegaConfigLoader):
             )
         return (Path(self.conf_source).absolute() / path).as_posix()
 
+    def __getitem__(self, key: str) -> Any:
+        found = super().__getitem__(key)
+        return filled_in(found) if key == "parameters" else found
+
     def _parameter(self, path: str) -> Any:
         parameters = OmegaConf.create(self["parameters"])
         missing = object()
@@ -71,3 +75,16 @@ class ParameterAwareConfigLoader(OmegaConfigLoader):
                 fix="Correct the ${params:...} of the catalog entry.",
             )
         return value
+
+
+def filled_in(parameters: dict[str, Any]) -> dict[str, Any]:
+    """``parameters`` with what is null since it depends on another block: relabel.rankers."""
+    from gecko_kedro.fret.settings import rankers_for
+
+    relabel, teacher = (parameters.get(name) for name in ("relabel", "teacher"))
+    if not isinstance(relabel, dict) or not isinstance(teacher, dict):
+        return parameters  # check_parameters says what is wrong
+    rankers = rankers_for(
+        relabel.get("rankers"), is_language_model=teacher.get("backend", "lexical") != "lexical"
+    )
+    return parameters | {"relabel": relabel | {"rankers": rankers}}

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from gecko_kedro.base.errors import InputError, Words
-from gecko_kedro.base.settings import Count, Settings
+from gecko_kedro.base.settings import EXECUTION, Count, Settings
 from gecko_kedro.corpus.settings import (
     DecontaminateSettings,
     HeldoutSettings,
@@ -25,7 +25,7 @@ from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.engine.settings import EngineSettings
 from gecko_kedro.estimation.settings import EstimateSettings
 from gecko_kedro.evaluation.comparing.ablation_rows import AblationRow, AblationRows
-from gecko_kedro.evaluation.comparing.label_quality import JudgedSettings, LabelQualitySettings
+from gecko_kedro.evaluation.comparing.label_quality import LabelQualitySettings
 from gecko_kedro.evaluation.comparing.settings import (
     AblationSettings,
     CompareSettings,
@@ -35,6 +35,7 @@ from gecko_kedro.evaluation.comparing.settings import (
     WeightSettings,
 )
 from gecko_kedro.evaluation.scoring.settings import ScoreSettings
+from gecko_kedro.evaluation.tasks.judged import JudgedSettings
 from gecko_kedro.evaluation.tasks.settings import SelectSettings, TaskSettings
 from gecko_kedro.fret.settings import (
     RANKERS,
@@ -111,6 +112,7 @@ class MineParams(Settings):
     """The seed retriever, the vectors and the candidates."""
 
     seed_retriever: Literal["trained", "given"] = "trained"
+    encoder: EncoderTraining = EncoderTraining()
     train: SeedRetrieverTraining = SeedRetrieverTraining()
     embed: EmbedSettings = EmbedSettings()
     route: RouteSettings = RouteSettings()
@@ -125,7 +127,8 @@ class RelabelParams(Settings):
     judge: JudgeSettings = JudgeSettings()
     fuse: FuseSettings = FuseSettings()
     choose: ChooseSettings = ChooseSettings()
-    audit: AuditSettings = AuditSettings()
+    # Only shown: makes nothing stale of a node that takes the whole block.
+    audit: AuditSettings = Field(AuditSettings(), json_schema_extra=EXECUTION)
 
 
 class LabelQualityParams(Settings):

@@ -32,7 +32,6 @@ _MOVED = {
     "encoder": {
         "load": "reference device dtype batch_size max_seq_length trust_remote_code attention "
         "bidirectional width",
-        "train": "templates lora",
     },
     "pretrain": {
         "select": "max_pairs",
@@ -64,6 +63,8 @@ RENAMED: dict[str, str] = {
     for inner, names in inners.items()
     for name in names.split()
 } | {
+    "encoder.templates": "encoder.train.templates; of the seed retriever mine.encoder.templates",
+    "encoder.lora": "encoder.train.lora; of the seed retriever mine.encoder.lora",
     "corpus.seed": "corpus.passages.seed and corpus.heldout.seed",
     "corpus.pair_kinds": "corpus.pairs.kinds",
     "corpus.heldout.pair_kinds": "corpus.pairs.heldout_kinds",

@@ -25,19 +25,19 @@ def dataset(root: Path | None, *tasks: dict, **settings) -> EvaluationTasksDatas
 
 
 def test_local_tasks_are_read_with_their_prompts(root: Path) -> None:
-    (task,) = dataset(root, TASK).load().all()
+    (task,) = dataset(root, TASK).load().tasks
     assert (task.name, task.task) == ("Own", "semantic similarity")
     own = dataset(root, TASK, overrides={"Own": {"task": "mine", "symmetric": True}})
-    assert own.load().rows[0].task == "mine"
+    assert own.load().tasks[0].task == "mine"
 
 
 def test_no_tasks_are_no_tasks() -> None:
-    assert dataset(None).load().all() == []
+    assert dataset(None).load().tasks == []
 
 
 def test_the_root_is_the_variables_folder(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GECKO_SHARED_DATA", str(root))
-    assert dataset(None, TASK).load().rows
+    assert dataset(None, TASK).load().tasks
 
 
 def test_what_is_not_there_is_an_error_unless_it_is_optional(
@@ -46,7 +46,7 @@ def test_what_is_not_there_is_an_error_unless_it_is_optional(
     missing = {"name": "Other", "type": "STS", "path": "nowhere"}
     with pytest.raises(DatasetError, match="no such folder"):
         dataset(root, TASK, missing).load()
-    assert [task.name for task in dataset(root, TASK, missing, optional=True).load().all()] == [
+    assert [task.name for task in dataset(root, TASK, missing, optional=True).load().tasks] == [
         "Own"
     ]
     assert "No local copy" in caplog.text
@@ -72,7 +72,7 @@ def test_the_fingerprint_follows_data_and_declaration(root: Path) -> None:
 def test_the_tasks_of_two_lists_are_read_and_what_is_in_both_once(root: Path) -> None:
     other = {**TASK, "name": "Other"}
     both = dataset(root, TASK, more=[TASK, other])
-    assert [task.name for task in both.load().all()] == ["Own", "Other"]
+    assert [task.name for task in both.load().tasks] == ["Own", "Other"]
     assert both.fingerprint() != dataset(root, TASK).fingerprint()
     assert dataset(root, TASK, more=[TASK]).fingerprint() == dataset(root, TASK).fingerprint()
 

@@ -47,12 +47,13 @@ def test_kedro_viz_shows_the_stages(finished: Project, browser: Browser) -> None
     shown = '{"showFeatureHints": false, "theme": "light"}'
     with (
         server(*command, port=port, cwd=finished.root, ready="/api/main") as address,
-        watched_page(browser, web_font=VIZ_FONT, KedroViz=shown) as (page, seen),
+        watched_page(browser, width=1440, web_font=VIZ_FONT, KedroViz=shown) as (page, seen),
     ):
         page.goto(address)
         page.locator(".pipeline-node").first.wait_for(timeout=60_000)
         names = page.locator(".pipeline-node__text").all_text_contents()
         assert {name.lower() for name in names} >= set(STAGES)
+        assert len(names) <= len(STAGES) + 15, names
         assert len(page.screenshot()) > BLANK
     assert seen.foreign == []
     assert seen.complaints == []

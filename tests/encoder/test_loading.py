@@ -12,6 +12,7 @@ from sentence_transformers.sentence_transformer.modules import Normalize, Poolin
 
 from gecko_kedro.base import precision
 from gecko_kedro.base.errors import InputError
+from gecko_kedro.encoder import loading
 from gecko_kedro.encoder.encoding import encode_texts
 from gecko_kedro.encoder.loading import PACKAGED, load_encoder, resolve_reference
 from gecko_kedro.encoder.saving import save_encoder
@@ -137,3 +138,26 @@ def test_a_spoilt_record_is_named(folder: Path) -> None:
     with pytest.raises(InputError, match=r"gecko\.json"):
         load_encoder(str(folder), device="cpu")
     shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "installed", "half", "expected"),
+    [
+        ("auto", "cuda", True, True, "flash_attention_2"),
+        ("auto", "cuda", False, True, None),
+        ("auto", "cuda", True, False, None),
+        ("auto", "cpu", True, True, None),
+        ("eager", "cpu", False, True, "eager"),
+        (None, "cuda", True, True, None),
+    ],
+)
+def test_flash_attention_is_taken_where_device_and_package_allow_it(  # noqa: PLR0917
+    monkeypatch: pytest.MonkeyPatch, name: str | None, device: str, installed: bool, half: bool,
+    expected: str | None,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(
+        "transformers.utils.import_utils.is_flash_attn_2_available", lambda: installed
+    )
+    monkeypatch.setattr(loading, "fast_bf16", lambda place: True)
+    chosen = loading._attention(name, device, half=half)
+    assert chosen.get("attn_implementation") == expected

@@ -10,12 +10,8 @@ import pytest
 from gecko_kedro.encoder.encoding import encode_texts
 from gecko_kedro.evaluation.comparing.comparison import Comparison, compare
 from gecko_kedro.evaluation.scoring import mteb_models
-from gecko_kedro.evaluation.scoring.schemas import (
-    FAILURES_SCHEMA,
-    PER_QUERY_SCHEMA,
-    SCORES_SCHEMA,
-)
-from gecko_kedro.evaluation.scoring.scoring_run import ScoreTable
+from gecko_kedro.evaluation.scoring.schemas import PER_QUERY_SCHEMA, SCORES_SCHEMA
+from gecko_kedro.evaluation.scoring.score_table import ScoreTable
 from gecko_kedro.evaluation.tasks.retrieval import RetrievalData
 from gecko_kedro.fret import LABEL_SAMPLE
 
@@ -127,7 +123,6 @@ def made_up_scores() -> Callable[..., tuple[ScoreTable, pl.DataFrame]]:
         table = ScoreTable(
             pl.DataFrame(means, schema=SCORES_SCHEMA),
             pl.DataFrame(rows, schema=PER_QUERY_SCHEMA),
-            pl.DataFrame(schema=FAILURES_SCHEMA),
         )
         return table, owners
 

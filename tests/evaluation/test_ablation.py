@@ -8,16 +8,16 @@ from gecko_kedro.evaluation.comparing.ablation import (
     ABLATION_TABLE_SCHEMA,
     AblationRow,
     ablation_metrics,
-    ablation_text,
     main_scores,
     query_scores,
     result_table,
     summarise_ablations,
 )
 from gecko_kedro.evaluation.comparing.bootstrap import paired_bootstrap
-from gecko_kedro.evaluation.reporting.ablation_plot import ablation_differences
-from gecko_kedro.evaluation.scoring.schemas import FAILURES_SCHEMA, PER_QUERY_SCHEMA, SCORES_SCHEMA
-from gecko_kedro.evaluation.scoring.scoring_run import ScoreTable
+from gecko_kedro.evaluation.reporting.difference_plots import ablation_differences
+from gecko_kedro.evaluation.reporting.terminal import ablation_text
+from gecko_kedro.evaluation.scoring.schemas import PER_QUERY_SCHEMA, SCORES_SCHEMA
+from gecko_kedro.evaluation.scoring.score_table import ScoreTable
 
 QUERIES = 60
 GROUPS = pl.DataFrame(
@@ -54,7 +54,6 @@ def result(gain: float, seed: int, *, kind: str = "Retrieval", dims: tuple[int, 
     table = ScoreTable(
         pl.DataFrame(scores, schema=SCORES_SCHEMA),
         pl.DataFrame(single, schema=PER_QUERY_SCHEMA),
-        pl.DataFrame(schema=FAILURES_SCHEMA),
     )
     return result_table(table, examples=10, steps=2)
 

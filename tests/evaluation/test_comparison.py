@@ -13,18 +13,14 @@ from gecko_kedro.evaluation.comparing.comparison import (
     Comparison,
     compare,
 )
-from gecko_kedro.evaluation.comparing.moved import moved_queries
 from gecko_kedro.evaluation.comparing.verdicts import headline
-from gecko_kedro.evaluation.reporting.plots import (
-    dimension_curve,
-    group_differences,
-    loss_curves,
-    plot_training,
-)
+from gecko_kedro.evaluation.reporting.difference_plots import group_differences
+from gecko_kedro.evaluation.reporting.moved import moved_queries
+from gecko_kedro.evaluation.reporting.plots import dimension_curve, loss_curves, plot_training
 from gecko_kedro.evaluation.reporting.terminal import as_text
-from gecko_kedro.evaluation.scoring.schemas import FAILURES_SCHEMA, PER_QUERY_SCHEMA, SCORES_SCHEMA
-from gecko_kedro.evaluation.scoring.scoring_run import ScoreTable, concat_scores
+from gecko_kedro.evaluation.scoring.schemas import PER_QUERY_SCHEMA
 from gecko_kedro.evaluation.tasks.retrieval import RetrievalData
+from gecko_kedro.evaluation.tasks.tables import to_tables
 
 
 def test_the_comparison_has_a_row_for_each_result_and_base_first(comparison: Comparison) -> None:
@@ -105,21 +101,14 @@ def test_moved_queries_are_the_largest_changes_with_their_ranks(toy_data: Retrie
         ]
         return pl.DataFrame(rows, schema=PER_QUERY_SCHEMA)
 
-    def table(per_query: pl.DataFrame) -> ScoreTable:
-        return ScoreTable(pl.DataFrame(schema=SCORES_SCHEMA), per_query,
-                          pl.DataFrame(schema=FAILURES_SCHEMA))  # fmt: skip
-
-    scores = concat_scores(
+    per_query = pl.concat(
         [
-            table(single("base", 32, [0.5, 0.5, 0.5, 0.5], ["p10", "p00"])),
-            table(single("base", 8, [0.0, 0.0, 0.0, 0.0], ["p70"])),
-            table(single("gecko", 32, [0.6, 0.1, 0.9, 0.5], ["p00", "p10"])),
+            single("base", 32, [0.5, 0.5, 0.5, 0.5], ["p10", "p00"]),
+            single("base", 8, [0.0, 0.0, 0.0, 0.0], ["p70"]),
+            single("gecko", 32, [0.6, 0.1, 0.9, 0.5], ["p00", "p10"]),
         ]
     )
-    names = {"base": "base", "tuned": "gecko"}
-    empty = Comparison(pl.DataFrame(schema=RESULTS_SCHEMA), pl.DataFrame(schema=DIFFERENCES_SCHEMA),
-                       pl.DataFrame(schema=GROUPS_SCHEMA), names)  # fmt: skip
-    found = moved_queries(scores, [toy_data], empty, count=2)
+    found = moved_queries(per_query, *to_tables([toy_data]), base="base", tuned="gecko", count=2)
     assert found["query_id"].to_list() == ["q2", "q0", "q1"]  # q3 did not change
     assert found["after"].to_list() == [0.9, 0.6, 0.1]
     (relevant, rival) = found.filter(query_id="q0")["passages"].item().to_list()

@@ -5,21 +5,18 @@ import pytest
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.evaluation.comparing.forgetting import (
     SWEEP_SCHEMA,
-    SweepPoint,
     choose_weight,
-    forgetting_curve,
-    mark_chosen,
     query_side,
-    sweep_of,
     sweep_table,
 )
-from gecko_kedro.evaluation.scoring.schemas import FAILURES_SCHEMA, PER_QUERY_SCHEMA, SCORES_SCHEMA
-from gecko_kedro.evaluation.scoring.scoring_run import ScoreTable
+from gecko_kedro.evaluation.reporting.difference_plots import forgetting_curve
+from gecko_kedro.evaluation.scoring.schemas import PER_QUERY_SCHEMA, SCORES_SCHEMA
+from gecko_kedro.evaluation.scoring.score_table import ScoreTable
 
 GROUPS = [f"document{n % 40}" for n in range(400)]
 
 
-def point(weight: float, *, target: float, general: float) -> SweepPoint:
+def point(weight: float, *, target: float, general: float) -> ScoreTable:
     """Made-up scores: ``target`` and ``general`` are what this point gains on the base."""
     rng = np.random.default_rng(7)
     rows, means = [], []
@@ -32,15 +29,12 @@ def point(weight: float, *, target: float, general: float) -> SweepPoint:
             {**keys, "query_id": f"q{n:03}", "score": float(value), "gold": None, "top_ids": None}
             for n, value in enumerate(single)
         ]
-    table = ScoreTable(
-        pl.DataFrame(means, schema=SCORES_SCHEMA),
-        pl.DataFrame(rows, schema=PER_QUERY_SCHEMA),
-        pl.DataFrame(schema=FAILURES_SCHEMA),
+    return ScoreTable(
+        pl.DataFrame(means, schema=SCORES_SCHEMA), pl.DataFrame(rows, schema=PER_QUERY_SCHEMA)
     )
-    return SweepPoint(weight, table)
 
 
-def sweep(points: list[SweepPoint]) -> pl.DataFrame:
+def sweep(points: dict[float, ScoreTable]) -> pl.DataFrame:
     groups = pl.DataFrame(
         {"task": "own", "query_id": [f"q{n:03}" for n in range(400)], "group": GROUPS}
     )
@@ -51,25 +45,25 @@ def sweep(points: list[SweepPoint]) -> pl.DataFrame:
 def table() -> pl.DataFrame:
     """The more tuned, the better on the target; the fully tuned model forgot."""
     return sweep(
-        [
-            point(0, target=0, general=0),
-            point(0.5, target=0.1, general=0.0),
-            point(1, target=0.2, general=-0.05),
-        ]
+        {
+            0: point(0, target=0, general=0),
+            0.5: point(0.5, target=0.1, general=0.0),
+            1: point(1, target=0.2, general=-0.05),
+        }
     )
 
 
 def test_the_best_point_without_a_loss_on_general_tasks_is_chosen(table: pl.DataFrame) -> None:
     assert table.schema == SWEEP_SCHEMA
     assert choose_weight(table) == 0.5
-    kept = sweep([point(0, target=0, general=0), point(1, target=0.2, general=0.0)])
+    kept = sweep({0: point(0, target=0, general=0), 1: point(1, target=0.2, general=0.0)})
     assert choose_weight(kept) == 1
-    forgot = sweep([point(0, target=0, general=0), point(1, target=0.2, general=-0.1)])
+    forgot = sweep({0: point(0, target=0, general=0), 1: point(1, target=0.2, general=-0.1)})
     assert choose_weight(forgot) == 0
 
 
 def test_a_tuned_model_that_lost_its_target_is_not_chosen() -> None:
-    worse = sweep([point(0, target=0, general=0), point(1, target=-0.1, general=0.1)])
+    worse = sweep({0: point(0, target=0, general=0), 1: point(1, target=-0.1, general=0.1)})
     assert choose_weight(worse) == 0
 
 
@@ -93,22 +87,17 @@ def test_all_queries_of_a_document_are_on_one_side_for_ever() -> None:
 
 def test_without_the_base_or_a_target_nothing_can_be_chosen(table: pl.DataFrame) -> None:
     with pytest.raises(InputError, match="the base"):
-        sweep([point(1, target=0, general=0)])
+        sweep({1: point(1, target=0, general=0)})
     with pytest.raises(InputError, match="at least one target"):
         choose_weight(table.filter(kind="general"))
 
 
 def test_the_curve_shows_the_side_that_nothing_was_chosen_on(table: pl.DataFrame) -> None:
-    marked = mark_chosen(table, 0.5)
-    assert marked.filter("chosen")["weight"].unique().to_list() == [0.5]
+    marked = table.with_columns(chosen=pl.col("weight") == 0.5)
     figure = forgetting_curve(marked)
     assert len(figure.data) == 2
     assert list(figure.data[0].x) == [0, 0.5, 1]
     reported = table.filter(task="own", side="report").sort("weight")["difference"]
     own = next(line for line in figure.data if line.name.startswith("own"))
     assert list(own.y) == pytest.approx(reported.to_list())
-    assert not forgetting_curve(sweep_of({})).data
-
-
-def test_a_sweep_goes_through_json(table: pl.DataFrame) -> None:
-    assert sweep_of({"rows": table.to_dicts()}).equals(table)
+    assert not forgetting_curve(SWEEP_SCHEMA.to_frame()).data

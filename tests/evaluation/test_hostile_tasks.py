@@ -11,8 +11,9 @@ from gecko_kedro.base.errors import InputError
 from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.evaluation.scoring.scoring_run import evaluate_encoder
 from gecko_kedro.evaluation.scoring.under_test import EncoderUnderTest
-from gecko_kedro.evaluation.tasks.reading import ReadTasks, read_tasks
+from gecko_kedro.evaluation.tasks.reading import read_tasks
 from gecko_kedro.evaluation.tasks.settings import TaskPrompts, TaskSettings
+from gecko_kedro.evaluation.tasks.task import ReadTasks
 
 PROMPTS = TaskPrompts.checked({"by_name": {}, "by_type": {}})
 CORPUS = [{"id": f"p{n}", "title": "", "text": f"the {w} near the harbour"}
@@ -50,7 +51,7 @@ def score(found: ReadTasks, tiny_encoder: Path, cache: Path) -> float:
         templates="none",
         dims=(32,),
     )
-    made = evaluate_encoder(encoder, found.all(), cache_root=cache)
+    made = evaluate_encoder(encoder, found.tasks, cache_root=cache)
     assert made.failures.is_empty(), made.failures["error"].to_list()
     return float(made.scores.filter("main")["score"].item())
 
@@ -93,7 +94,7 @@ def test_a_folder_full_of_faults_scores_as_if_they_were_not_there(
         "no_integer_score": 2, "unknown_passage": 1, "unknown_query": 1, "duplicate_judgement": 1,
     }  # fmt: skip
     assert clean.quarantine.is_empty()
-    assert found.retrieval[0].digest == clean.retrieval[0].digest
+    assert found.tasks[0].digest == clean.tasks[0].digest
     assert score(found, tiny_encoder, tmp_path) == score(clean, tiny_encoder, tmp_path)
 
 
@@ -102,7 +103,7 @@ def test_a_folder_full_of_faults_scores_as_if_they_were_not_there(
 def test_scores_in_other_types_are_numbers(tmp_path: Path, kind: str, judgement: object) -> None:
     folder(tmp_path, qrels=[{**row, "score": judgement} for row in QRELS])
     found = read(tmp_path, kind, "own")
-    assert found.retrieval[0].qrels["score"].to_list() == [1, 1, 1]
+    assert found.tasks[0].qrels["score"].to_list() == [1, 1, 1]
     assert found.quarantine.is_empty()
 
 
@@ -115,8 +116,8 @@ def test_columns_named_otherwise_are_mapped_in_the_file_that_has_them(
     with pytest.raises(InputError, match=r"corpus\.jsonl"):
         read(tmp_path, kind, "own")
     found = read(tmp_path, kind, "own", columns={"id": "key", "text": "body"})
-    expected = read(folder(tmp_path / "usual"), kind, "own").retrieval[0].corpus["text"]
-    assert found.retrieval[0].corpus["text"].to_list() == expected.to_list()
+    expected = read(folder(tmp_path / "usual"), kind, "own").tasks[0].corpus["text"]
+    assert found.tasks[0].corpus["text"].to_list() == expected.to_list()
     for wrong in ({"body": "text"}, {"text": "nowhere"}):
         with pytest.raises(InputError, match="columns of a retrieval task"):
             read(tmp_path, kind, "own", columns=wrong)
@@ -137,7 +138,7 @@ def test_columns_that_hold_no_texts_are_told(tmp_path: Path) -> None:
             found = read(tmp_path, kind, "pairs.parquet")
         except InputError:
             continue
-        assert found.retrieval[0].corpus.schema["text"] == pl.String
+        assert found.tasks[0].corpus.schema["text"] == pl.String
 
 
 def test_lines_of_a_foreign_encoding_are_set_aside_and_a_mark_of_order_is_none(
@@ -148,7 +149,7 @@ def test_lines_of_a_foreign_encoding_are_set_aside_and_a_mark_of_order_is_none(
     half_pair, latin = b'{"id": "q8", "text": "\\ud800"}\n', b'{"id": "q9", "text": "\xe9"}\n'
     file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes() + half_pair + latin)
     found = read(tmp_path, "Retrieval", "own")
-    assert found.retrieval[0].queries["id"].to_list() == ["q0", "q1", "q2"]
+    assert found.tasks[0].queries["id"].to_list() == ["q0", "q1", "q2"]
     assert reasons(found) == {"lone_surrogate": 1, "not_utf8": 1}
 
 
@@ -201,7 +202,7 @@ def test_bad_rows_are_set_aside_and_the_score_is_that_of_the_others(
     for reason, _ in BAD_ROWS[kind]:
         expected[reason] = expected.get(reason, 0) + 1
     assert reasons(found) == expected
-    assert found.rows[0].digest == clean.rows[0].digest
+    assert found.tasks[0].digest == clean.tasks[0].digest
     value = score(found, tiny_encoder, tmp_path)
     assert value == score(clean, tiny_encoder, tmp_path)
     assert -1 <= value <= 1
@@ -224,7 +225,7 @@ def test_labels_that_are_true_or_false_are_labels(tmp_path: Path) -> None:
     kind = "PairClassification"
     rows = [row | {"label": bool(row["label"])} for row in ROWS[kind]]
     found = read(write_rows(tmp_path, kind, rows), kind, "own")
-    assert found.rows[0].rows["label"].to_list() == [0, 1, 0]
+    assert found.tasks[0].rows["label"].to_list() == [0, 1, 0]
 
 
 @pytest.mark.parametrize(
@@ -240,7 +241,7 @@ def test_lists_of_unequal_length_are_set_aside(
 ) -> None:
     pl.DataFrame(rows).write_parquet(tmp_path / "own.parquet")
     found = read(tmp_path, kind, "own.parquet")
-    assert found.rows[0].rows.height == 2
+    assert found.tasks[0].rows.height == 2
     assert reasons(found) == {"lists_of_unequal_length": 1}
 
 

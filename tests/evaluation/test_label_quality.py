@@ -8,15 +8,14 @@ import pytest
 
 from gecko_kedro.evaluation.comparing.label_quality import (
     LABEL_QUALITY_SCHEMA,
-    JudgedSettings,
     LabelQualitySettings,
-    half_of,
     label_quality,
     label_quality_metrics,
-    label_quality_plot,
-    label_quality_text,
-    sample_judged,
 )
+from gecko_kedro.evaluation.reporting.difference_plots import label_quality_plot
+from gecko_kedro.evaluation.reporting.terminal import label_quality_text
+from gecko_kedro.evaluation.scoring.rankings import score_ranking
+from gecko_kedro.evaluation.tasks.judged import JudgedSettings, half_of, sample_judged
 from gecko_kedro.evaluation.tasks.retrieval import RetrievalData
 
 N = 40
@@ -41,11 +40,14 @@ def judged(score_of: dict[str, int]) -> pl.DataFrame:
     )
 
 
+def quality(rankings: dict[str, pl.DataFrame], score_of: dict[str, int]) -> pl.DataFrame:
+    qrels = judged(score_of)
+    scores = {name: score_ranking(one, qrels) for name, one in rankings.items()}
+    return label_quality(scores, qrels, LabelQualitySettings(resamples=200, seed=1))
+
+
 def measured(rankings: dict[str, str], score_of: dict[str, int]) -> dict[tuple[str, str], dict]:
-    table = label_quality(
-        {name: ranking(order) for name, order in rankings.items()},
-        judged(score_of), LabelQualitySettings(resamples=200, seed=1),
-    )  # fmt: skip
+    table = quality({name: ranking(order) for name, order in rankings.items()}, score_of)
     assert table.schema == LABEL_QUALITY_SCHEMA
     return {(row["ranking"], row["measure"]): row for row in table.to_dicts()}
 
@@ -71,15 +73,14 @@ def test_the_first_ranking_differs_from_itself_by_nothing() -> None:
 
 def test_a_query_without_candidates_scores_nothing_and_stays() -> None:
     rankings = {"retriever": ranking("ab").filter(pl.col("query_id") != "q0")}
-    table = label_quality(rankings, judged({"a": 1}), LabelQualitySettings(resamples=50, seed=1))
+    table = quality(rankings, {"a": 1})
     assert table["mean"].to_list() == pytest.approx([(N - 1) / N] * 2)
 
 
 def test_what_is_shown_agrees_with_the_table() -> None:
-    table = label_quality(
-        {"retriever": ranking("ab"), "query_likelihood + relevance": ranking("ba")},
-        judged({"b": 1}), LabelQualitySettings(resamples=50, seed=1),
-    )  # fmt: skip
+    table = quality(
+        {"retriever": ranking("ab"), "query_likelihood + relevance": ranking("ba")}, {"b": 1}
+    )
     metrics = label_quality_metrics(table)
     assert metrics["query_likelihood_relevance.accuracy.mean"] == 1.0
     assert metrics["query_likelihood_relevance.accuracy.low"] == 1.0
@@ -131,8 +132,8 @@ def test_a_sample_has_every_judged_passage_and_fills_up_with_others() -> None:
 
 def test_the_two_halves_share_no_query_and_are_the_whole() -> None:
     qrels = judged({"a": 1, "b": 0})
-    first, second = (half_of(qrels, LabelQualitySettings(fold=fold)) for fold in (0, 1))
+    first, second = (half_of(qrels, fold, seed=1) for fold in (0, 1))
     assert not set(first["query_id"]) & set(second["query_id"])
     assert first.height + second.height == qrels.height
     assert min(first.height, second.height) > 0
-    assert half_of(qrels, LabelQualitySettings()).equals(qrels)
+    assert half_of(qrels, None, seed=1).equals(qrels)

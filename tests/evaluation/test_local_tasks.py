@@ -17,11 +17,12 @@ from gecko_kedro.base.errors import InputError
 from gecko_kedro.encoder.encoding import encode_texts
 from gecko_kedro.encoder.loading import load_encoder
 from gecko_kedro.encoder.settings import LoadSettings
-from gecko_kedro.evaluation.scoring.mteb_tasks import _keeping, mteb_task
 from gecko_kedro.evaluation.scoring.scoring_run import evaluate_bm25, evaluate_encoder
 from gecko_kedro.evaluation.scoring.under_test import EncoderUnderTest
-from gecko_kedro.evaluation.tasks.reading import ReadTasks, read_tasks
+from gecko_kedro.evaluation.tasks.keeping import keeping
+from gecko_kedro.evaluation.tasks.reading import read_tasks
 from gecko_kedro.evaluation.tasks.settings import TaskPrompts, TaskSettings
+from gecko_kedro.evaluation.tasks.task import ReadTasks
 from tests.evaluation.conftest import PLACES, TOPICS
 
 PROMPTS = TaskPrompts.checked(
@@ -91,7 +92,7 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_category_is_scored_from_files(root: Path, tiny_encoder: Path, kind: str) -> None:
     path, metric, split = KINDS[kind]
-    tasks = read(root, name=f"Own{kind}", type=kind, path=path, split=split).all()
+    tasks = read(root, name=f"Own{kind}", type=kind, path=path, split=split).tasks
     found = evaluate_encoder(under_test(tiny_encoder), tasks, cache_root=root / "cache")
     assert found.failures.is_empty()
     main = found.scores.filter("main").row(0, named=True)
@@ -111,7 +112,7 @@ def test_each_category_is_scored_from_files(root: Path, tiny_encoder: Path, kind
 def test_similarities_give_the_scores_of_scipy_and_sklearn(root: Path, tiny_encoder: Path) -> None:
     settings = [TaskSettings(name="S", type="STS", path="sts"),
                 TaskSettings(name="P", type="PairClassification", path="pairs")]  # fmt: skip
-    tasks = read_tasks(settings, PROMPTS, root=root).all()
+    tasks = read_tasks(settings, PROMPTS, root=root).tasks
     found = evaluate_encoder(under_test(tiny_encoder), tasks, cache_root=root / "cache")
     model = load_encoder(str(tiny_encoder), device="cpu", dtype="float32", max_seq_length=32)
     a, b = (encode_texts(model, side, batch_size=8) for side in (TEXTS[:-1], TEXTS[1:]))
@@ -127,25 +128,25 @@ def test_similarities_give_the_scores_of_scipy_and_sklearn(root: Path, tiny_enco
 
 
 def test_lists_are_sets_that_are_clustered_one_by_one(root: Path, tiny_encoder: Path) -> None:
-    tasks = read(root, name="OwnSets", type="Clustering", path="sets").all()
+    tasks = read(root, name="OwnSets", type="Clustering", path="sets").tasks
     found = evaluate_encoder(under_test(tiny_encoder), tasks, cache_root=root / "cache")
     assert found.per_query.height == 2
-    whole = read(root, name="OwnClusters", type="Clustering", path="clusters").all()
-    assert mteb_task(whole[0]).max_fraction_of_documents_to_embed == 1.0
+    whole = read(root, name="OwnClusters", type="Clustering", path="clusters").tasks
+    assert whole[0].to_mteb().max_fraction_of_documents_to_embed == 1.0
 
 
 def test_a_task_of_mtebs_name_is_scored_with_mtebs_settings(root: Path) -> None:
-    own = read(root, name="Own", type="Classification", path="classes").rows[0]
+    own = read(root, name="Own", type="Classification", path="classes").tasks[0]
     emotion = read(root, name="EmotionClassification", type="Classification", path="classes")
-    assert mteb_task(own).samples_per_label == 8
-    assert mteb_task(emotion.rows[0]).samples_per_label == 16
-    assert mteb_task(emotion.rows[0]).n_experiments == 10
+    assert own.to_mteb().samples_per_label == 8
+    assert emotion.tasks[0].to_mteb().samples_per_label == 16
+    assert emotion.tasks[0].to_mteb().n_experiments == 10
     # of another type than mteb's: the name says nothing
-    other = read(root, name="EmotionClassification", type="STS", path="sts").rows[0]
-    assert mteb_task(other).metadata.main_score == "cosine_spearman"
-    argu = read(root, name="ArguAna", type="Retrieval", path="pairs_of_texts").retrieval[0]
-    assert mteb_task(argu).ignore_identical_ids
-    assert not mteb_task(argu).metadata.dataset["path"].startswith("mteb/")
+    other = read(root, name="EmotionClassification", type="STS", path="sts").tasks[0]
+    assert other.to_mteb().metadata.main_score == "cosine_spearman"
+    argu = read(root, name="ArguAna", type="Retrieval", path="pairs_of_texts").tasks[0]
+    assert argu.to_mteb().ignore_identical_ids
+    assert not argu.to_mteb().metadata.dataset["path"].startswith("mteb/")
 
 
 def test_reranking_of_lists_and_of_rows_is_the_same(root: Path) -> None:
@@ -156,8 +157,8 @@ def test_reranking_of_lists_and_of_rows_is_the_same(root: Path) -> None:
     )
     write(root / "lists", "dev.parquet", lists.to_dict(as_series=False))
     settings = {"type": "Reranking", "split": "dev"}
-    a = read(root, name="A", path="rerank", **settings).retrieval[0]
-    b = read(root, name="A", path="lists", **settings).retrieval[0]
+    a = read(root, name="A", path="rerank", **settings).tasks[0]
+    b = read(root, name="A", path="lists", **settings).tasks[0]
     assert a.reranking
     assert sorted(a.corpus["text"]) == sorted(b.corpus["text"])
     assert a.qrels["score"].sum() == b.qrels["score"].sum() == 4
@@ -165,8 +166,9 @@ def test_reranking_of_lists_and_of_rows_is_the_same(root: Path) -> None:
 
 
 def test_baselines_rank_the_candidates_too(root: Path, tiny_encoder: Path) -> None:
-    tasks = read(root, name="R", type="Reranking", path="rerank", split="dev").all()
-    tasks += read(root, name="S", type="STS", path="sts").all()
+    settings = [TaskSettings(name="R", type="Reranking", path="rerank", split="dev"),
+                TaskSettings(name="S", type="STS", path="sts")]  # fmt: skip
+    tasks = read_tasks(settings, PROMPTS, root=root).tasks
     lexical = evaluate_bm25(tasks, cache_root=root / "cache")
     assert lexical.scores["task"].unique().to_list() == ["R"]
     assert lexical.failures.is_empty()
@@ -186,7 +188,7 @@ def test_bad_rows_are_counted_by_reason_and_the_rest_is_scored(root: Path) -> No
             "score": ["1.0", "2.0", "high", "3"]}  # fmt: skip
     write(root / "bad", "test.parquet", rows)
     found = read(root, name="Bad", type="STS", path="bad")
-    assert found.rows[0].rows.height == 2
+    assert found.tasks[0].rows.height == 2
     reasons = dict(found.quarantine["reason"].value_counts().iter_rows())
     assert reasons == {"missing_text": 1, "no_score": 1}
 
@@ -229,10 +231,10 @@ def test_a_name_given_twice_is_refused(root: Path) -> None:
 
 def test_prompts_go_by_the_task_then_its_name_then_its_type(root: Path) -> None:
     settings = {"type": "Retrieval", "path": "pairs_of_texts"}
-    assert read(root, name="Own", type="STS", path="sts").rows[0].task == "semantic similarity"
-    named = read(root, name="Named", **settings).retrieval[0]
+    assert read(root, name="Own", type="STS", path="sts").tasks[0].task == "semantic similarity"
+    named = read(root, name="Named", **settings).tasks[0]
     assert (named.task, named.symmetric) == ("fact checking", True)
-    own = read(root, name="Named", prompt="own", symmetric=False, **settings).retrieval[0]
+    own = read(root, name="Named", prompt="own", symmetric=False, **settings).tasks[0]
     assert (own.task, own.symmetric) == ("own", False)
 
 
@@ -241,7 +243,7 @@ def test_tasks_of_the_hub_are_skipped_offline_and_the_others_scored(
 ) -> None:
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
     settings = [TaskSettings(name="SICK-R"), TaskSettings(name="S", type="STS", path="sts")]
-    tasks = read_tasks(settings, PROMPTS, root=root).all()
+    tasks = read_tasks(settings, PROMPTS, root=root).tasks
     encoder = under_test(tiny_encoder, dims=(32, 8))
     found = evaluate_encoder(encoder, tasks, cache_root=root / "cache")
     assert found.scores["task"].unique().to_list() == ["S"]
@@ -252,12 +254,12 @@ def test_tasks_of_the_hub_are_skipped_offline_and_the_others_scored(
 
 def test_benchmarks_stand_for_their_tasks() -> None:
     settings = TaskSettings(name="MTEB(eng, v2)")
-    found = read_tasks([settings], PROMPTS).registered
+    found = read_tasks([settings], PROMPTS).tasks
     assert len(found) == 41
     assert {task.type for task in found} >= {"Retrieval", "STS", "Summarization"}
-    english = read_tasks([TaskSettings(name="MTEB(eng, v1)")], PROMPTS).registered
+    english = read_tasks([TaskSettings(name="MTEB(eng, v1)")], PROMPTS).tasks
     assert len(english) == 56
-    (mirac,) = read_tasks([TaskSettings(name="MIRACLRetrieval")], PROMPTS).registered
+    (mirac,) = read_tasks([TaskSettings(name="MIRACLRetrieval")], PROMPTS).tasks
     assert mirac.revision
 
 
@@ -272,8 +274,9 @@ def test_a_model_gets_its_own_prompts_by_task_and_side(
         return model
 
     monkeypatch.setattr("gecko_kedro.encoder.settings.load_encoder", with_prompts)
-    tasks = read(root, name="S", type="STS", path="sts").all()
-    tasks += read(root, name="R", type="Retrieval", path="pairs_of_texts").all()
+    settings = [TaskSettings(name="S", type="STS", path="sts"),
+                TaskSettings(name="R", type="Retrieval", path="pairs_of_texts")]  # fmt: skip
+    tasks = read_tasks(settings, PROMPTS, root=root).tasks
     evaluate_encoder(under_test(tiny_encoder, templates="own"), tasks, cache_root=root / "cache")
     assert {text[:3] for text in counted} == {"q: ", "d: ", "s: "}
     assert sum(text.startswith("s: ") for text in counted) == len(TEXTS)
@@ -283,7 +286,7 @@ def test_labels_read_at_once_change_nothing_of_what_mteb_samples_and_scores() ->
     labels = [n * 7919 % 11 for n in range(500)]
     rows = Dataset.from_dict({"text": [str(n) for n in range(500)], "label": labels})
     found = []
-    for kind in (AbsTaskClassification, _keeping(AbsTaskClassification)):
+    for kind in (AbsTaskClassification, keeping(AbsTaskClassification)):
         task: Any = object.__new__(kind)
         task.seed, task.samples_per_label, task.label_column_name = 42, 8, "label"
         order = None

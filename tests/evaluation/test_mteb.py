@@ -6,25 +6,22 @@ import numpy as np
 import polars as pl
 import pytest
 import pytrec_eval
-from mteb.abstasks.retrieval_dataset_loaders import RetrievalDatasetLoader
 from mteb.types import PromptType
 
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.encoder import settings as encoder_settings
 from gecko_kedro.encoder.encoding import encode_texts, truncate_vectors
 from gecko_kedro.encoder.settings import LoadSettings
-from gecko_kedro.evaluation.scoring import mteb_models, scoring_run
+from gecko_kedro.evaluation.scoring.lexical_models import Bm25Search
 from gecko_kedro.evaluation.scoring.mteb_models import EmbedOnce, GeckoEncoder, quantised, rendered
 from gecko_kedro.evaluation.scoring.schemas import PER_QUERY_SCHEMA, SCORES_SCHEMA
-from gecko_kedro.evaluation.scoring.scoring_run import (
-    concat_scores,
-    evaluate_bm25,
-    evaluate_encoder,
-)
+from gecko_kedro.evaluation.scoring.score_table import BM25, concat_scores
+from gecko_kedro.evaluation.scoring.scoring_run import evaluate_bm25, evaluate_encoder
 from gecko_kedro.evaluation.scoring.under_test import EncoderUnderTest
-from gecko_kedro.evaluation.tasks.retrieval import RetrievalData, to_mteb_task
+from gecko_kedro.evaluation.tasks.retrieval import RetrievalData
 from gecko_kedro.evaluation.tasks.retrieval_files import read_retrieval_data
 from gecko_kedro.evaluation.tasks.settings import TaskPrompt
+from gecko_kedro.retrieval import LexicalIndex
 
 
 def under_test(reference: Path | str, **changes) -> EncoderUnderTest:
@@ -62,16 +59,6 @@ def by_hand(
 
 def score(table: pl.DataFrame, **where) -> float:
     return table.filter(**where)["score"].item()
-
-
-def test_mtebs_own_loader_reads_what_is_written(
-    toy_data: RetrievalData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
-    loaded = RetrievalDatasetLoader(str(toy_data.write(tmp_path / "toy")), toy_data.digest).load()
-    assert list(loaded["corpus"]["id"]) == toy_data.corpus["id"].to_list()
-    assert list(loaded["queries"]["text"]) == toy_data.queries["text"].to_list()
-    assert sum(map(len, loaded["relevant_docs"].values())) == toy_data.qrels.height
 
 
 def test_scores_equal_an_independent_computation(
@@ -286,7 +273,7 @@ def test_the_wrapper_is_an_encoder_to_mteb_with_a_name_of_its_own(tiny_encoder: 
 def test_bm25_finds_shared_words_and_scores_every_query(
     toy_data: RetrievalData, tmp_path: Path
 ) -> None:
-    foreign = pl.DataFrame({"id": ["q99"], "text": ["xyzzy the"], "group": ["g9"]})
+    foreign = pl.DataFrame({"id": ["q99"], "text": ["xyzzy qwerty"], "group": ["g9"]})
     judged = pl.DataFrame({"query_id": ["q99"], "passage_id": ["p00"], "score": [1]})
     data = replace(
         toy_data,
@@ -305,6 +292,17 @@ def test_bm25_finds_shared_words_and_scores_every_query(
     assert evaluate_bm25([data], cache_root=tmp_path).per_query.equals(found.per_query)
 
 
+def test_bm25_ranks_as_mining_does(toy_data: RetrievalData, tmp_path: Path) -> None:
+    found = evaluate_bm25([toy_data], cache_root=tmp_path).per_query
+    titled = [f"{row['title'] or ''} {row['text']}" for row in toy_data.corpus.to_dicts()]
+    mined = LexicalIndex(titled).search(toy_data.queries["text"].to_list(), 10)
+    ids = toy_data.corpus["id"].to_list()
+    for query, rows, scores in zip(toy_data.queries["id"], mined.ids, mined.scores, strict=True):
+        top = found.filter(query_id=query)["top_ids"].item().to_list()
+        first = [ids[row] for row in rows[scores == scores[0]]]
+        assert top[0] == max(first)  # of equal scores the higher id, as in trec_eval
+
+
 def test_tables_of_several_models_become_one(
     toy_data: RetrievalData, tiny_encoder: Path, tmp_path: Path
 ) -> None:
@@ -319,9 +317,9 @@ def test_tables_of_several_models_become_one(
 
 
 def test_a_task_can_be_given_to_mteb_by_anyone(toy_data: RetrievalData) -> None:
-    task = to_mteb_task(toy_data)
+    task = toy_data.to_mteb()
     result = mteb.evaluate(
-        mteb_models.Bm25Search(), task, cache=None, co2_tracker=False, show_progress_bar=False
+        Bm25Search(), task, cache=None, co2_tracker=False, show_progress_bar=False
     )
     assert result.task_results[0].get_score() == pytest.approx(
         np.mean([single["ndcg_cut_10"] for single in task.query_scores.values()]), abs=1e-5
@@ -350,4 +348,4 @@ def test_real_scores_equal_an_independent_computation(shared_data, tmp_path: Pat
         assert score(found.scores, dimension=dimension, metric="ndcg_at_10") == pytest.approx(
             np.mean(list(by_query.values())), abs=1e-5
         )
-    assert scoring_run.BM25 not in found.scores["model"].to_list()
+    assert BM25 not in found.scores["model"].to_list()

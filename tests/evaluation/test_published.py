@@ -9,7 +9,7 @@ import yaml
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.evaluation.comparing.comparison import OVERALL, compare
-from gecko_kedro.evaluation.comparing.published import parity_table, parity_text, require_parity
+from gecko_kedro.evaluation.comparing.published import parity_table, require_parity
 from gecko_kedro.evaluation.comparing.statistics import weighted_spearman
 from gecko_kedro.evaluation.comparing.verdicts import (
     CATEGORIES,
@@ -18,9 +18,10 @@ from gecko_kedro.evaluation.comparing.verdicts import (
     sentences,
 )
 from gecko_kedro.evaluation.reporting.report import ReportContent, write_report
-from gecko_kedro.evaluation.reporting.terminal import as_text
+from gecko_kedro.evaluation.reporting.terminal import as_text, parity_text
 from gecko_kedro.evaluation.scoring.schemas import FAILURES_SCHEMA, SCORES_SCHEMA
-from gecko_kedro.evaluation.scoring.scoring_run import ScoreTable, concat_scores, evaluate_encoder
+from gecko_kedro.evaluation.scoring.score_table import ScoreTable, concat_scores
+from gecko_kedro.evaluation.scoring.scoring_run import evaluate_encoder
 from gecko_kedro.evaluation.scoring.under_test import EncoderUnderTest
 from gecko_kedro.evaluation.tasks.reading import read_tasks
 from gecko_kedro.evaluation.tasks.settings import TaskPrompts, TaskSettings
@@ -170,7 +171,7 @@ def test_the_published_score_of_a_known_model_is_met(shared_data, tmp_path: Path
     settings = TaskSettings(
         name="STSBenchmark", type="STS", path=str(shared_data("eval_stsbenchmark"))
     )
-    tasks = read_tasks([settings], TaskPrompts(by_name={}, by_type={})).all()
+    tasks = read_tasks([settings], TaskPrompts(by_name={}, by_type={})).tasks
     encoder = EncoderUnderTest(
         "base", LoadSettings(device="cpu", dtype="float32"), templates="own", dims=(384,)
     )

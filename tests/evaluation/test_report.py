@@ -13,14 +13,11 @@ from playwright.sync_api import Browser
 from gecko_kedro.corpus.schemas import OVERLAP_SCHEMA
 from gecko_kedro.evaluation.comparing.ablation import ABLATION_TABLE_SCHEMA
 from gecko_kedro.evaluation.comparing.comparison import Comparison, compare
-from gecko_kedro.evaluation.comparing.forgetting import SWEEP_SCHEMA, forgetting_curve
-from gecko_kedro.evaluation.comparing.moved import MOVED_SCHEMA
+from gecko_kedro.evaluation.comparing.forgetting import SWEEP_SCHEMA
 from gecko_kedro.evaluation.comparing.verdicts import CATEGORIES, category_table
-from gecko_kedro.evaluation.reporting.ablation_plot import ablation_differences
 from gecko_kedro.evaluation.reporting.model_card import ModelFacts, model_card
-from gecko_kedro.evaluation.reporting.plots import dimension_curve, group_differences, loss_curves
+from gecko_kedro.evaluation.reporting.moved import MOVED_SCHEMA
 from gecko_kedro.evaluation.reporting.report import (
-    LabelAudit,
     NodeCost,
     ReportContent,
     write_report,
@@ -70,7 +67,6 @@ def content(
         teacher="lexical stand-in",
         notes=("A note.",),
         comparison=comparison,
-        result_figures=(dimension_curve(comparison), group_differences(comparison)),
         failures=pl.DataFrame(
             {
                 "model": ["base"],
@@ -80,16 +76,16 @@ def content(
                 "error": ["too wide"],
             }
         ),
-        audit=LabelAudit(
-            facts={"Replaced seeds": 0.213, "Kendall tau, QL against RC": 0.41, "Queries": 4711},
-            shares=frozenset({"Replaced seeds"}),
-            rejected={"query_too_short": 12},
-            samples=label_sample,
-            figures=(go.Figure(go.Bar(x=["1", "2"], y=[3, 4])),),
-        ),
+        audit={
+            "facts": {"Replaced seeds": 0.213, "Kendall tau, QL against RC": 0.41, "Queries": 4711},
+            "shares": ["Replaced seeds"],
+            "rejected": {"query_too_short": 12},
+            "samples": label_sample.to_dicts(),
+            "figures": [go.Figure(go.Bar(x=["1", "2"], y=[3, 4])).to_json()],
+        },
         corpus_counts={"documents": 12345, "passages": 9876},
         quarantine={"too_short": 77},
-        training_figures=(loss_curves({"pretrain": history, "finetune": history}),),
+        histories={"pretrain": history, "finetune": history},
         moved=moved,
         decontamination=pl.DataFrame(
             [
@@ -113,9 +109,7 @@ def content(
         categories=category_table(comparison.results, {"gecko-1b-768": PAPER}),
         records=pl.DataFrame([RECORD], schema=RECORDS_SCHEMA),
         forgetting=sweep,
-        forgetting_figures=(forgetting_curve(sweep),),
         ablations=ABLATIONS,
-        ablation_figures=(ablation_differences(ABLATIONS),),
         versions={"torch": "2.13.0"},
         parameters={"finetune": {"batch_size": 64, "dims": [384, 128]}, "seed": 3},
     )
@@ -153,16 +147,18 @@ def text_of(html: str) -> str:
 
 
 def test_a_figure_without_anything_to_show_is_left_out(
-    made_up_scores: Callable, history: pl.DataFrame
+    made_up_scores: Callable, history: pl.DataFrame, sweep: pl.DataFrame
 ) -> None:
     table, groups = made_up_scores({"base": 0.0, "gecko": 0.1}, groups=200)  # each query its own
     found = compare(table, groups, base="base", tuned="gecko", pretrained=None,
                     resamples=50, seed=1)  # fmt: skip
     assert found.by_group.is_empty()
-    nothing = (group_differences(found), loss_curves({"finetune": history.clear()}))
-    html = write_report(ReportContent("t", "now", comparison=found, result_figures=nothing))
-    assert 'class="plot"' not in html
-    assert "plotly.js v" not in html
+    histories = {"finetune": history.clear()}
+    html = write_report(ReportContent("t", "now", comparison=found, histories=histories))
+    assert html.count('class="plot"') == 1  # the curve over the dimensions
+    none = write_report(ReportContent("t", "now", histories=histories, forgetting=sweep.clear()))
+    assert 'class="plot"' not in none
+    assert "plotly.js v" not in none
 
 
 def test_the_report_says_everything_that_it_was_given(content: ReportContent) -> None:
@@ -215,7 +211,6 @@ def test_markup_in_the_data_is_inert(content: ReportContent) -> None:
 
 def hostile_content(content: ReportContent) -> ReportContent:
     assert content.comparison is not None
-    assert content.audit is not None
     assert content.moved is not None
     spoilt = replace(
         content.comparison,
@@ -225,14 +220,12 @@ def hostile_content(content: ReportContent) -> ReportContent:
     passages = pl.col("passages").list.eval(
         pl.element().struct.with_fields(pl.lit(ATTACK).alias("text"))
     )
-    samples, attack = content.audit.samples, pl.lit(ATTACK)
-    assert samples is not None
+    attack = pl.lit(ATTACK)
     return replace(
         content,
         title=ATTACK,
         teacher=ATTACK,
         comparison=spoilt,
-        result_figures=(dimension_curve(spoilt), group_differences(spoilt)),
         failures=pl.DataFrame(
             {
                 "model": [ATTACK],
@@ -245,14 +238,16 @@ def hostile_content(content: ReportContent) -> ReportContent:
         categories=content.categories.with_columns(attack.alias("model")),
         records=content.records.with_columns(attack.alias("prompt")),
         forgetting=content.forgetting.with_columns(attack.alias("task")),
-        forgetting_figures=(forgetting_curve(content.forgetting.with_columns(task=attack)),),
         ablations=content.ablations.with_columns(row=attack, description=attack, source=attack),
-        ablation_figures=(ablation_differences(content.ablations.with_columns(row=attack)),),
-        audit=LabelAudit(
-            facts={ATTACK: ATTACK},
-            rejected={ATTACK: 1},
-            samples=samples.with_columns(query=attack, positive=attack, negative=attack),
-        ),
+        audit={
+            "facts": {ATTACK: ATTACK},
+            "shares": [],
+            "rejected": {ATTACK: 1},
+            "samples": [
+                row | dict.fromkeys(("query", "positive", "negative"), ATTACK)
+                for row in content.audit["samples"]
+            ],
+        },
         moved=content.moved.with_columns(pl.lit(ATTACK).alias("query"), passages),
         decontamination=content.decontamination.with_columns(
             pl.lit(ATTACK).alias(column) for column in ("row_id", "task", "evaluation_text")

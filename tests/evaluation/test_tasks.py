@@ -8,9 +8,11 @@ import pytest
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.corpus.schemas import PAIR_SCHEMA, QUARANTINE_SCHEMA
 from gecko_kedro.evaluation.tasks.heldout import heldout_from_pairs
-from gecko_kedro.evaluation.tasks.retrieval import RetrievalData, checked, require_tasks
+from gecko_kedro.evaluation.tasks.retrieval import RetrievalData, checked
 from gecko_kedro.evaluation.tasks.retrieval_files import read_retrieval_data
-from gecko_kedro.evaluation.tasks.tables import from_tables, to_tables
+from gecko_kedro.evaluation.tasks.rows import checked_rows
+from gecko_kedro.evaluation.tasks.tables import from_tables, query_groups, to_tables
+from gecko_kedro.evaluation.tasks.task import require_tasks
 
 
 def same(a: RetrievalData, b: RetrievalData) -> bool:
@@ -54,27 +56,6 @@ def test_the_three_layouts_read_as_the_same_task(toy_data: RetrievalData, tmp_pa
     for found in (beir, parquet, files):
         assert same(found.data, toy_data)
         assert found.quarantine.is_empty()
-    assert beir.counts == {"passages": 24, "queries": 16, "judgements": 31, "quarantined": 0}
-
-
-def test_what_is_written_for_mteb_is_read_back(toy_data: RetrievalData, tmp_path: Path) -> None:
-    toy_data.write(tmp_path)
-    found = read_retrieval_data(tmp_path, name="toy").data
-    assert found.corpus.with_columns(pl.col("title").replace("", None)).equals(toy_data.corpus)
-    assert found.queries.select("id", "text").equals(toy_data.queries.select("id", "text"))
-    assert found.qrels.equals(toy_data.qrels)
-
-
-def test_a_written_task_is_left_alone_and_a_changed_one_replaced(
-    toy_data: RetrievalData, tmp_path: Path
-) -> None:
-    toy_data.write(tmp_path)
-    parquet = tmp_path / "corpus" / "test.parquet"
-    before = parquet.stat().st_mtime_ns
-    toy_data.write(tmp_path)
-    assert parquet.stat().st_mtime_ns == before
-    replace(toy_data, corpus=toy_data.corpus.with_columns(pl.col("text") + "!")).write(tmp_path)
-    assert pl.read_parquet(parquet)["text"].str.ends_with("!").all()
 
 
 def test_the_digest_sees_content_and_not_order(toy_data: RetrievalData) -> None:
@@ -119,7 +100,6 @@ def test_bad_rows_are_set_aside_with_a_reason(toy_data: RetrievalData) -> None:
         "duplicate_id": 1, "empty_query": 1, "missing_id": 1, "no_relevant_passage": 1,
         "unknown_query": 2, "unknown_passage": 1, "duplicate_judgement": 1, "no_integer_score": 1,
     }  # fmt: skip
-    assert found.counts["quarantined"] == 9
     kept = found.quarantine.filter(reason="duplicate_id")["record"][0]
     assert json.loads(kept)["text"] == "again"
 
@@ -206,9 +186,17 @@ def test_a_missing_folder_or_file_is_told(tmp_path: Path) -> None:
 
 def test_tasks_go_through_tables_unchanged(toy_data: RetrievalData) -> None:
     other = replace(toy_data, name="other", task="fact checking", symmetric=True)
-    found = from_tables(*to_tables([toy_data, other]))
-    assert [data.digest for data in found] == [toy_data.digest, other.digest]
-    assert found[0].groups().equals(toy_data.groups())
+    rows = pl.DataFrame({"sentence1": ["a", "b"], "sentence2": ["c", "d"], "score": [1.0, 2.0]})
+    pairs_of_texts = checked_rows("STS", "STS", rows, where="here", task="t").data
+    tasks = [toy_data, pairs_of_texts, other]
+    tables = to_tables(tasks)
+    found = from_tables(*tables, others=tasks)
+    assert [data.digest for data in found] == [
+        toy_data.digest, other.digest, pairs_of_texts.digest
+    ]  # fmt: skip
+    groups = query_groups(tables.queries)
+    assert groups.columns == ["task", "query_id", "group"]
+    assert groups["group"].to_list() == [*toy_data.queries["group"], *other.queries["group"]]
 
 
 def test_no_task_and_two_of_one_name_are_refused(toy_data: RetrievalData) -> None:

@@ -29,8 +29,8 @@ ALLOWED = {
     "base/digests.py": "equal or not; where size or time differ, the content decides",
     "hooks/ledger.py": "when the run began, for the reader",
     "hooks/lock.py": "when the holder began, for the reader",
-    "hooks/tracking.py": "the time axis of MLflow's plots",
-    "teacher/http/client.py": "a Retry-After that is a date; at least zero, at most longest_wait_s",
+    "hooks/mlflow_run.py": "the time axis of MLflow's plots",
+    "teacher/http/waits.py": "a Retry-After that is a date; at least zero, at most longest_wait_s",
 }
 
 

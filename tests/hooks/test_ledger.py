@@ -9,12 +9,12 @@ from kedro.pipeline import Node
 
 from gecko_kedro.base import events
 from gecko_kedro.datasets import JsonDataset
-from gecko_kedro.hooks.ledger import LedgerHooks, read_ledger
+from gecko_kedro.hooks.ledger import LEDGER, LedgerHooks, read_ledger
 
 
 @pytest.fixture
 def catalog(tmp_path: Path) -> DataCatalog:
-    return DataCatalog({"run_ledger": JsonDataset(filepath=str(tmp_path / "run_ledger.json"))})
+    return DataCatalog({LEDGER: JsonDataset(filepath=str(tmp_path / "run_ledger.json"))})
 
 
 def run(hooks: LedgerHooks, catalog: DataCatalog, *names: str) -> None:
@@ -48,6 +48,6 @@ def test_the_costs_of_other_nodes_and_of_the_teacher_stay(catalog: DataCatalog) 
     events.emit("relabel_teacher", 0, {"calls": 3.0})
     hooks.on_pipeline_error(KeyError())
     events.emit("relabel_teacher", 0, {"calls": 9.0})  # after the end: nobody listens
-    ledger = read_ledger(catalog.get("run_ledger").path)
+    ledger = read_ledger(catalog.get(LEDGER).path)
     assert ledger["nodes"]["mine.search"]["seconds"] >= 0
     assert ledger["teacher"] == {"relabel": {"calls": 3.0}}

@@ -17,7 +17,7 @@ from tests.support.tiny_encoder import tiny_encoder
 
 WORDS = ("yeast", "lamp", "bridge", "comet", "tulip", "anvil", "otter", "canal")
 NOTHING = QUARANTINE_SCHEMA.to_frame()
-NO_TASKS = ReadTasks([], [], [], NOTHING)
+NO_TASKS = ReadTasks([], NOTHING)
 
 
 def own_data(name: str) -> CheckedData:
@@ -36,9 +36,8 @@ def general() -> ReadTasks:
         {"sentence1": [f"a {w}" for w in WORDS], "sentence2": [f"the {w}s" for w in WORDS],
          "score": [float(n % 5) for n in range(len(WORDS))]}
     )  # fmt: skip
-    return ReadTasks(
-        [], [checked_rows("General", "STS", rows, where="x", task="t").data], [], NOTHING
-    )
+    task = checked_rows("General", "STS", rows, where="x", task="t").data
+    return ReadTasks([task], NOTHING)
 
 
 def test_the_sweep_scores_the_data_that_evaluate_would_score_now(tmp_path: Path) -> None:

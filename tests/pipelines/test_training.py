@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 import torch
-from kedro.config import OmegaConfigLoader
 
+from gecko_kedro.config import ParameterAwareConfigLoader
 from gecko_kedro.encoder.record import stages_of
 from gecko_kedro.encoder.saving import save_encoder
 from gecko_kedro.params import Parameters, check_parameters
@@ -26,7 +26,7 @@ def parameters(tmp_path: Path) -> Parameters:
     """Those of the test profile, with a tiny encoder and adapters."""
     save_encoder(tiny_encoder(), tmp_path / "base")
     values = dict(
-        OmegaConfigLoader(
+        ParameterAwareConfigLoader(
             str(CONF), env="test", base_env="base", merge_strategy={"parameters": "soft"}
         )["parameters"]
     )

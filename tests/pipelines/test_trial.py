@@ -13,6 +13,7 @@ from gecko_kedro.base.shards import Shard
 from gecko_kedro.datasets import ShardedParquetDataset
 from gecko_kedro.forgetting import forget_replies
 from gecko_kedro.params import Parameters
+from gecko_kedro.pipelines._teacher import PreparedTeacher, prepare_teacher
 from gecko_kedro.pipelines.relabel import nodes as relabel
 from gecko_kedro.pipelines.synthesize import nodes as synthesize
 from gecko_kedro.teacher import ResponseStore
@@ -38,13 +39,16 @@ def parameters(server: ServerState) -> Parameters:
     return known.model_copy(update={"teacher": known.teacher.model_copy(update={"http": http})})
 
 
+def prepared(folder: Path, params: Parameters) -> PreparedTeacher:
+    return prepare_teacher(PROMPTS, folder, params.teacher, params.engine)
+
+
 def written(passages: pl.DataFrame, folder: Path, params: Parameters) -> list[Shard]:
     """What synthesis hands on, also where it stops."""
     done: list[Shard] = []
     for _, queries in synthesize.synthesize_queries(
-        passages, passages, PROMPTS, folder, frozenset(), params.teacher, params.engine,
-        params.synthesize,
-    ):  # fmt: skip
+        passages, passages, frozenset(), prepared(folder, params), params.synthesize.write
+    ):
         done.append(queries)
     return done
 
@@ -105,9 +109,6 @@ def test_a_ranker_that_says_nothing_stops_the_run_and_is_asked_again_once_it_is_
 ) -> None:
     with serving() as server:
         params = parameters(server)
-        params = params.model_copy(
-            update={"relabel": params.relabel.model_copy(update={"rankers": ["relevance"]})}
-        )
         queries = pl.concat(shard.table for shard in written(passages, tmp_path, params))
         candidates = labelling.neighbours(queries, passages)
         written_replies = len(ResponseStore(tmp_path / "responses.sqlite"))
@@ -115,8 +116,8 @@ def test_a_ranker_that_says_nothing_stops_the_run_and_is_asked_again_once_it_is_
         def judged() -> list[Any]:
             return list(
                 relabel.judge_candidates(
-                    queries, candidates, passages, PROMPTS, tmp_path, frozenset(), params.teacher,
-                    params.engine, params.relabel,
+                    queries, candidates, passages, frozenset(), prepared(tmp_path, params),
+                    ["relevance"], params.relabel.judge,
                 )
             )  # fmt: skip
 
@@ -154,9 +155,8 @@ def test_replies_are_forgotten_by_stage_and_reason_with_the_shards_made_of_them(
         server.faults.extend([useless] * 2)
         params = parameters(server)
         for rejected, queries in synthesize.synthesize_queries(
-            passages, passages, PROMPTS, tmp_path, frozenset(), params.teacher, params.engine,
-            params.synthesize,
-        ):  # fmt: skip
+            passages, passages, frozenset(), prepared(tmp_path, params), params.synthesize.write
+        ):
             catalog.get("rejected_reply_shards").save(rejected)
             catalog.get("query_shards").save(queries)
     assert forget_replies(catalog, "synthesize", reasons) == (replies, shards)

@@ -5,18 +5,20 @@ from typing import Any
 
 import yaml
 
+from gecko_kedro.config import filled_in
+
 PROJECT = Path(__file__).resolve().parents[2]
 CONF = PROJECT / "conf"
 
 
 def base_parameters(name: str) -> Any:
-    """The block ``name`` of conf/base/parameters, as YAML has it."""
-    return yaml.safe_load((CONF / f"base/parameters/{name}.yml").read_text("utf-8"))[name]
+    """The block ``name`` of conf/base/parameters, as a run gets it."""
+    return all_base_parameters()[name]
 
 
 def all_base_parameters() -> dict[str, Any]:
     """All blocks of conf/base/parameters."""
-    return {
-        file.stem: base_parameters(file.stem)
-        for file in sorted((CONF / "base/parameters").glob("*.yml"))
-    }
+    found: dict[str, Any] = {}
+    for file in sorted((CONF / "base/parameters").glob("*.yml")):
+        found |= yaml.safe_load(file.read_text("utf-8"))
+    return filled_in(found)

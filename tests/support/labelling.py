@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 import yaml
-from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 from kedro.runner import SequentialRunner
 
 from gecko_kedro import fret
-from gecko_kedro.corpus.query_log import read_query_log
+from gecko_kedro.config import ParameterAwareConfigLoader
+from gecko_kedro.corpus.readers import read_query_log
 from gecko_kedro.corpus.schemas import PAIR_SCHEMA, PASSAGE_SCHEMA, QUARANTINE_SCHEMA
 from gecko_kedro.datasets import FinishedShardsDataset, ShardedParquetDataset, TableDataset
 from gecko_kedro.evaluation import ReadTasks
@@ -39,7 +39,7 @@ KEY = "GECKO_TEST_KEY"  # the server wants a key where this is set
 
 def parameters(url: str, engine: str = "local") -> Parameters:
     """Those of conf/base, with the teacher at ``url`` and small shards."""
-    loader = OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base")
+    loader = ParameterAwareConfigLoader(str(CONF), base_env="base", default_run_env="base")
     values: dict[str, Any] = dict(loader["parameters"])
     values["teacher"]["backend"] = "http"
     values["teacher"]["http"] |= {"base_url": url, "model": NAME, "concurrency": CONCURRENCY}
@@ -71,7 +71,7 @@ def catalog(folder: Path, url: str, engine: str) -> DataCatalog:
         "query_log": read_query_log(None, columns=params.queries.columns),
         "heldout_pairs": pl.DataFrame(schema=PAIR_SCHEMA),
         "evaluation_data": None,
-        "evaluation_tasks": ReadTasks([], [], [], pl.DataFrame(schema=QUARANTINE_SCHEMA)),
+        "evaluation_tasks": ReadTasks([], pl.DataFrame(schema=QUARANTINE_SCHEMA)),
         **{f"params:{name}": value for name, value in params},
         **{
             f"params:{block}.{name}": value
@@ -114,7 +114,7 @@ PIPELINE = Pipeline(
         Node(
             synthesize.filter_queries,
             ["undecided_queries", "query_overlaps", "rejected_reply_shards", "query_log",
-             "passages", "heldout_pairs", "params:synthesize.filter"],
+             "passages", "heldout_pairs", "params:encoder.load", "params:synthesize.filter"],
             ["queries", "queries_quarantine"],
         ),
         Node(neighbours, ["queries", "passages"], "candidates"),

@@ -12,10 +12,10 @@ from typing import Any
 import polars as pl
 
 from gecko_kedro.base.errors import InputError
-from gecko_kedro.corpus.cleaning import is_unicode
-from gecko_kedro.corpus.columns import check_columns
 from gecko_kedro.corpus.delimited import read_delimited
 from gecko_kedro.corpus.lines import RawRow, decoding_of, read_lines, readable
+from gecko_kedro.corpus.texts import is_unicode
+from gecko_kedro.corpus.values import check_columns
 
 logger = logging.getLogger(__name__)
 

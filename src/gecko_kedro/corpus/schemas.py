@@ -19,11 +19,7 @@ DOCUMENT_SCHEMA = pl.Schema(
 PASSAGE_SCHEMA = pl.Schema(
     {
         "passage_id": pl.String,  # unique
-        "doc_id": pl.String,
-        "title": pl.String,  # nullable
-        "summary": pl.String,  # nullable
-        "text": pl.String,
-        "group": pl.String,
+        **DOCUMENT_SCHEMA,  # where doc_id is not unique
         "start": pl.Int64,  # character offsets: document.text[start:end] == text
         "end": pl.Int64,
     }

@@ -33,7 +33,7 @@ def load_encoder(
     max_seq_length: int | None = None,
     for_training: bool = False,
     trust_remote_code: bool = False,
-    attention: str | None = None,
+    attention: str | None = "auto",
     bidirectional: bool = False,
     width: int | None = None,
 ) -> "SentenceTransformer":
@@ -45,11 +45,12 @@ def load_encoder(
     ``for_training`` keeps float32 weights (the trainer autocasts). ``max_seq_length`` in tokens,
     None for the model's own. Raises InputError for anything that cannot be loaded.
 
-    ``attention`` is transformers' ``attn_implementation``; "unpadded" takes ``flash_attention_2``,
-    with which sentence-transformers computes no padding, on a GPU where the package flash_attn is
-    installed, else the default. ``bidirectional`` lets each token of
-    a decoder see those behind it too. ``width`` adds a linear projection to that many dimensions,
-    to be trained, to a model of another width (GTR's bottleneck, arXiv 2112.07899).
+    ``attention`` is transformers' ``attn_implementation``, None for its own choice. "auto" takes
+    ``flash_attention_2``, with which sentence-transformers computes no padding, on a GPU that
+    computes bfloat16 where the package flash_attn is installed; else the default.
+    ``bidirectional`` lets each token of a decoder see those behind it too. ``width`` adds a linear
+    projection to that many dimensions, to be trained, to a model of another width (GTR's
+    bottleneck, arXiv 2112.07899).
     """
     import torch
     from sentence_transformers import SentenceTransformer
@@ -64,7 +65,7 @@ def load_encoder(
             device=place,
             trust_remote_code=trust_remote_code,
             model_kwargs={"dtype": torch.bfloat16 if half else torch.float32}
-            | _attention(attention, place),
+            | _attention(attention, place, half=half or for_training),
         )
     check_kind(model, reference=reference, for_training=for_training)
     give_padding_token(model, reference=reference)
@@ -79,12 +80,12 @@ def load_encoder(
     return model
 
 
-def _attention(name: str | None, device: str) -> dict[str, str]:
+def _attention(name: str | None, device: str, *, half: bool) -> dict[str, str]:
     from transformers.utils.import_utils import is_flash_attn_2_available
 
-    if name == "unpadded":
-        installed = device.startswith("cuda") and is_flash_attn_2_available()
-        name = "flash_attention_2" if installed else None
+    if name == "auto":  # flash attention has no float32
+        fits = half and device.startswith("cuda") and fast_bf16(device)
+        name = "flash_attention_2" if fits and is_flash_attn_2_available() else None
     return {} if name is None else {"attn_implementation": name}
 
 

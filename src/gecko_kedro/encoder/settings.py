@@ -1,7 +1,7 @@
 """What can be set about opening an encoder."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -19,10 +19,12 @@ class LoadSettings(Settings):
     reference: str = Field(PACKAGED, description="installed model, local folder or hub id")
     device: str = Field("auto", json_schema_extra=EXECUTION)
     dtype: Dtype = Field("auto", description="bfloat16 where that is fast; training has float32")
-    batch_size: Count = Field(32, description="texts a batch", json_schema_extra=EXECUTION)
+    batch_size: Count | Literal["auto"] = Field(
+        "auto", description="texts a batch; auto: by the device", json_schema_extra=EXECUTION
+    )
     max_seq_length: Count = Field(256, description="tokens")
     trust_remote_code: bool = False
-    attention: str | None = Field(None, json_schema_extra=EXECUTION)
+    attention: str | None = Field("auto", json_schema_extra=EXECUTION)
     bidirectional: bool = Field(False, description="a decoder's tokens see those behind them")
     width: Limit = Field(None, description="of a projection to be trained; null: the model's own")
 

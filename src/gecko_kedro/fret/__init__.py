@@ -19,6 +19,7 @@ from gecko_kedro.fret.prompts import Prompts
 from gecko_kedro.fret.query_log import as_queries, join_query_log
 from gecko_kedro.fret.query_report import query_plot, share_report
 from gecko_kedro.fret.ranking import ScoringResult, judged_candidates, score_candidates
+from gecko_kedro.fret.round_trip import RoundTripSettings, round_trip
 from gecko_kedro.fret.settings import (
     AuditSettings,
     ChooseSettings,
@@ -29,6 +30,7 @@ from gecko_kedro.fret.settings import (
     Ranker,
     SampleSettings,
     WriteSettings,
+    rankers_for,
 )
 from gecko_kedro.fret.synthesis import (
     SynthesisResult,
@@ -42,10 +44,11 @@ __all__ = [
     "AUDIT_SHARES", "ENOUGH_QUERIES", "LABEL_SAMPLE", "TASK_NAMES", "AuditSettings",
     "ChoiceResult", "ChooseSettings", "FilterResult", "FilterSettings", "FretFacts",
     "FuseSettings", "Information", "JoinSettings", "JudgeSettings", "LabelAudit", "Prompts",
-    "Ranker", "SampleSettings", "ScoringResult", "Shares", "SynthesisResult",
+    "Ranker", "RoundTripSettings", "SampleSettings", "ScoringResult", "Shares", "SynthesisResult",
     "WorthlessRankerError", "WriteSettings", "as_queries", "audit_labels", "candidate_metrics",
     "candidates_with_seeds", "choose_examples", "filter_queries", "fret_card", "fuse_rankings",
     "information", "join_query_log", "judged_candidates", "label_sample", "label_sample_page",
-    "query_plot", "ranker_sets", "refuse_worthless", "reject_reason", "rejected_texts",
-    "score_candidates", "share_report", "short_task_name", "stop_above", "synthesize_queries",
+    "query_plot", "ranker_sets", "rankers_for", "refuse_worthless", "reject_reason",
+    "rejected_texts", "round_trip", "score_candidates", "share_report", "short_task_name",
+    "stop_above", "synthesize_queries",
 ]  # fmt: skip

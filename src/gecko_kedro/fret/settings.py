@@ -10,9 +10,19 @@ from pydantic import Field
 
 from gecko_kedro.base.settings import EXECUTION, Count, Limit, Seed, Settings, Share
 from gecko_kedro.fret.controls import Shares
+from gecko_kedro.fret.round_trip import RoundTripSettings
 
 Ranker = Literal["query_likelihood", "relevance", "retriever"]
 RANKERS: tuple[Ranker, ...] = ("query_likelihood", "relevance", "retriever")
+
+
+def rankers_for(rankers: list[Ranker] | None, *, is_language_model: bool) -> list[Ranker]:
+    """``rankers``; for None the paper's two, which the retriever joins beside a mere stand-in."""
+    if rankers is not None:
+        return rankers
+    return ["query_likelihood", "relevance"] if is_language_model else list(RANKERS)
+
+
 Positive = Literal["relabelled", "seed"]
 Negative = Literal["last", "sampled", "none"]
 Fusion = Literal["reciprocal_rank", "standardised"]
@@ -68,6 +78,7 @@ class FilterSettings(Settings):
     max_words: Count = 60
     near_duplicate_threshold: PositiveShare | None = 0.8
     max_reject_rate: Share = 0.3
+    round_trip: RoundTripSettings = RoundTripSettings()
     seed: Seed = 7
 
 

@@ -10,6 +10,7 @@ import polars as pl
 
 from gecko_kedro.base.text import normalise
 from gecko_kedro.corpus.quarantine import QuarantineRow, quarantine_row, quarantine_table
+from gecko_kedro.fret.echoes import Echoes
 from gecko_kedro.fret.language import wrong_language
 from gecko_kedro.fret.prompts import Prompts
 from gecko_kedro.fret.reply import REFUSED, Rejected, Reply, parse_reply
@@ -63,12 +64,14 @@ def synthesize_queries(
     reads at most ``max_passage_tokens`` of a passage (None: all of it).
 
     A reply that cannot be used is a quarantine row, with one of the reasons unparsable, empty,
-    too_long, passage_reference, copy and, with ``language``, wrong_language; so is a prompt that
-    the teacher refused (refused_by_endpoint).
+    too_long, passage_reference, copy, example_echo, instruction_echo, repetition (``Echoes``) and,
+    with ``language``, wrong_language; so is a prompt that the teacher refused
+    (refused_by_endpoint).
     """
     require_columns(passages, ["passage_id", "title", "text"], where="synthesize_queries, passages")
     prompts.synthesis.inventory.check(settings.shares)
     queries_per_passage, language = settings.queries_per_passage, settings.language
+    echoes = Echoes(prompts.synthesis)
     rows = passages.select("passage_id", "title", "text").rows(named=True)
     shown = cut_passages(passages, teacher, settings.max_passage_tokens)
     replies = [
@@ -88,6 +91,8 @@ def synthesize_queries(
         for n, answer in enumerate(own_replies):
             query_id = _query_id(row["passage_id"], n)
             reply, repaired = _read(answer, passage=row["text"], language=language)
+            if isinstance(reply, Reply):
+                reply = echoes(reply, row["text"]) or reply
             counts["repaired"] += repaired
             if isinstance(reply, Reply):
                 queries.append(_query_row(query_id, reply, row["passage_id"]))

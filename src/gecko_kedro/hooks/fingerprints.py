@@ -20,8 +20,10 @@ from pydantic.fields import FieldInfo
 from gecko_kedro.base.digests import Digests, file_sha256
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.hooks.records import Fingerprint, Parts, Record, read_record, write_record
+from gecko_kedro.params import check_parameters
 
 _PARAMETER, _DATASET = "params:", "dataset "
+_SHOWN = 80  # characters of a value: prompts are parameters, too
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,10 @@ class Fingerprints:
 
     def of(self, dataset: str) -> Fingerprint:
         """The fingerprint that ``dataset`` has, or will have once its node has run."""
-        name = _own_name(dataset)
-        if name not in self._known:
-            self._known[name] = self._of_input(dataset)
-        return self._known[name]
+        key = self._key(dataset)
+        if key not in self._known:
+            self._known[key] = self._of_input(dataset)
+        return self._known[key]
 
     def announce(self) -> None:
         """Tell the datasets that keep partial work which fingerprint it has to have."""
@@ -93,7 +95,7 @@ class Fingerprints:
                 record = read_record(location)
                 if record is None or self._is_changed(name, location, record):
                     found.by_hand[name] = location
-                    self._known[_own_name(name)] = self._of_content(location)
+                    self._known[self._key(name)] = self._of_content(location)
                 elif (change := self._change(name, record, found.stale)) is not None:
                     found.stale[name] = change
         return found
@@ -137,11 +139,16 @@ class Fingerprints:
         function = node.func
         parts: Parts = {"function": f"{function.__module__}.{function.__qualname__}"}
         for name in node.inputs:
-            if name.startswith(_PARAMETER):
+            if self._is_scratch(name):
+                continue
+            if name == "parameters":
+                for block, value in check_parameters(self.catalog.load(name)):
+                    parts |= dict(leaves(f"{_PARAMETER}{block}", value))
+            elif name.startswith(_PARAMETER):
                 parts |= dict(leaves(name, self.catalog.load(name)))
-            elif name != "parameters" and not self._is_scratch(name):  # all of them: only shown
-                parts[f"{_DATASET}{_own_name(name)}"] = self.of(name).digest
-        self._known |= dict.fromkeys(map(_own_name, node.outputs), Fingerprint.of(parts))
+            else:
+                parts[self._label(name)] = self.of(name).digest
+        self._known |= dict.fromkeys(map(self._key, node.outputs), Fingerprint.of(parts))
 
     def _of_input(self, name: str) -> Fingerprint:
         dataset = self._dataset(name)
@@ -169,10 +176,19 @@ class Fingerprints:
             return Change((f"{name} was being saved when a run was killed",))
         if before.digest == now.digest:
             return None
-        made_anew = {f"{_DATASET}{_own_name(other)}": other for other in stale}
+        made_anew = {self._label(other): other for other in stale}
         names = [n for n in sorted(before.parts | now.parts) if _differs(n, before, now)]
         causes = (_difference(n, before.parts, now.parts) for n in names if n not in made_anew)
         return Change(tuple(causes), tuple(made_anew[n] for n in names if n in made_anew))
+
+    def _key(self, name: str) -> str:
+        """The file, where there is one: entries that read the same file are the same dataset."""
+        location = self._location(name)
+        return name if location is None else str(location)
+
+    def _label(self, name: str) -> str:
+        location = self._location(name)
+        return f"{_DATASET}{name if location is None else location.stem}"
 
     def _checks_itself(self, name: str) -> bool:
         return hasattr(self._dataset(name), "expect_fingerprint")
@@ -212,11 +228,6 @@ def counts(field_info: FieldInfo) -> bool:
     return not (isinstance(extra, Mapping) and extra.get("execution_only"))
 
 
-def _own_name(dataset: str) -> str:
-    """Without Kedro's ``@scan``, ``@table``: ways to read one and the same dataset."""
-    return dataset.partition("@")[0]
-
-
 def _differs(name: str, before: Fingerprint, now: Fingerprint) -> bool:
     return bool(before.parts.get(name, "absent") != now.parts.get(name, "absent"))
 
@@ -225,4 +236,9 @@ def _difference(name: str, before: Parts, now: Parts) -> str:
     if not name.startswith(_PARAMETER):
         return f"{name.removeprefix(_DATASET)} is another one now"
     old, new = before.get(name, "absent"), now.get(name, "absent")
-    return f"{name.removeprefix(_PARAMETER)}: {old!r} -> {new!r}"
+    return f"{name.removeprefix(_PARAMETER)}: {_short(old)} -> {_short(new)}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

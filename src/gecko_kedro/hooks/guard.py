@@ -119,15 +119,15 @@ def _refuse_missing_inputs(pipeline: Pipeline, catalog: Any) -> None:
             f"dataset {name!r} ({location})",
             expected="to be there before this pipeline runs",
             got=Words("no such file"),
-            fix=f"Run what makes it ({_maker(name)}), or put your own there.",
+            fix=f"Run what makes it ({_maker(location, catalog)}), or put your own there.",
         )
 
 
-def _maker(name: str) -> str:
+def _maker(location: Path, catalog: Any) -> str:
     from kedro.framework.project import pipelines
 
-    wanted = name.partition("@")[0]  # passages@scan and passages@table are one file
-    for stage in STAGES:
-        if wanted in {made.partition("@")[0] for made in pipelines[stage].all_outputs()}:
+    for stage in STAGES:  # several entries may read one file: passages@scan and passages@table
+        made = (catalog.get(name) for name in pipelines[stage].all_outputs())
+        if location in {getattr(dataset, "path", None) for dataset in made}:
             return f"kedro run --pipelines {stage}"
     return "no pipeline here makes it"

@@ -19,7 +19,7 @@ from gecko_kedro.base.files import write_text
 from gecko_kedro.base.memory import peak_memory_mb, reset_peak_memory
 
 logger = logging.getLogger(__name__)
-LEDGER = "run_ledger"
+LEDGER = "params:work.run_ledger"
 _PACKAGES = (
     "gecko-kedro", "torch", "transformers", "sentence-transformers", "mteb", "kedro", "mlflow",
     "numpy", "polars", "usearch",
@@ -74,7 +74,7 @@ class LedgerHooks:
             logger.info("Nothing to do: every output is there.")
             return
         logger.info("\n%s", _cost_table(self._costs))
-        if "comparison" in self._saved:
+        if "evaluate.comparison" in self._saved:
             logger.info("\n%s", _results(catalog))
         if "report" in self._saved:
             logger.info("\nReport: %s", catalog.get("report").path)
@@ -125,11 +125,11 @@ def _results(catalog: Any) -> str:
     from gecko_kedro import evaluation
     from gecko_kedro.pipelines.evaluate.content import comparison
 
-    compared = catalog.load("comparison")
+    compared = catalog.load("evaluate.comparison")
     return evaluation.as_text(
         comparison(compared),
         categories=compared["categories"],
-        failures=catalog.load("evaluation_scores")["failures"],
+        failures=catalog.load("evaluate.evaluation_scores")["failures"],
     )
 
 

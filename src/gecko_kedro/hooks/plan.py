@@ -72,7 +72,8 @@ def plan_run(
     outputs. InputError where one of them would overwrite what somebody has put there by hand.
     """
     needed = _needed(pipeline, catalog, outputs.stale)
-    nodes = [node for node in pipeline.nodes if not only_missing or node in needed]
+    made = [node for node in pipeline.nodes if node.outputs]  # others only log what is there
+    nodes = [node for node in made if not only_missing or node in needed]
     planned = []
     for node in nodes:
         reasons = (*needed.get(node, ()),) or ("every node runs without --only-missing-outputs",)
@@ -80,7 +81,7 @@ def plan_run(
             _refuse_to_overwrite(node, reasons, outputs.by_hand)
         planned.append(PlannedNode(node.name, reasons, seconds.get(node.name)))
     causes = (cause for change in outputs.stale.values() for cause in change.differences)
-    return Plan(tuple(planned), len(pipeline.nodes), tuple(dict.fromkeys(causes)))
+    return Plan(tuple(planned), len(made), tuple(dict.fromkeys(causes)))
 
 
 def _needed(pipeline: Pipeline, catalog: Any, stale: Mapping[str, Change]) -> dict[Node, list[str]]:
@@ -91,8 +92,8 @@ def _needed(pipeline: Pipeline, catalog: Any, stale: Mapping[str, Change]) -> di
         kept = [name for name in node.outputs if _is_kept(catalog, name)]
         reasons = [reason for name in kept for reason in _reasons(name, catalog, stale)]
         reasons += [f"{name} is needed" for name in node.outputs if name in wanted - set(kept)]
-        if reasons or not node.outputs:
-            needed[node] = list(dict.fromkeys(reasons)) or ["it has no outputs"]
+        if reasons:
+            needed[node] = list(dict.fromkeys(reasons))
             wanted.update(node.inputs)
     return needed
 

@@ -117,6 +117,7 @@ class TrackingHooks:
         cost = read_ledger(self._catalog.get(LEDGER).path)["nodes"][node.name]
         run.log_metrics(f"cost.{node.name}", cost)
         dataset = self._catalog.get(name)
+        name = name.rpartition(".")[2].partition("@")[0]  # without stage and reading
         kind = (getattr(dataset, "metadata", None) or {}).get("mlflow")
         if kind == "metrics":
             run.log_metrics(name, data)

@@ -55,7 +55,7 @@ def against_evaluation(
     query of the evaluation, false none. Where nothing would be left to train on, InputError says
     so.
     """
-    tasks = [*([] if own_data is None else [own_data.data]), *unseen.all()]
+    tasks = unseen.with_own(own_data).tasks
     # Texts of one corpus share its turns of phrase: common words are no leak among them.
     same_corpus = params.overlap.model_copy(update={"ngram_words": None})
     embed = None if params.overlap.embedding_threshold is None else load.embed
@@ -67,12 +67,11 @@ def against_evaluation(
     kept = rest = rows
     listed = [pl.DataFrame(schema=OVERLAP_SCHEMA)]
     for texts, settings, columns, removes in steps:
-        clean = corpus.remove_overlaps(
+        rest, found = corpus.remove_overlaps(
             rest, texts, settings, where=where, columns=columns, embed=embed, removed=removes
         )
-        rest = clean.rows
         kept = rest if removes else kept
-        listed.append(clean.overlaps)
+        listed.append(found)
     overlaps = pl.concat(listed)
     logger.info(
         "%s: %d of %d rows overlap with the evaluation; decontaminate.remove: %s, %d taken out",

@@ -1,9 +1,10 @@
-"""The lexical route: BM25 (bm25s)."""
+"""The lexical route of mining, of the hybrid and of the evaluation: BM25 (bm25s)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gecko_kedro.retrieval.exclusions import Exclusions
 from gecko_kedro.retrieval.ranking import rank
@@ -11,7 +12,7 @@ from gecko_kedro.retrieval.result import SearchResult, check_k
 
 
 class LexicalIndex:
-    """BM25 over lower-case words of two characters and more.
+    """BM25 over lower-case words of two characters and more, without English stop words.
 
     k1, b: Robertson and Zaragoza 2009; IDF is Lucene's, which is never negative.
     """
@@ -44,11 +45,9 @@ class LexicalIndex:
         check_k(k, "retrieval.LexicalIndex.search")
         excluded = Exclusions.checked(exclude, len(queries))
         found = rank(np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), int), k)
-        for row, words in enumerate(_words(queries)):
-            known = [] if self._bm25 is None else [w for w in words if w in self._bm25.vocab_dict]
-            if not known or k == 0:
-                continue
-            scores = np.asarray(self._bm25.get_scores(known), dtype=np.float32)  # type: ignore[union-attr]
+        if k == 0:
+            return found
+        for row, scores in enumerate(self.scores(queries)):
             scores[_inside(excluded.ids[slice(*excluded.offsets[row : row + 2])], self._size)] = 0
             at_least = np.partition(scores, -k)[-k] if k < len(scores) else 0
             ids = np.flatnonzero((scores >= at_least) & (scores > 0))
@@ -56,12 +55,21 @@ class LexicalIndex:
             found.scores[row], found.ids[row] = best.scores[0], best.ids[0]
         return found
 
+    def scores(self, queries: Sequence[str]) -> Iterator[NDArray[np.float32]]:
+        """For one query after another ``(n,)`` scores of all texts, 0 without a common word."""
+        for words in _words(queries):
+            known = [] if self._bm25 is None else [w for w in words if w in self._bm25.vocab_dict]
+            if self._bm25 is None or not known:
+                yield np.zeros(self._size, np.float32)
+            else:
+                yield np.array(self._bm25.get_scores(known), dtype=np.float32)
+
 
 def _words(texts: Sequence[str]) -> list[list[str]]:
     import bm25s
 
     words: list[list[str]] = bm25s.tokenize(
-        list(texts), stopwords=None, return_ids=False, show_progress=False
+        list(texts), stopwords="en", return_ids=False, show_progress=False
     )
     return words
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from gecko_kedro.encoder.encoding import encode_texts
+from gecko_kedro.encoder.encoding import BatchSize, encode_texts
 from gecko_kedro.encoder.formatting import Templates
 from gecko_kedro.retrieval.index import Index
 from gecko_kedro.retrieval.mining import mine_negatives
@@ -25,7 +25,7 @@ def add_mined_negatives(
     model: "SentenceTransformer",
     *,
     datasets: Collection[str],
-    batch_size: int,
+    batch_size: BatchSize,
     templates: Templates,
     settings: MinedNegativesSettings,
 ) -> pl.DataFrame:
@@ -53,7 +53,7 @@ def add_mined_negatives(
 def _mined(
     part: pl.DataFrame,
     model: "SentenceTransformer",
-    batch_size: int,
+    batch_size: BatchSize,
     templates: Templates,
     settings: MinedNegativesSettings,
 ) -> list[list[dict[str, str | None]]]:

@@ -63,7 +63,7 @@ class LoraSettings(Settings):
 
 
 class EncoderTraining(Settings):
-    """What all stages of training have in common: the templates, and adapters or none."""
+    """What is trained of an encoder, and how texts are written: adapters or none, templates."""
 
     templates: Literal["gecko", "own"] = Field(
         "gecko", description="the paper's, or the prompts that the initial embedder brings"
@@ -90,8 +90,10 @@ class TrainSettings(Settings):
     max_seq_length: int = Field(128, ge=8, description="tokens a text is cut to")
     loss: LossSettings = LossSettings()
     seed: int = Field(7, ge=0)
-    tokens_per_pass: int | None = Field(
-        2048, ge=8, description="padded tokens embedded at once; null for a column of the batch"
+    tokens_per_pass: Annotated[int, Field(ge=8)] | Literal["auto"] | None = Field(
+        "auto",
+        description="padded tokens embedded at once; null for a column of the batch; auto: 2,048 "
+        "on a CPU, where they stay in its caches, and 65,536 on a GPU",
     )
     gradient_caching: bool = Field(
         False, description="embed twice, with the memory of one pass whatever the batch"

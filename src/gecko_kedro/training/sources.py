@@ -10,11 +10,11 @@ from pydantic import Field
 
 from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.base.settings import Settings
-from gecko_kedro.corpus.columns import check_mapping
 from gecko_kedro.corpus.formats import read_hub, read_table
 from gecko_kedro.corpus.lines import usable
 from gecko_kedro.corpus.quarantine import count_reasons, quarantine_table
 from gecko_kedro.corpus.readers import looks_like_path
+from gecko_kedro.corpus.values import check_mapping
 from gecko_kedro.training.converters.roles import Aside, RoleRow, label_of
 from gecko_kedro.training.converters.sets import CONVERTERS, Separation
 from gecko_kedro.training.examples import EXAMPLE_SCHEMA, ExampleResult, check_examples

@@ -1,16 +1,16 @@
 """Ablations: rows that differ in a few settings, each trained with several seeds, compared."""
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
 
 from gecko_kedro.evaluation.comparing.ablation_rows import AblationRow
-from gecko_kedro.evaluation.comparing.bootstrap import Resampled, mean_of, resampled_difference
-from gecko_kedro.evaluation.comparing.statistics import statistic_of
-from gecko_kedro.evaluation.scoring.scoring_run import ScoreTable
+from gecko_kedro.evaluation.comparing.bootstrap import mean_of
+from gecko_kedro.evaluation.comparing.paired import INTERVAL_COLUMNS, paired, resampled
+from gecko_kedro.evaluation.scoring.score_table import ScoreTable
 
 # One trained model on all tasks: the main score of a task stands beside each of its queries.
 RESULT_SCHEMA = pl.Schema(
@@ -44,13 +44,7 @@ ABLATION_TABLE_SCHEMA = pl.Schema(
         "mean": pl.Float64,  # over the seeds
         "deviation": pl.Float64,  # sample standard deviation; null for one seed
         "reference": pl.String,  # the row that this one is set against; null for none
-        "difference": pl.Float64,  # of the means, with its 95 % interval over the queries
-        "low": pl.Float64,
-        "high": pl.Float64,
-        "p": pl.Float64,
-        "queries": pl.Int64,
-        "groups": pl.Int64,
-        "verdict": pl.String,
+        **INTERVAL_COLUMNS,  # of the difference of the means, over the queries
         "paper_difference": pl.Float64,  # null where the paper has none
         "source": pl.String,  # of the paper's difference
         "note": pl.String,
@@ -104,6 +98,7 @@ def summarise_ablations(
     must know of it, such as why it was left out.
     """
     widest = dict(scores.group_by("task").agg(pl.col("dimension").max()).iter_rows())
+    results = _Results(scores, per_query, groups, resamples, seed)
     found: list[dict[str, Any]] = []
     keys = ["task", "type", "metric", "dimension"]
     for name, row in rows.items():
@@ -117,82 +112,52 @@ def summarise_ablations(
         for key, runs in of_row.group_by(keys, maintain_order=True):
             at = dict(zip(keys, key, strict=True))
             paper = row.paper.get(at["type"]) if at["dimension"] == widest[at["task"]] else None
-            found.append(
-                fixed
-                | at
-                | {
-                    "seeds": runs.height,
-                    "mean": runs["score"].mean(),
-                    "deviation": runs["score"].std() if runs.height > 1 else None,
-                    "paper_difference": None if paper is None else paper / 100,
-                    "source": None if paper is None else row.source,
-                }
-                | _difference(name, row, at, scores, per_query, groups, resamples, seed)
+            spread = {
+                "seeds": runs.height,
+                "mean": runs["score"].mean(),
+                "deviation": runs["score"].std() if runs.height > 1 else None,
+                "paper_difference": None if paper is None else paper / 100,
+                "source": None if paper is None else row.source,
+            }
+            difference = (
+                {} if row.reference is None else results.difference(name, row.reference, at)
             )
+            found.append(fixed | at | spread | difference)
     return pl.DataFrame(found, schema=ABLATION_TABLE_SCHEMA)
 
 
-def _difference(  # noqa: PLR0917
-    name: str,
-    row: AblationRow,
-    at: Mapping[str, Any],
-    scores: pl.DataFrame,
-    per_query: pl.DataFrame,
-    groups: pl.DataFrame,
-    resamples: int,
-    seed: int,
-) -> dict[str, Any]:
-    """The difference to the reference; without scores of single queries it has no interval."""
-    if row.reference is None:
-        return {}
-    place = {"task": at["task"], "dimension": at["dimension"]}
-    both = (
-        scores.filter(row=name, **place)
-        .join(scores.filter(row=row.reference, **place), on="seed", suffix="_of_reference")
-        .select("seed", difference=pl.col("score") - pl.col("score_of_reference"))
-    )
-    if both.is_empty():
-        return {"note": f"no score of {row.reference} with the same seed"}
-    parts = [
-        _resampled(pairs, at["type"], resamples, seed)
-        for pairs in _pairs(per_query.filter(**place), groups, name, row.reference)
-    ]
-    plain = {"difference": both["difference"].mean()}
-    if len(parts) < both.height:
-        return plain
-    # Each seed has the same queries: they are not added up.
-    interval = replace(mean_of(parts), queries=parts[0].queries, groups=parts[0].groups).interval()
-    return plain | {
-        "low": interval.low, "high": interval.high, "p": interval.p,
-        "queries": interval.queries, "groups": interval.groups, "verdict": interval.verdict,
-    }  # fmt: skip
+@dataclass(frozen=True)
+class _Results:
+    """All scores of an ablation, and how differences are resampled."""
 
+    scores: pl.DataFrame
+    per_query: pl.DataFrame
+    groups: pl.DataFrame
+    resamples: int
+    seed: int
 
-def _pairs(
-    per_query: pl.DataFrame, groups: pl.DataFrame, name: str, reference: str
-) -> Iterator[pl.DataFrame]:
-    """``query_id, a, b, gold, group`` of each seed that both rows have, in the same order."""
-    ours = per_query.filter(row=name).select(
-        "seed", "task", "query_id", pl.col("query_score").alias("a"), "gold"
-    )
-    theirs = per_query.filter(row=reference).select(
-        "seed", "query_id", pl.col("query_score").alias("b")
-    )
-    joined = (
-        ours.join(theirs, on=["seed", "query_id"])
-        .join(groups.select("task", "query_id", "group"), on=["task", "query_id"], how="left")
-        .with_columns(pl.coalesce("group", "query_id").alias("group"))
-        .sort("seed", "query_id")
-    )
-    yield from joined.partition_by("seed", maintain_order=True)
-
-
-def _resampled(pairs: pl.DataFrame, kind: str, resamples: int, seed: int) -> Resampled:
-    return resampled_difference(
-        pairs["a"].to_numpy(), pairs["b"].to_numpy(), pairs["group"].to_list(),
-        resamples=resamples, seed=seed, statistic=statistic_of(kind),
-        gold=pairs["gold"].to_numpy(),
-    )  # fmt: skip
+    def difference(self, name: str, reference: str, at: Mapping[str, Any]) -> dict[str, Any]:
+        """The row against its reference; without scores of single queries it has no interval."""
+        place = {"task": at["task"], "dimension": at["dimension"]}
+        ours, theirs = (self.scores.filter(row=row, **place) for row in (name, reference))
+        both = ours.join(theirs, on="seed", suffix="_of_reference")
+        if both.is_empty():
+            return {"note": f"no score of {reference} with the same seed"}
+        plain = {"difference": (both["score"] - both["score_of_reference"]).mean()}
+        single = self.per_query.filter(**place).rename({"query_score": "score"})
+        pairs = paired(
+            single.filter(row=name), single.filter(row=reference), self.groups,
+            on=("seed", "task", "query_id"),
+        )  # fmt: skip
+        parts = [
+            resampled(of_seed, at["type"], resamples=self.resamples, seed=self.seed)
+            for of_seed in pairs.partition_by("seed", maintain_order=True)
+        ]
+        if len(parts) < both.height:
+            return plain
+        # Each seed has the same queries: they are not added up.
+        mean = replace(mean_of(parts), queries=parts[0].queries, groups=parts[0].groups)
+        return mean.interval().columns() | plain
 
 
 def ablation_metrics(table: pl.DataFrame) -> dict[str, float]:
@@ -204,37 +169,3 @@ def ablation_metrics(table: pl.DataFrame) -> dict[str, float]:
         for name in names
         if one[name] is not None and not math.isnan(one[name])
     }
-
-
-def ablations_of(record: Mapping[str, Any]) -> pl.DataFrame:
-    """ABLATION_TABLE_SCHEMA again out of ``{"rows": [...]}``; no rows where none was made."""
-    return pl.DataFrame(record.get("rows", []), schema=ABLATION_TABLE_SCHEMA)
-
-
-def ablation_text(table: pl.DataFrame) -> str:
-    """The summary for a terminal, in points."""
-    shown = table.filter(pl.col("task").is_not_null())
-    lines = [
-        f"{'row':<24} {'task':<22} {'dim':>4} {'mean':>6} {'sd':>5} {'diff':>6} "
-        f"{'95 % interval':>16} {'paper':>6}"
-    ]
-    for one in shown.iter_rows(named=True):
-        interval = (
-            "" if one["low"] is None else f"[{100 * one['low']:+.2f}, {100 * one['high']:+.2f}]"
-        )
-        lines.append(
-            f"{one['row']:<24} {one['task']:<22} {one['dimension']:>4} {_points(one['mean']):>6} "
-            f"{_points(one['deviation']):>5} {_points(one['difference'], '+'):>6} "
-            f"{interval:>16} {_points(one['paper_difference'], '+'):>6}"
-        )
-    lines += [
-        f"{one['row']}: {one['note']}"
-        for one in table.filter(pl.col("note").is_not_null())
-        .unique(["row", "note"], maintain_order=True)
-        .iter_rows(named=True)
-    ]
-    return "\n".join(lines)
-
-
-def _points(value: float | None, sign: str = "") -> str:
-    return "" if value is None else f"{100 * value:{sign}.2f}"

@@ -1,8 +1,8 @@
 """How sure a difference between two models is: the paired bootstrap over groups of queries."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,10 @@ class Interval:
         if self.low > 0:
             return "better"
         return "worse" if self.high < 0 else "not shown"
+
+    def columns(self) -> dict[str, Any]:
+        """The numbers and the verdict by the name of their column."""
+        return asdict(self) | {"verdict": self.verdict}
 
 
 @dataclass(frozen=True)

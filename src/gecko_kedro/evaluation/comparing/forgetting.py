@@ -1,20 +1,16 @@
 """What tuning forgot, and a point between base and tuned that keeps it."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
-import plotly.graph_objects as go
 import polars as pl
 
 from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.corpus.splits import stable_hash
-from gecko_kedro.evaluation.comparing.bootstrap import resampled_difference
+from gecko_kedro.evaluation.comparing.paired import INTERVAL_COLUMNS, paired, resampled
 from gecko_kedro.evaluation.comparing.statistics import statistic_of
-from gecko_kedro.evaluation.comparing.verdicts import metric_name
-from gecko_kedro.evaluation.reporting.plots import empty_figure, plain_text
-from gecko_kedro.evaluation.scoring.scoring_run import ScoreTable, Task
+from gecko_kedro.evaluation.scoring.score_table import ScoreTable
 
 SWEEP_SCHEMA = pl.Schema(
     {
@@ -24,13 +20,7 @@ SWEEP_SCHEMA = pl.Schema(
         "side": pl.String,  # choose: the queries the weight is chosen on; report: the others
         "metric": pl.String,
         "score": pl.Float64,  # on the queries of this side
-        "difference": pl.Float64,  # to the base, with its interval
-        "low": pl.Float64,
-        "high": pl.Float64,
-        "p": pl.Float64,
-        "queries": pl.Int64,
-        "groups": pl.Int64,
-        "verdict": pl.String,
+        **INTERVAL_COLUMNS,  # of the difference to the base
         "chosen": pl.Boolean,
     }
 )
@@ -38,16 +28,8 @@ Side = Literal["choose", "report"]
 _HASH_RANGE = 1 << 64
 
 
-@dataclass(frozen=True)
-class SweepPoint:
-    """The weight of the tuned model, and the scores of that model at one dimension."""
-
-    weight: float
-    scores: ScoreTable
-
-
 def sweep_table(
-    points: Sequence[SweepPoint],
+    points: Mapping[float, ScoreTable],
     groups: pl.DataFrame,
     targets: Sequence[str],
     *,
@@ -57,35 +39,32 @@ def sweep_table(
 ) -> pl.DataFrame:
     """SWEEP_SCHEMA without a choice: each point against the base, on both sides of the queries.
 
-    ``targets`` names the tasks that training aimed at; the others are general. Groups of queries
-    (``task, query_id, group``; a query that it lacks is its own) are split by the hash of ``seed``
-    and name: about ``fraction`` of them, whole, are there to choose on.
+    ``points``: the scores at one dimension by the weight of the tuned model. ``targets`` names the
+    tasks that training aimed at; the others are general. Groups of queries (``task, query_id,
+    group``; a query that it lacks is its own) are split by the hash of ``seed`` and name: about
+    ``fraction`` of them, whole, are there to choose on.
     """
-    base = next((point.scores for point in points if point.weight == 0), None)
-    if base is None:
+    if 0 not in points:
         raise InputError(
             "guard.weights", expected="0, the base, among the weights",
-            got=[point.weight for point in points], fix="Add 0.",
+            got=list(points), fix="Add 0.",
         )  # fmt: skip
     rows: list[dict[str, Any]] = []
-    for point in points:
-        metrics = {row["task"]: row for row in point.scores.scores.filter("main").to_dicts()}
-        for task, side, pairs in _sides(point, base, groups, fraction=fraction, seed=seed):
-            statistic = statistic_of(metrics[task]["type"])
-            a, b, gold = (pairs[name].to_numpy() for name in ("a", "b", "gold"))
-            interval = resampled_difference(
-                a, b, pairs["group"].to_list(), resamples=resamples, seed=seed,
-                statistic=statistic, gold=gold,
-            ).interval()  # fmt: skip
+    for weight, point in points.items():
+        tasks = {row["task"]: row for row in point.scores.filter("main").to_dicts()}
+        pairs = paired(point.per_query, points[0].per_query, groups)
+        sides = [query_side(group, fraction=fraction, seed=seed) for group in pairs["group"]]
+        sided = pairs.with_columns(pl.Series("side", sides, pl.String))
+        for (task, side), part in sided.group_by("task", "side", maintain_order=True):
+            of_task = tasks[str(task)]
+            interval = resampled(part, of_task["type"], resamples=resamples, seed=seed).interval()
+            a, gold = part["a"].to_numpy(), part["gold"].to_numpy()
+            score = statistic_of(of_task["type"])(a, gold, np.ones((1, a.size)))
             rows.append(
                 {
-                    "weight": point.weight, "task": task, "side": side,
-                    "kind": "target" if task in targets else "general",
-                    "metric": metrics[task]["metric"],
-                    "score": float(statistic(a, gold, np.ones((1, a.size)))[0]),
-                    "difference": interval.difference, "low": interval.low, "high": interval.high,
-                    "p": interval.p, "queries": interval.queries, "groups": interval.groups,
-                    "verdict": interval.verdict, "chosen": False,
+                    "weight": weight, "task": task, "side": side, "metric": of_task["metric"],
+                    "kind": "target" if task in targets else "general", "score": float(score[0]),
+                    "chosen": False, **interval.columns(),
                 }
             )  # fmt: skip
     return pl.DataFrame(rows, schema=SWEEP_SCHEMA)
@@ -113,68 +92,6 @@ def choose_weight(table: pl.DataFrame) -> float:
     return float(targets["weight"][0])
 
 
-def mark_chosen(table: pl.DataFrame, weight: float) -> pl.DataFrame:
-    """The table with ``chosen`` true in the rows of ``weight``."""
-    return table.with_columns((pl.col("weight") == weight).alias("chosen"))
-
-
-def sweep_of(record: Mapping[str, Any]) -> pl.DataFrame:
-    """SWEEP_SCHEMA again out of ``{"rows": [...]}``; no rows where no sweep was made."""
-    return pl.DataFrame(record.get("rows", []), schema=SWEEP_SCHEMA)
-
-
 def query_side(group: str, *, fraction: float, seed: int) -> Side:
     """The side that all queries of ``group`` (a source document, a package) are on."""
     return "choose" if stable_hash(group, seed=seed) < fraction * _HASH_RANGE else "report"
-
-
-def forgetting_curve(table: pl.DataFrame) -> go.Figure:
-    """The difference to the base over the weight, a line for each task, on the side *report*."""
-    figure = empty_figure(
-        "Between base and tuned", "weight of the tuned model", "difference to the base"
-    )
-    shown = table.filter(side="report").sort("weight")
-    for (task, kind), points in shown.group_by("task", "kind", maintain_order=True):
-        name = f"{task} ({kind}), {metric_name(points['metric'][0])}"
-        figure.add_scatter(
-            x=points["weight"].to_list(), y=points["difference"].to_list(), name=plain_text(name),
-            mode="lines+markers",
-            line={"dash": "dot" if kind == "general" else "solid", "width": 2.5},
-            error_y={
-                "array": (points["high"] - points["difference"]).fill_nan(0).to_list(),
-                "arrayminus": (points["difference"] - points["low"]).fill_nan(0).to_list(),
-                "thickness": 1, "width": 3,
-            },
-            hovertemplate="%{x}: %{y:+.4f}",
-        )  # fmt: skip
-    for weight in table.filter("chosen")["weight"].unique().to_list():
-        figure.add_vline(x=weight, line={"dash": "dash", "width": 1, "color": "#8b93a1"})
-    return figure
-
-
-def task_groups(tasks: Sequence[Task]) -> pl.DataFrame:
-    """``task, query_id, group`` of the tasks that have groups of queries."""
-    known = [task.groups() for task in tasks if hasattr(task, "groups")]
-    schema = pl.Schema({"task": pl.String, "query_id": pl.String, "group": pl.String})
-    return pl.concat([pl.DataFrame(schema=schema), *known])
-
-
-def _sides(
-    point: SweepPoint, base: ScoreTable, groups: pl.DataFrame, *, fraction: float, seed: int
-) -> Iterator[tuple[str, Side, pl.DataFrame]]:
-    """``task, side, (query_id, a, b, gold, group)`` of what point and base both have scores of."""
-    keys = ["task", "query_id"]
-    joined = (
-        point.scores.per_query.select(*keys, pl.col("score").alias("a"), "gold")
-        .join(base.per_query.select(*keys, pl.col("score").alias("b")), on=keys)
-        .join(groups.select(*keys, "group"), on=keys, how="left")
-        .with_columns(pl.coalesce("group", "query_id").alias("group"))
-        .sort(keys)
-    )
-    side_of = {
-        group: query_side(group, fraction=fraction, seed=seed)
-        for group in joined["group"].unique().to_list()
-    }
-    sided = joined.with_columns(pl.col("group").replace_strict(side_of).alias("side"))
-    for (task, side), pairs in sided.group_by("task", "side", maintain_order=True):
-        yield str(task), side, pairs

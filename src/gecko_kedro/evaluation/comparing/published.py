@@ -61,22 +61,6 @@ def parity_table(
     return pl.DataFrame(rows, schema=PARITY_SCHEMA)
 
 
-def parity_text(table: pl.DataFrame) -> str:
-    """The table for a terminal."""
-    head = (
-        f"{'task':<34} {'ours':>7}  {'published':<15} {'difference':>10}  {'allowed':>7}  verdict"
-    )
-    lines = ["our scores beside published ones, in percent", head, "-" * len(head)]
-    for row in table.iter_rows(named=True):
-        beside = " ".join(f"{score:.2f}" for score in row["published"] or ())
-        lines.append(
-            f"{row['task']:<34} {_number(row['ours'], '.2f'):>7}  {beside:<15} "
-            f"{_number(row['difference'], '+.2f'):>10}  {_number(row['tolerance'], '.2f'):>7}  "
-            f"{row['verdict']}"
-        )
-    return "\n".join(lines)
-
-
 def require_parity(table: pl.DataFrame) -> None:
     """Raise ``InputError`` where a score is outside, or a task could not be scored."""
     bad = table.filter(pl.col("verdict").is_in(["outside", "not scored"]))
@@ -95,7 +79,3 @@ def _verdict(difference: float | None, tolerance: float | None) -> str:
         return "no published score"
     # Published scores are rounded to two decimals here, so that half of the last one is allowed.
     return "within" if abs(difference) <= tolerance + 0.005 else "outside"
-
-
-def _number(value: float | None, form: str) -> str:
-    return "-" if value is None else format(value, form)

@@ -7,10 +7,9 @@ import polars as pl
 
 from gecko_kedro.evaluation.comparing.comparison import Comparison
 from gecko_kedro.evaluation.comparing.verdicts import metric_name
-from gecko_kedro.evaluation.scoring.scoring_run import BM25, HYBRID
+from gecko_kedro.evaluation.scoring.score_table import BM25, HYBRID
 
-_COLOURS = {"base": "#8b93a1", "pretrained": "#d08c3f", "tuned": "#1f9d86", "other": "#6f7fd8"}
-_MOST_GROUPS = 40
+COLOURS = {"base": "#8b93a1", "pretrained": "#d08c3f", "tuned": "#1f9d86", "other": "#6f7fd8"}
 _WITHOUT_DIMENSION = {BM25: ("BM25", "dot"), HYBRID: ("BM25 and tuned, fused", "dash")}
 
 
@@ -34,7 +33,7 @@ def dimension_curve(comparison: Comparison, *, task: str | None = None) -> go.Fi
         figure.add_scatter(
             x=points["dimension"].to_list(), y=points["score"].to_list(), name=plain_text(model),
             mode="lines+markers", marker={"size": 8},
-            line={"color": _COLOURS[part], "width": 2.5, "dash": dash},
+            line={"color": COLOURS[part], "width": 2.5, "dash": dash},
             hovertemplate="%{x} dimensions: %{y:.4f}",
         )  # fmt: skip
     for model, (name, dash) in _WITHOUT_DIMENSION.items():
@@ -43,56 +42,17 @@ def dimension_curve(comparison: Comparison, *, task: str | None = None) -> go.Fi
             continue
         figure.add_scatter(
             x=[dimensions[0], dimensions[-1]], y=[level["score"][0]] * 2, name=name,
-            mode="lines", line={"color": _COLOURS["other"], "width": 2, "dash": dash},
+            mode="lines", line={"color": COLOURS["other"], "width": 2, "dash": dash},
             hovertemplate="%{y:.4f}",
         )  # fmt: skip
     figure.update_xaxes(type="log", tickvals=dimensions, ticktext=[str(d) for d in dimensions])
     return figure
 
 
-def group_differences(comparison: Comparison, *, task: str | None = None) -> go.Figure:
-    """Tuned minus base with its 95 % interval in each query group of ``task``, the worst on top.
-
-    ``task`` None: the first that has groups; without any the figure has no traces. Beyond 40
-    groups the largest ones are shown; the title says so.
-    """
-    groups = comparison.by_group
-    if groups.is_empty():
-        return empty_figure("Difference to the base by group", "difference in nDCG@10", "")
-    groups = groups.filter(task=groups["task"][0] if task is None else task)
-    shown = groups.sort("queries", "group", descending=[True, False]).head(_MOST_GROUPS)
-    shown = shown.sort("difference", "group")
-    title = "Difference to the base by group"
-    if groups.height > shown.height:
-        title += f" (the {shown.height} largest of {groups.height:,})"
-    figure = empty_figure(title, "difference in nDCG@10", "")
-    colours = {"better": _COLOURS["tuned"], "worse": "#cf5c60", "not shown": _COLOURS["base"]}
-    for verdict, colour in colours.items():
-        rows = shown.filter(verdict=verdict)
-        if rows.is_empty():
-            continue
-        figure.add_scatter(
-            x=rows["difference"].to_list(),
-            y=[f"{plain_text(row['group'])} ({row['queries']:,})" for row in rows.to_dicts()],
-            error_x={
-                "array": (rows["high"] - rows["difference"]).fill_nan(0).to_list(),
-                "arrayminus": (rows["difference"] - rows["low"]).fill_nan(0).to_list(),
-                "width": 0, "thickness": 2,
-            },
-            mode="markers", name=verdict, marker={"color": colour, "size": 9},
-            hovertemplate="%{y}: %{x:+.4f}",
-        )  # fmt: skip
-    labels = [f"{plain_text(row['group'])} ({row['queries']:,})" for row in shown.to_dicts()]
-    figure.update_yaxes(categoryorder="array", categoryarray=labels[::-1], automargin=True)
-    figure.add_vline(x=0, line={"color": _COLOURS["base"], "width": 1})
-    figure.update_layout(height=150 + 26 * max(shown.height, 4))
-    return figure
-
-
 def loss_curves(histories: Mapping[str, pl.DataFrame]) -> go.Figure:
     """Training loss over the share of the run, one line for each history (HISTORY)."""
     figure = empty_figure("Training loss", "share of the training run", "loss")
-    colours = [_COLOURS["pretrained"], _COLOURS["tuned"], _COLOURS["other"], _COLOURS["base"]]
+    colours = [COLOURS["pretrained"], COLOURS["tuned"], COLOURS["other"], COLOURS["base"]]
     for index, (name, history) in enumerate(histories.items()):
         steps = history.filter(pl.col("loss").is_not_null()).sort("step")
         if steps.is_empty():
@@ -121,6 +81,7 @@ def plain_text(name: object) -> str:
 
 
 def empty_figure(title: str, x_title: str, y_title: str) -> go.Figure:
+    """A figure without data, in the look of the report."""
     axis = {"gridcolor": "rgba(128,136,150,0.25)", "zeroline": False, "automargin": True}
     return go.Figure(
         layout={

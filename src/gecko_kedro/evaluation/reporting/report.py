@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,29 +13,21 @@ import plotly.graph_objects as go
 import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from plotly.io import from_json
 
 from gecko_kedro.evaluation.comparing.comparison import OVERALL, Comparison
 from gecko_kedro.evaluation.comparing.verdicts import CATEGORIES, THIS_RUN, metric_name, sentences
+from gecko_kedro.evaluation.reporting.difference_plots import (
+    ablation_differences,
+    forgetting_curve,
+    group_differences,
+)
+from gecko_kedro.evaluation.reporting.plots import dimension_curve, loss_curves
 
 _LISTED_OVERLAPS = 50  # rows; the table of the run has all
 _OVERLAP_KEYS = ("where", "task", "column", "reason", "removed")
 _NOTHING = "\u2013"  # an en dash, for what does not exist or was not measured
 _TEMPLATES = Path(__file__).parent / "templates"
-
-
-@dataclass(frozen=True)
-class LabelAudit:
-    """What happened to the labels: named facts, reject reasons, a sample, figures.
-
-    ``facts``: label to number or text, such as ``{"Replaced seeds": 0.21}``; a float from 0 to 1
-    is shown as a percentage when its label is in ``shares``.
-    """
-
-    facts: Mapping[str, float | int | str]
-    shares: frozenset[str] = frozenset()
-    rejected: Mapping[str, int] = field(default_factory=dict)
-    samples: pl.DataFrame | None = None  # task, query, positive, negative, positive_is_seed
-    figures: Sequence[go.Figure] = ()
 
 
 @dataclass(frozen=True)
@@ -50,25 +43,27 @@ class NodeCost:
 
 @dataclass(frozen=True)
 class ReportContent:
-    """All that the page shows; a section without data is left out."""
+    """All that the page shows; a section without data is left out.
+
+    ``audit`` is what relabel tells of its labels: ``facts`` (label to number or text; the ones in
+    ``shares`` are shown as percentages), ``rejected`` (reason to count), ``samples`` (rows of
+    fret.LABEL_SAMPLE) and ``figures`` (plotly's JSON).
+    """
 
     title: str
     created: str
     teacher: str | None = None
     notes: Sequence[str] = ()
     comparison: Comparison | None = None
-    result_figures: Sequence[go.Figure] = ()
     failures: pl.DataFrame | None = None  # FAILURES_SCHEMA
     categories: pl.DataFrame | None = None  # verdicts.CATEGORY_SCHEMA
     records: pl.DataFrame | None = None  # RECORDS_SCHEMA
-    forgetting_figures: Sequence[go.Figure] = ()
     forgetting: pl.DataFrame | None = None  # forgetting.SWEEP_SCHEMA
-    ablation_figures: Sequence[go.Figure] = ()
     ablations: pl.DataFrame | None = None  # ablation.ABLATION_TABLE_SCHEMA
-    audit: LabelAudit | None = None
+    audit: Mapping[str, Any] = field(default_factory=dict)
     corpus_counts: Mapping[str, int] = field(default_factory=dict)
     quarantine: Mapping[str, int] = field(default_factory=dict)
-    training_figures: Sequence[go.Figure] = ()
+    histories: Mapping[str, pl.DataFrame] = field(default_factory=dict)  # training stage to HISTORY
     moved: pl.DataFrame | None = None  # moved.MOVED_SCHEMA
     decontamination: pl.DataFrame | None = None  # corpus.schemas.OVERLAP_SCHEMA
     costs: Sequence[NodeCost] = ()
@@ -85,21 +80,14 @@ def write_report(content: ReportContent) -> str:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= {
-        "score": _score,
-        "signed": _signed,
-        "count": _count,
+        "score": partial(_number, form=".4f"),
+        "signed": lambda value: _number(value, form="+.4f").replace("-", "\u2212"),  # a true minus
+        "count": partial(_number, form=",.0f"),
+        "percent": lambda share: _number(None if share is None else 100 * share, form=".2f"),
         "fact": _fact,
         "metric": metric_name,
-        "percent": _percent,
     }
-    figures = {
-        "result": _drawn(content.result_figures),
-        "training": _drawn(content.training_figures),
-        "forgetting": _drawn(content.forgetting_figures),
-        "ablations": _drawn(content.ablation_figures),
-        "audit": _drawn(content.audit.figures if content.audit else ()),
-    }
-    comparison = content.comparison
+    comparison, figures = content.comparison, _figures(content)
     moved = _rows(content.moved)
     return environment.get_template("report.html.j2").render(
         content=content,
@@ -115,7 +103,6 @@ def write_report(content: ReportContent) -> str:
         ablations=_rows(content.ablations),
         overlaps=_rows(content.decontamination)[:_LISTED_OVERLAPS],
         overlap_counts=_overlap_counts(content.decontamination),
-        samples=_samples(content.audit),
         gained=[query for query in moved if query["after"] > query["before"]],
         lost=[query for query in moved if query["after"] < query["before"]],
         parameters=list(_flat(content.parameters)),
@@ -126,6 +113,21 @@ def write_report(content: ReportContent) -> str:
         # plotly's own bundle is the only text that is not escaped.
         plotly_js=Markup(plotly.offline.get_plotlyjs()) if any(figures.values()) else None,
     )
+
+
+def _figures(content: ReportContent) -> dict[str, list[go.Figure]]:
+    """The figures of each section that show anything."""
+    comparison, sweep, ablations = content.comparison, content.forgetting, content.ablations
+    drawn = {
+        "result": [] if comparison is None else [
+            dimension_curve(comparison), group_differences(comparison)
+        ],
+        "training": [loss_curves(content.histories)],
+        "forgetting": [] if sweep is None else [forgetting_curve(sweep)],
+        "ablations": [] if ablations is None else [ablation_differences(ablations)],
+        "audit": [from_json(figure) for figure in content.audit.get("figures", ())],
+    }  # fmt: skip
+    return {part: [one for one in figures if one.data] for part, figures in drawn.items()}
 
 
 def _key_figures(comparison: Comparison) -> dict[str, Any] | None:
@@ -177,10 +179,6 @@ def _overlap_counts(overlaps: pl.DataFrame | None) -> list[dict[str, Any]]:
     return groups.len().to_dicts()
 
 
-def _samples(audit: LabelAudit | None) -> list[dict[str, Any]]:
-    return [] if audit is None or audit.samples is None else audit.samples.to_dicts()
-
-
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Nested parameters as ``("finetune.batch_size", "64")``, in their own order."""
     for key, value in values.items():
@@ -198,32 +196,15 @@ def _figure_json(figure: go.Figure) -> Markup:
     return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
 
 
-def _drawn(figures: Sequence[go.Figure]) -> list[go.Figure]:
-    """The figures that show anything."""
-    return [figure for figure in figures if figure.data]
-
-
 def _figure_title(figure: go.Figure) -> str:
     """Its title as plain text: plotly's own would be cut off on a phone."""
     return html.unescape(figure.layout.title.text or "")
 
 
-def _score(value: float | None) -> str:
-    return _NOTHING if value is None or math.isnan(value) else f"{value:.4f}"
-
-
-def _percent(value: float | None) -> str:
-    return _NOTHING if value is None else f"{100 * value:.2f}"
-
-
-def _signed(value: float | None) -> str:
-    return (
-        _NOTHING if value is None or math.isnan(value) else f"{value:+.4f}".replace("-", "\u2212")
-    )
-
-
-def _count(value: float | None) -> str:
-    return _NOTHING if value is None else f"{value:,.0f}"
+def _number(value: float | None, *, form: str) -> str:
+    if value is None or math.isnan(value):
+        return _NOTHING
+    return format(value, form)
 
 
 def _fact(value: float | int | str, share: bool) -> str:

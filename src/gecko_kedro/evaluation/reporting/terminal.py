@@ -1,6 +1,7 @@
-"""The results as text for a terminal: aligned, at most 100 columns."""
+"""The results as text for a terminal: aligned, those of the road in at most 100 columns."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import polars as pl
 
@@ -27,74 +28,115 @@ def as_text(
     """
     blocks = []
     for (task,), rows in comparison.results.group_by("task", maintain_order=True):
-        header = _header(rows["metric"][0])
-        lines = [str(task), header, "-" * len(header)]
-        lines += [_result_line(row) for row in rows.iter_rows(named=True)]
         fret = comparison.fret.filter((pl.col("task") == task) & pl.col("low").is_not_null())
-        if not fret.is_empty():
-            lines += ["", f"What fine-tuning adds ({fret['model'][0]} minus {fret['against'][0]})"]
-            lines += [_difference_line(row) for row in fret.iter_rows(named=True)]
-        blocks.append("\n".join(line.rstrip() for line in lines))
+        blocks.append(_task_block(str(task), rows.to_dicts(), fret.to_dicts()))
     if categories is not None and comparison.results["type"].n_unique() > 2:
         blocks.append(_category_block(categories))
     if failures is not None and not failures.is_empty():
-        blocks.append(_failure_block(failures))
+        lines = [f"{row['status']}: {row['task']}, {row['model']}: {row['error']}"[:100]
+                 for row in failures.iter_rows(named=True)]  # fmt: skip
+        blocks.append("\n".join(["Without a result", *lines]))
     return "\n\n".join(blocks)
 
 
-def _header(metric: str) -> str:
-    named = metric_name(metric)
-    shown = named if len(named) <= 9 else "score"
-    return (
-        f"{'model':<{_NAME_WIDTH}} {'dim':>5} {shown:>9} {'recall@20':>10} "
-        f"{'vs base':>8}  {'95 % interval':<17} {'p':>7}  verdict"
-    )
+def ablation_text(table: pl.DataFrame) -> str:
+    """ABLATION_TABLE_SCHEMA in points, and below it the notes."""
+    rows = [("row", "task", "dim", "mean", "sd", "diff", "95 % interval", "paper")]
+    rows += [
+        (one["row"], one["task"], str(one["dimension"]), _shown(one["mean"]),
+         _shown(one["deviation"]), _shown(one["difference"], "+.2f"),
+         _interval(one, "+.2f", scale=100), _shown(one["paper_difference"], "+.2f"))
+        for one in table.filter(pl.col("task").is_not_null()).iter_rows(named=True)
+    ]  # fmt: skip
+    noted = table.filter(pl.col("note").is_not_null()).unique(["row", "note"], maintain_order=True)
+    notes = [f"{one['row']}: {one['note']}" for one in noted.iter_rows(named=True)]
+    return "\n".join([*_aligned(rows, "<<>>>>>>"), *notes])
 
 
-def _result_line(row: Mapping[str, object]) -> str:
-    dimension = "" if row["dimension"] is None else row["dimension"]
-    recall = "" if row["recall_at_20"] is None else f"{row['recall_at_20']:.4f}"
-    return (
-        f"{_short(row['model'])} {dimension:>5} {row['score']:>9.4f} "
-        f"{recall:>10} {_difference(row)}"
-    )
+def parity_text(table: pl.DataFrame) -> str:
+    """PARITY_SCHEMA, in percent."""
+    rows = [("task", "ours", "published", "difference", "allowed", "verdict")]
+    rows += [
+        (one["task"], _shown(one["ours"], scale=1),
+         " ".join(f"{score:.2f}" for score in one["published"] or ()),
+         _shown(one["difference"], "+.2f", scale=1), _shown(one["tolerance"], scale=1),
+         one["verdict"])
+        for one in table.iter_rows(named=True)
+    ]  # fmt: skip
+    return "\n".join(["our scores beside published ones, in percent", *_aligned(rows, "<><>><")])
 
 
-def _difference_line(row: Mapping[str, object]) -> str:
-    return f"{_short('')} {row['dimension']:>5} {'':>9} {'':>10} {_difference(row)}"
+def label_quality_text(table: pl.DataFrame) -> str:
+    """LABEL_QUALITY_SCHEMA."""
+    rows = [("ranking", "measure", "mean", "difference", "95 % interval")]
+    rows += [
+        (one["ranking"], one["measure"], f"{one['mean']:.3f}", f"{one['difference']:+.3f}",
+         _interval(one, "+.3f"))
+        for one in table.iter_rows(named=True)
+    ]  # fmt: skip
+    return "\n".join(_aligned(rows, "<<>>>"))
 
 
-def _difference(row: Mapping[str, object]) -> str:
+def _task_block(
+    task: str, results: Sequence[Mapping[str, Any]], fret: Sequence[Mapping[str, Any]]
+) -> str:
+    metric = metric_name(results[0]["metric"])
+    header = ("model", "dim", metric if len(metric) <= 9 else "score", "recall@20", "vs base",
+              "95 % interval", "p", "verdict")  # fmt: skip
+    named = [
+        (_short(row["model"]), str(row["dimension"] or ""), f"{row['score']:.4f}",
+         _shown(row["recall_at_20"], ".4f", scale=1), *_difference(row))
+        for row in results
+    ]  # fmt: skip
+    gains = [("", str(row["dimension"]), "", "", *_difference(row)) for row in fret]
+    lines = _aligned([header, *named, *gains], "<>>>><><")
+    lines.insert(1, "-" * len(lines[0]))
+    if gains:
+        added = f"What fine-tuning adds ({fret[0]['model']} minus {fret[0]['against']})"
+        lines[2 + len(named) : 2 + len(named)] = ["", added]
+    return "\n".join([task, *lines])
+
+
+def _difference(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
     if row["difference"] is None:
-        return ""
+        return ("", "", "", "")
     interval = f"{row['low']:+.4f} .. {row['high']:+.4f}"
-    return f"{row['difference']:>+8.4f}  {interval:<17} {row['p']:>7.4f}  {row['verdict']}"
+    return (f"{row['difference']:+.4f}", interval, f"{row['p']:.4f}", row["verdict"])
 
 
 def _category_block(categories: pl.DataFrame) -> str:
-    heads = " ".join(f"{_SHORT.get(name, name):>6}" for name in (*CATEGORIES, "all"))
-    lines = ["Means by category, in percent (* the paper's own: other size, data and tasks)",
-             f"{'model':<{_NAME_WIDTH}} {'dim':>5} {heads} {'tasks':>5}"]  # fmt: skip
-    lines.append("-" * len(lines[1]))
+    names = (*CATEGORIES, "all")
+    rows = [("model", "dim", *(_SHORT.get(name, name) for name in names), "tasks")]
     for row in categories.iter_rows(named=True):
-        cells = " ".join(
-            f"{'' if row[name] is None else format(100 * row[name], '.2f'):>6}"
-            for name in (*CATEGORIES, "all")
-        )
         star = "" if row["source"] == THIS_RUN else "* "
-        lines.append(f"{_short(star + row['model'])} {row['dimension'] or '':>5} {cells} "
-                     f"{row['tasks']:>5}")  # fmt: skip
-    return "\n".join(lines)
+        cells = (_shown(row[name]) for name in names)
+        rows.append(
+            (_short(star + row["model"]), str(row["dimension"] or ""), *cells, str(row["tasks"]))
+        )
+    head = "Means by category, in percent (* the paper's own: other size, data and tasks)"
+    lines = _aligned(rows, "<" + ">" * (len(names) + 2), gap=1)
+    return "\n".join([head, lines[0], "-" * len(lines[0]), *lines[1:]])
 
 
-def _failure_block(failures: pl.DataFrame) -> str:
-    lines = ["Without a result"]
-    for row in failures.iter_rows(named=True):
-        lines.append(f"{row['status']}: {row['task']}, {row['model']}: {row['error']}"[:100])
-    return "\n".join(lines)
+def _aligned(rows: Sequence[Sequence[str]], sides: str, *, gap: int = 2) -> list[str]:
+    """A line for each row; each column on its side (``<``, ``>``), as wide as its longest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        (" " * gap)
+        .join(f"{cell:{side}{n}}" for cell, side, n in zip(row, sides, widths, strict=True))
+        .rstrip()
+        for row in rows
+    ]
 
 
-def _short(name: object) -> str:
-    text = str(name)
-    shown = text if len(text) <= _NAME_WIDTH else text[: _NAME_WIDTH - 1] + "…"
-    return f"{shown:<{_NAME_WIDTH}}"
+def _shown(value: float | None, form: str = ".2f", *, scale: float = 100) -> str:
+    return "" if value is None else format(scale * value, form)
+
+
+def _interval(row: Mapping[str, Any], form: str, *, scale: float = 1) -> str:
+    low, high = (_shown(row[bound], form, scale=scale) for bound in ("low", "high"))
+    return f"[{low}, {high}]" if low else ""
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _NAME_WIDTH else name[: _NAME_WIDTH - 1] + "…"

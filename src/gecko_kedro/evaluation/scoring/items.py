@@ -16,7 +16,7 @@ Item = dict[str, Any]
 def score_items(
     task: Any, task_type: str, main_score: str, scores: Mapping[str, Any]
 ) -> list[Item]:
-    """``query_id, score, gold, top_ids`` of each item behind the main score of a finished task.
+    """``query_id, score`` and ``gold`` or ``top_ids`` of each item behind a task's main score.
 
     ``task`` is a ``KeepsPredictions``, ``scores`` the scores of its one subset and split. The
     list is empty where the score is no function of single items that mteb gives away.
@@ -36,7 +36,7 @@ def score_items(
     return [] if made is None or task.predictions is None else made(task)
 
 
-def best(ranked: Mapping[str, float]) -> list[str]:
+def _best(ranked: Mapping[str, float]) -> list[str]:
     """The ten best passage ids; ties go to the higher id, as in trec_eval."""
     order = sorted(ranked.items(), key=lambda item: (item[1], item[0]), reverse=True)
     return [passage for passage, _ in order[:_KEPT_PASSAGES]]
@@ -48,12 +48,7 @@ def _of_queries(task: Any, main_score: str) -> list[Item]:
         return []
     single = _SINGLE[prefix] + main_score.removeprefix(prefix)
     return [
-        {
-            "query_id": query,
-            "score": values[single],
-            "gold": None,
-            "top_ids": best(task.ranked[query]),
-        }
+        {"query_id": query, "score": values[single], "top_ids": _best(task.ranked[query])}
         for query, values in sorted(task.query_scores.items())
     ]
 
@@ -77,8 +72,8 @@ def _of_summaries(task: Any) -> list[Item]:
 
 
 def _items(scores: Sequence[float], gold: Sequence[float] | None = None) -> list[Item]:
+    known = [None] * len(scores) if gold is None else map(float, gold)
     return [
-        {"query_id": f"{row:06}", "score": float(score),
-         "gold": None if gold is None else float(gold[row]), "top_ids": None}
-        for row, score in enumerate(scores)
-    ]  # fmt: skip
+        {"query_id": f"{row:06}", "score": float(score), "gold": truth}
+        for row, (score, truth) in enumerate(zip(scores, known, strict=True))
+    ]

@@ -1,4 +1,4 @@
-"""What mteb evaluates: an encoder at one dimension, BM25, and both fused."""
+"""What mteb evaluates of an encoder: one dimension and number format, texts embedded once."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,8 +14,6 @@ from gecko_kedro.encoder.formatting import TEMPLATES, render_passage, render_que
 from gecko_kedro.evaluation.scoring.settings import Precision
 from gecko_kedro.evaluation.scoring.under_test import EncoderUnderTest
 from gecko_kedro.evaluation.tasks.settings import TaskPrompt
-
-_HYBRID_DEPTH = 100  # passages of each route that are fused
 
 
 class EmbedOnce:
@@ -79,7 +77,7 @@ class GeckoEncoder(AbsEncoder):
     ) -> None:
         self._templates, self._embed, self._dimension = encoder.templates, embed, dimension
         self._prompt, self._precision = prompt, precision
-        self.mteb_model_meta = _meta(
+        self.mteb_model_meta = model_meta(
             f"{variant_name(encoder.name, precision)}-d{dimension}", revision, embed_dim=dimension,
             max_tokens=encoder.load.max_seq_length, use_instructions=encoder.templates != "none",
         )  # fmt: skip
@@ -154,105 +152,8 @@ def rendered(
     return [render_query(prompt.task, text, templates=written) for text in batch["text"]]
 
 
-class Bm25Search:
-    """BM25 (bm25s: Lucene's variant, k1 1.5, b 0.75, English stop words, no stemmer) for mteb."""
-
-    def __init__(self) -> None:
-        import bm25s
-
-        self.mteb_model_meta = _meta("bm25", f"bm25s-{bm25s.__version__}-lucene-en")
-
-    def index(self, corpus: Any, **_: Any) -> None:
-        """Index title and text of each passage."""
-        import bm25s
-
-        titles = corpus["title"] if "title" in corpus.column_names else [""] * len(corpus)
-        texts = [
-            f"{title or ''} {text}".strip()
-            for title, text in zip(titles, corpus["text"], strict=True)
-        ]
-        self._ids = list(corpus["id"])
-        self._rows = {passage: row for row, passage in enumerate(self._ids)}
-        self._retriever = bm25s.BM25()
-        self._retriever.index(_tokens(texts), show_progress=False)
-
-    def search(
-        self, queries: Any, *, top_k: int, top_ranked: Any = None, **_: Any
-    ) -> dict[str, dict[str, float]]:
-        """Up to ``top_k`` passages that share a word with the query, by query id.
-
-        With ``top_ranked`` (reranking) all candidates of the query, those without a word at 0.
-        """
-        tokens = _tokens(list(queries["text"]))
-        if top_ranked is not None:
-            return {
-                query: self._candidates(words, top_ranked.get(query, []))
-                for query, words in zip(queries["id"], tokens, strict=True)
-            }
-        ids, scores = self._retriever.retrieve(
-            tokens, k=min(top_k, len(self._ids)), show_progress=False
-        )
-        return {
-            query: {
-                self._ids[row]: float(score)
-                for row, score in zip(found, values, strict=True)
-                if score > 0
-            }
-            for query, found, values in zip(queries["id"], ids, scores, strict=True)
-        }
-
-    def _candidates(self, words: list[str], candidates: list[str]) -> dict[str, float]:
-        known = [word for word in words if word in self._retriever.vocab_dict]
-        if not known:
-            return dict.fromkeys(candidates, 0.0)
-        scores = self._retriever.get_scores(known)
-        return {passage: float(scores[self._rows[passage]]) for passage in candidates}
-
-
-class HybridSearch:
-    """BM25 and an encoder's ranking, fused by reciprocal rank (Cormack et al. 2009) for mteb.
-
-    The best hundred of each route are fused, or all candidates where the task is reranking.
-    """
-
-    def __init__(self, encoder: GeckoEncoder, *, constant: float) -> None:
-        from mteb.models.search_wrappers import SearchEncoderWrapper
-
-        dense: Any = encoder
-        self._routes = (Bm25Search(), SearchEncoderWrapper(dense))
-        self._constant = constant
-        lexical = self._routes[0].mteb_model_meta.revision
-        name = dense.mteb_model_meta.name.removeprefix("local/")
-        revision = f"{dense.mteb_model_meta.revision}-{lexical}-rrf{constant:g}"
-        self.mteb_model_meta = _meta(f"hybrid-{name}", revision)
-
-    def index(self, corpus: Any, **more: Any) -> None:
-        """Index the passages for both routes."""
-        for route in self._routes:
-            route.index(corpus, **more)
-
-    def search(self, queries: Any, *, top_k: int, **more: Any) -> dict[str, dict[str, float]]:
-        """Sums of 1 / (constant + rank) by query id; equal scores of a route go by id."""
-        fused: dict[str, dict[str, float]] = {query: {} for query in queries["id"]}
-        reranking = more.get("top_ranked") is not None
-        depth = top_k if reranking else min(top_k, _HYBRID_DEPTH)
-        for route in self._routes:
-            found = route.search(queries, top_k=depth, **more)
-            for query, scores in found.items():
-                ranked = sorted(scores, key=lambda passage: (scores[passage], passage))[::-1]
-                for rank, passage in enumerate(ranked, start=1):
-                    share = 1 / (self._constant + rank)
-                    fused[query][passage] = fused[query].get(passage, 0.0) + share
-        return fused
-
-
-def _tokens(texts: list[str]) -> Any:
-    import bm25s
-
-    return bm25s.tokenize(texts, stopwords="en", return_ids=False, show_progress=False)
-
-
-def _meta(name: str, revision: str, **fields: Any) -> ModelMeta:
+def model_meta(name: str, revision: str, **fields: Any) -> ModelMeta:
+    """What mteb wants to know of a model."""
     return ModelMeta.create_empty(
         {
             "name": f"local/{name}",

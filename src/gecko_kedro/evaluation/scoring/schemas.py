@@ -1,26 +1,6 @@
-"""The tables of the evaluation room: column names and types, in order."""
+"""The tables of scores: column names and types, in order."""
 
 import polars as pl
-
-CORPUS_SCHEMA = pl.Schema(
-    {"id": pl.String, "title": pl.String, "text": pl.String}
-)  # title nullable
-
-QUERIES_SCHEMA = pl.Schema(
-    {
-        "id": pl.String,
-        "text": pl.String,
-        "group": pl.String,  # resampled together by the bootstrap: the package, else the query id
-    }
-)
-
-QRELS_SCHEMA = pl.Schema(
-    {
-        "query_id": pl.String,
-        "passage_id": pl.String,
-        "score": pl.Int64,  # above 0: relevant; the higher the better
-    }
-)
 
 SCORES_SCHEMA = pl.Schema(
     {
@@ -75,9 +55,3 @@ RECORDS_SCHEMA = pl.Schema(
         "versions": pl.String,
     }
 )
-
-# Shown besides the main score.
-MORE_METRICS = {
-    "Retrieval": ("recall_at_20", "mrr_at_10"),
-    "Reranking": ("recall_at_20", "mrr_at_10"),
-}

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cache, partial
 from importlib.metadata import version
 from itertools import product
@@ -18,52 +18,25 @@ from gecko_kedro.base.progress import Progress
 from gecko_kedro.encoder.formatting import TEMPLATES
 from gecko_kedro.evaluation.scoring.schemas import (
     FAILURES_SCHEMA,
-    MORE_METRICS,
     PER_QUERY_SCHEMA,
     RECORDS_SCHEMA,
     SCORES_SCHEMA,
 )
+from gecko_kedro.evaluation.scoring.score_table import BM25, HYBRID, ScoreTable, concat_scores
 from gecko_kedro.evaluation.scoring.settings import Precision
 from gecko_kedro.evaluation.scoring.under_test import EncoderUnderTest
-from gecko_kedro.evaluation.tasks.registered import RegisteredTask, unreachable
-from gecko_kedro.evaluation.tasks.retrieval import RetrievalData
-from gecko_kedro.evaluation.tasks.rows import RowTask
+from gecko_kedro.evaluation.tasks.hub import unreachable
 from gecko_kedro.evaluation.tasks.settings import TaskPrompt
+from gecko_kedro.evaluation.tasks.task import Task
 
 logger = logging.getLogger(__name__)
 
-BM25 = "bm25"
-HYBRID = "hybrid"
 RANKED_TYPES = frozenset({"Retrieval", "Reranking"})  # what BM25 and the hybrid can do
-Task = RetrievalData | RowTask | RegisteredTask
+_MORE_METRICS = ("recall_at_20", "mrr_at_10")  # of these, besides the main score
 _SEED = 42  # of mteb's samples, the default of its AbsTask
 _PACKAGES = (
     "mteb", "sentence-transformers", "transformers", "torch", "scikit-learn", "numpy", "bm25s",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class ScoreTable:
-    """SCORES_SCHEMA, PER_QUERY_SCHEMA, what failed (FAILURES_SCHEMA) and how it was made (RECORDS).
-
-    ``encoded`` counts the texts that went through the model: 0 when all came from the cache.
-    """
-
-    scores: pl.DataFrame
-    per_query: pl.DataFrame
-    failures: pl.DataFrame
-    records: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=RECORDS_SCHEMA))
-    encoded: int = 0
-
-    @classmethod
-    def of(cls, tables: Mapping[str, pl.DataFrame]) -> "ScoreTable":
-        """Again from the four tables by name."""
-        return cls(tables["scores"], tables["per_query"], tables["failures"], tables["records"])
-
-    def tables(self) -> dict[str, pl.DataFrame]:
-        """Its four tables by name, for a catalog to keep."""
-        names = ("scores", "per_query", "failures", "records")
-        return {name: getattr(self, name) for name in names}
 
 
 def evaluate_encoder(
@@ -89,10 +62,10 @@ def evaluate_encoder(
             done += _evaluate_variants(
                 encoder, data, revision, embed, cache_root=cache_root, constant=hybrid_constant
             )
-            done.append(_record(encoder, revision, data))
+            done.append(_recorded(data, **_facts(encoder, revision, data)))
             embed.forget()
             progress.advance()
-    found = concat_scores(done, encoded=embed.encoded)
+    found = replace(concat_scores(done), encoded=embed.encoded)
     logger.info(
         "%s: %d results, %d failed or skipped, %d texts embedded", encoder.name,
         found.scores["main"].sum(), found.failures.height, embed.encoded,
@@ -102,7 +75,7 @@ def evaluate_encoder(
 
 def evaluate_bm25(tasks: Sequence[Task], *, cache_root: Path) -> ScoreTable:
     """The lexical baseline on the retrieval and reranking tasks; its dimension is null."""
-    from gecko_kedro.evaluation.scoring.mteb_models import Bm25Search
+    from gecko_kedro.evaluation.scoring.lexical_models import Bm25Search
 
     found, row = [], {"model": BM25, "dimension": None}
     revision = Bm25Search().mteb_model_meta.revision
@@ -111,22 +84,6 @@ def evaluate_bm25(tasks: Sequence[Task], *, cache_root: Path) -> ScoreTable:
             found.append(_evaluate(Bm25Search, data, row, cache_root=cache_root))
             found.append(_recorded(data, model=BM25, reference="bm25s", model_revision=revision))
     return concat_scores(found)
-
-
-def concat_scores(tables: Sequence[ScoreTable], *, encoded: int | None = None) -> ScoreTable:
-    """One table out of several."""
-
-    def stacked(name: str, schema: pl.Schema) -> pl.DataFrame:
-        frames: list[pl.DataFrame] = [getattr(table, name) for table in tables]
-        return pl.concat([pl.DataFrame(schema=schema), *frames])
-
-    return ScoreTable(
-        stacked("scores", SCORES_SCHEMA),
-        stacked("per_query", PER_QUERY_SCHEMA),
-        stacked("failures", FAILURES_SCHEMA),
-        stacked("records", RECORDS_SCHEMA),
-        encoded=sum(table.encoded for table in tables) if encoded is None else encoded,
-    )
 
 
 def _evaluate_variants(
@@ -139,7 +96,8 @@ def _evaluate_variants(
     constant: float | None,
 ) -> Iterator[ScoreTable]:
     """One result for each dimension and precision; data that cannot be fetched are tried once."""
-    from gecko_kedro.evaluation.scoring.mteb_models import GeckoEncoder, HybridSearch, variant_name
+    from gecko_kedro.evaluation.scoring.lexical_models import HybridSearch
+    from gecko_kedro.evaluation.scoring.mteb_models import GeckoEncoder, variant_name
 
     prompt = TaskPrompt(data.task, data.symmetric)
 
@@ -180,13 +138,12 @@ def _scored(model: Any, data: Task, row: dict[str, Any], *, cache_root: Path) ->
     import mteb
 
     from gecko_kedro.evaluation.scoring.items import score_items
-    from gecko_kedro.evaluation.scoring.mteb_tasks import mteb_task
 
     # mteb's cache does not look at the data: its digest in the path keeps other data's scores out.
     folder = cache_root / f"{data.name}-{data.digest}"
     meta = model.mteb_model_meta
     single_scores = folder / "per_query" / meta.name / f"{meta.revision}.parquet"
-    task, results = mteb_task(data), mteb.ResultCache(folder / "mteb")
+    task, results = data.to_mteb(), mteb.ResultCache(folder / "mteb")
     with _no_progress_bars():
         result = mteb.evaluate(
             model,
@@ -207,19 +164,28 @@ def _scored(model: Any, data: Task, row: dict[str, Any], *, cache_root: Path) ->
     main = task.metadata.main_score
     if getattr(task, "predictions", None) is not None or not single_scores.is_file():
         items = score_items(task, data.type, main, parts[0]) if len(parts) == 1 else []
-        _write(pl.DataFrame([{**row, **item} for item in items], schema=PER_QUERY_SCHEMA),
-               single_scores)  # fmt: skip
-    metrics = (main, *MORE_METRICS.get(data.type, ()))
-    scores = [
-        {**row, "type": data.type, "metric": name, "main": name == main,
-         "score": float(np.mean([part["main_score" if name == main else name] for part in parts]))}
-        for name in metrics if name == main or name in parts[0]
-    ]  # fmt: skip
-    return ScoreTable(
-        pl.DataFrame(scores, schema=SCORES_SCHEMA),
-        pl.read_parquet(single_scores, glob=False),
-        pl.DataFrame(schema=FAILURES_SCHEMA),
-    )
+        with atomic_path(single_scores) as temporary:
+            table = pl.DataFrame([{**row, **item} for item in items], schema=PER_QUERY_SCHEMA)
+            table.write_parquet(temporary)
+    per_query = pl.read_parquet(single_scores, glob=False)
+    return ScoreTable(_scores(data.type, main, parts, row), per_query)
+
+
+def _scores(
+    kind: str, main: str, parts: Sequence[Mapping[str, Any]], row: dict[str, Any]
+) -> pl.DataFrame:
+    """SCORES_SCHEMA: the mean of each metric over the subsets and splits."""
+    more = _MORE_METRICS if kind in RANKED_TYPES else ()
+    means = {main: [part["main_score"] for part in parts]}
+    means |= {name: [part[name] for part in parts] for name in more if name in parts[0]}
+    return pl.DataFrame(
+        [
+            {**row, "type": kind, "metric": name, "main": name == main,
+             "score": float(np.mean(values))}
+            for name, values in means.items()
+        ],
+        schema=SCORES_SCHEMA,
+    )  # fmt: skip
 
 
 def _failed(error: str, row: dict[str, Any]) -> ScoreTable:
@@ -228,57 +194,35 @@ def _failed(error: str, row: dict[str, Any]) -> ScoreTable:
         logger.warning("%s is skipped: its data cannot be fetched (%s)", row["task"], error)
     else:
         logger.error("%s failed on %s: %s", row["model"], row["task"], error)
-    return ScoreTable(
-        pl.DataFrame(schema=SCORES_SCHEMA),
-        pl.DataFrame(schema=PER_QUERY_SCHEMA),
-        pl.DataFrame([{**row, "status": status, "error": error}], schema=FAILURES_SCHEMA),
-    )
+    failure = {**row, "status": status, "error": error}
+    return ScoreTable(failures=pl.DataFrame([failure], schema=FAILURES_SCHEMA))
 
 
-def _record(encoder: EncoderUnderTest, revision: str, data: Task) -> ScoreTable:
+def _facts(encoder: EncoderUnderTest, revision: str, data: Task) -> dict[str, Any]:
     with_template = encoder.templates in TEMPLATES
-    return _recorded(
-        data,
-        model=encoder.name,
-        reference=encoder.load.reference,
-        model_revision=revision,
-        templates=encoder.templates,
-        prompt=data.task if with_template else None,
-        symmetric=data.symmetric if with_template else None,
-        dtype=encoder.resolved_dtype(),
-        max_seq_length=encoder.load.max_seq_length,
-        device=encoder.load.device,
-    )
+    return {
+        "model": encoder.name,
+        "reference": encoder.load.reference,
+        "model_revision": revision,
+        "templates": encoder.templates,
+        "prompt": data.task if with_template else None,
+        "symmetric": data.symmetric if with_template else None,
+        "dtype": encoder.resolved_dtype(),
+        "max_seq_length": encoder.load.max_seq_length,
+        "device": encoder.load.device,
+    }
 
 
 def _recorded(data: Task, **facts: Any) -> ScoreTable:
     """One row of RECORDS_SCHEMA; a fact that is not given does not apply."""
-    row = {
-        **dict.fromkeys(RECORDS_SCHEMA),
-        "task": data.name,
-        "type": data.type,
-        "data_revision": data.revision if isinstance(data, RegisteredTask) else data.digest,
-        "seed": _SEED,
-        "versions": _versions(),
-        **facts,
-    }
-    return ScoreTable(
-        pl.DataFrame(schema=SCORES_SCHEMA),
-        pl.DataFrame(schema=PER_QUERY_SCHEMA),
-        pl.DataFrame(schema=FAILURES_SCHEMA),
-        pl.DataFrame([row], schema=RECORDS_SCHEMA),
-    )
+    row = {"task": data.name, "type": data.type, "data_revision": data.revision, "seed": _SEED,
+           "versions": _versions(), **facts}  # fmt: skip
+    return ScoreTable(records=pl.DataFrame([row], schema=RECORDS_SCHEMA))
 
 
 @cache
 def _versions() -> str:
     return ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
-
-
-def _write(frame: pl.DataFrame, path: Path) -> None:
-    """The whole file or none: its presence says that the result is finished."""
-    with atomic_path(path) as temporary:
-        frame.write_parquet(temporary)
 
 
 @contextmanager

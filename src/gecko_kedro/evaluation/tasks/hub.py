@@ -7,6 +7,16 @@ from functools import cache
 
 logger = logging.getLogger(__name__)
 _SECONDS = 10.0
+# What fails when a data set cannot be fetched: no network, HF_HUB_OFFLINE, a gated set.
+_UNREACHABLE = (
+    "Couldn't reach", "OfflineMode", "Cannot send a request", "offline mode", "ConnectionError",
+    "Max retries exceeded", "LocalEntryNotFoundError", "Connection refused", "Name or service",
+)  # fmt: skip
+
+
+def unreachable(error: str) -> bool:
+    """Whether a task failed only because its data could not be fetched."""
+    return any(sign in error for sign in _UNREACHABLE)
 
 
 @cache

@@ -6,14 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from gecko_kedro.base.errors import InputError
-from gecko_kedro.evaluation.tasks.settings import TaskPrompts, TaskSettings
+import polars as pl
 
-# What fails when a data set cannot be fetched: no network, HF_HUB_OFFLINE, a gated set.
-_UNREACHABLE = (
-    "Couldn't reach", "OfflineMode", "Cannot send a request", "offline mode", "ConnectionError",
-    "Max retries exceeded", "LocalEntryNotFoundError", "Connection refused", "Name or service",
-)  # fmt: skip
+from gecko_kedro.base.errors import InputError
+from gecko_kedro.corpus.schemas import EVALUATION_TEXT_SCHEMA
+from gecko_kedro.evaluation.tasks.settings import TaskPrompts, TaskSettings
 
 
 @dataclass(frozen=True)
@@ -39,14 +36,20 @@ class RegisteredTask:
         """Where its data come from; how much that is shows when they are loaded."""
         return "data of the hub"
 
-    def selection(self) -> dict[str, Any]:
-        """Its subsets and splits as ``mteb.get_task`` takes them."""
-        chosen: dict[str, Any] = {}
-        if self.subsets is not None:
-            chosen["hf_subsets"] = list(self.subsets)
-        if self.splits is not None:
-            chosen["eval_splits"] = list(self.splits)
-        return chosen
+    def texts(self) -> pl.DataFrame:
+        """EVALUATION_TEXT_SCHEMA of what it is scored on; nothing where it cannot be loaded."""
+        from gecko_kedro.evaluation.tasks.registered_texts import loaded_texts
+
+        rows = [(self.name, *found) for found in loaded_texts(self) if found[-1].strip()]
+        return pl.DataFrame(rows, schema=EVALUATION_TEXT_SCHEMA, orient="row")
+
+    def to_mteb(self) -> Any:
+        """mteb's task with these subsets and splits."""
+        from gecko_kedro.evaluation.tasks.mteb_tasks import registered_task
+
+        chosen = {"hf_subsets": self.subsets, "eval_splits": self.splits}
+        selection = {key: list(names) for key, names in chosen.items() if names is not None}
+        return registered_task(self.name, selection)
 
 
 def registered_tasks(settings: TaskSettings, prompts: TaskPrompts) -> list[RegisteredTask]:
@@ -67,11 +70,6 @@ def registered_tasks(settings: TaskSettings, prompts: TaskPrompts) -> list[Regis
                 got=settings.name, fix=str(error.args[0]),
             ) from error  # fmt: skip
     return [_registered(task, settings, prompts) for task in found]
-
-
-def unreachable(error: str) -> bool:
-    """Whether a task failed only because its data could not be fetched."""
-    return any(sign in error for sign in _UNREACHABLE)
 
 
 def _registered(task: Any, settings: TaskSettings, prompts: TaskPrompts) -> RegisteredTask:

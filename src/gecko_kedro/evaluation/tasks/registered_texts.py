@@ -5,21 +5,20 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from gecko_kedro.evaluation.scoring.mteb_tasks import mteb_task
 from gecko_kedro.evaluation.tasks.hub import without_retries
-from gecko_kedro.evaluation.tasks.registered import RegisteredTask
+from gecko_kedro.evaluation.tasks.task import Task
 
 logger = logging.getLogger(__name__)
 Text = tuple[str, str, str]  # side, what and where, the text
 
 
 @cache  # several stages ask for them
-def loaded_texts(task: RegisteredTask) -> tuple[Text, ...]:
+def loaded_texts(task: Task) -> tuple[Text, ...]:
     """The texts of the splits that ``task`` is scored on; none where it cannot be loaded.
 
     What is wrong with such a task is the evaluation's to report; here it is named as not checked.
     """
-    found = mteb_task(task)
+    found = task.to_mteb()
     parts = getattr(found, "tasks", None) or [found]  # a mean of other tasks
     texts: list[Text] = []
     for part in parts:

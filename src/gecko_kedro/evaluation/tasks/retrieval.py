@@ -3,30 +3,20 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import polars as pl
 
 from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.corpus.quarantine import quarantine_row, quarantine_table
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
-from gecko_kedro.evaluation.scoring.schemas import CORPUS_SCHEMA, QRELS_SCHEMA, QUERIES_SCHEMA
+from gecko_kedro.evaluation.tasks.schemas import CORPUS_SCHEMA, QRELS_SCHEMA, QUERIES_SCHEMA
 from gecko_kedro.evaluation.tasks.settings import TaskType
-
-_README = """---
-configs:
-- config_name: default
-  data_files: [{split: test, path: qrels/test.parquet}]
-- config_name: corpus
-  data_files: [{split: test, path: corpus/test.parquet}]
-- config_name: queries
-  data_files: [{split: test, path: queries/test.parquet}]
----
-"""
+from gecko_kedro.evaluation.tasks.task import Checked
+from gecko_kedro.evaluation.tasks.texts import texts_of
 
 
 @dataclass(frozen=True)
@@ -81,46 +71,49 @@ class RetrievalData:
             sha.update(b"\x00")
         return sha.hexdigest()[:16]
 
-    def groups(self) -> pl.DataFrame:
-        """``task, query_id, group`` of each query, as the bootstrap and the comparison want it."""
-        return self.queries.select(
-            pl.lit(self.name).alias("task"), pl.col("id").alias("query_id"), "group"
-        )
+    @property
+    def revision(self) -> str:
+        """The digest."""
+        return self.digest
 
-    def write(self, folder: Path) -> Path:
-        """Write the layout that mteb's ``RetrievalDatasetLoader`` loads; nothing if it is there.
+    def texts(self) -> pl.DataFrame:
+        """EVALUATION_TEXT_SCHEMA: the queries, and the passages that are relevant to one."""
+        relevant = self.qrels.filter(pl.col("score") > 0)["passage_id"].unique()
+        positives = self.corpus.filter(pl.col("id").is_in(relevant.implode()))
+        sides = (("query", self.queries), ("passage", positives))
+        return pl.concat(
+            texts_of(table, task=self.name, side=side, ids=pl.format(side + " {}", "id"),
+                     of=["text"])
+            for side, table in sides
+        )  # fmt: skip
 
-        Our own runs hand the tables over in memory; this is for others. ``README.md`` names the
-        three configurations, and missing titles become "" because mteb refuses null. The digest
-        is written last and marks the folder as whole.
+    def to_mteb(self) -> Any:
+        """Retrieval, or reranking of the judged passages, out of memory.
+
+        mteb's own loader reads a folder through the cache of ``datasets`` in the user's home, which
+        offline gave one folder's rows for another folder of the same name (datasets 5.2).
         """
-        marker = folder / "digest.txt"
-        if marker.is_file() and marker.read_text(encoding="utf-8") == self.digest:
-            return folder
-        marker.unlink(missing_ok=True)
-        tables = {
-            "corpus": self.corpus.with_columns(pl.col("title").fill_null("")),
-            "queries": self.queries.select("id", "text"),
-            "qrels": self.qrels.select(
-                pl.col("query_id").alias("query-id"), pl.col("passage_id").alias("corpus-id"),
-                pl.col("score").cast(pl.Int32),
-            ),
-        }  # fmt: skip
-        for table, frame in tables.items():
-            (folder / table).mkdir(parents=True, exist_ok=True)
-            frame.write_parquet(folder / table / "test.parquet")
-        (folder / "README.md").write_text(_README, encoding="utf-8")
-        marker.write_text(self.digest, encoding="utf-8")
-        return folder
+        from datasets import Dataset
+
+        from gecko_kedro.evaluation.tasks.mteb_tasks import local_task
+
+        relevant: dict[str, dict[str, int]] = {}
+        for query, passage, score in self.qrels.iter_rows():
+            relevant.setdefault(query, {})[passage] = score
+        titled = self.corpus.with_columns(pl.col("title").fill_null(""))  # mteb refuses null
+        queries = self.queries.select("id", "text")
+        data = {
+            "corpus": Dataset.from_dict(titled.to_dict(as_series=False)),
+            "queries": Dataset.from_dict(queries.to_dict(as_series=False)),
+            "relevant_docs": relevant,
+            "top_ranked": {q: list(p) for q, p in relevant.items()} if self.reranking else None,
+        }
+        # mteb's cut-offs end at 1,000, ten times slower to rank; only reranking's score needs it.
+        settings = {} if self.reranking else {"k_values": (1, 3, 5, 10, 20, 100)}
+        return local_task(self, {"default": {"test": data}}, settings)
 
 
-@dataclass(frozen=True)
-class CheckedData:
-    """A task that can be scored, the rows that were set aside (QUARANTINE_SCHEMA), and counts."""
-
-    data: RetrievalData
-    quarantine: pl.DataFrame
-    counts: dict[str, int] = field(default_factory=dict)
+CheckedData: TypeAlias = Checked[RetrievalData]
 
 
 def checked(
@@ -162,24 +155,8 @@ def checked(
             got={key: frame.height for key, frame in tables.items()},
             fix="Check that the ids of the judgements are those of the queries and the corpus.",
         )  # fmt: skip
-    everything = pl.concat(aside)
-    reasons = everything.group_by("reason").len().sort("reason")
-    counts = {
-        "passages": tables["corpus"].height,
-        "queries": tables["queries"].height,
-        "judgements": tables["qrels"].height,
-        "quarantined": everything.height,
-        **dict(reasons.iter_rows()),
-    }
     data = RetrievalData(name, **tables, task=task, symmetric=symmetric, reranking=reranking)
-    return CheckedData(data, everything, counts)
-
-
-def quarantined_of(checked_data: CheckedData | None) -> pl.DataFrame:
-    """Its rows that were set aside; an empty table where there is no such task."""
-    return (
-        pl.DataFrame(schema=QUARANTINE_SCHEMA) if checked_data is None else checked_data.quarantine
-    )
+    return Checked(data, pl.concat(aside))
 
 
 def check_name(name: str) -> None:
@@ -188,17 +165,6 @@ def check_name(name: str) -> None:
         raise InputError(
             "name of a task", expected="letters, digits, '_', '-' and '.'",
             got=name, fix="Rename it: folders and tables are named after it.",
-        )  # fmt: skip
-
-
-def require_tasks(tasks: Sequence[Any]) -> None:
-    """Raise ``InputError`` unless there is something to evaluate on, under names of their own."""
-    names = [data.name for data in tasks]
-    if not names or len(set(names)) != len(names):
-        raise InputError(
-            "evaluation tasks", expected="at least one, each with a name of its own",
-            got=names or Words("no tasks"),
-            fix="Hold out part of the corpus, or name a folder with own queries and judgements.",
         )  # fmt: skip
 
 
@@ -242,10 +208,3 @@ def _blank(texts: pl.Series) -> pl.Series:
 
 def _among(values: pl.Series, known: pl.Series) -> pl.Series:
     return values.is_in(known.unique().implode()).fill_null(False)
-
-
-def to_mteb_task(data: RetrievalData) -> Any:
-    """``data`` as a task for ``mteb.evaluate``."""
-    from gecko_kedro.evaluation.scoring.mteb_tasks import retrieval_task
-
-    return retrieval_task(data)

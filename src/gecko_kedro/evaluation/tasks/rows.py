@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, TypeAlias
 
 import polars as pl
 
@@ -11,6 +12,8 @@ from gecko_kedro.base.errors import InputError
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
 from gecko_kedro.evaluation.tasks.retrieval import check_name, quarantined
 from gecko_kedro.evaluation.tasks.settings import TaskType
+from gecko_kedro.evaluation.tasks.task import Checked
+from gecko_kedro.evaluation.tasks.texts import texts_of
 
 _SENTENCES = {"sentence1": pl.String, "sentence2": pl.String}
 ROW_SCHEMAS: dict[TaskType, pl.Schema] = {
@@ -27,6 +30,17 @@ ROW_SCHEMAS: dict[TaskType, pl.Schema] = {
         }
     ),
 }
+# The columns whose texts training must not see.
+_TEXTS = {
+    "STS": ("sentence1", "sentence2"),
+    "PairClassification": ("sentence1", "sentence2"),
+    "Classification": ("text",),
+    "Clustering": ("text",),
+    "Summarization": ("text", "human_summaries", "machine_summaries"),
+}
+# mteb clusters 4 % of a set (AbsTaskClustering), which is meant for sets of tens of thousands: of a
+# smaller one it would leave fewer than 1,000 texts, so all of them are taken.
+_LARGE_CLUSTERING = 25_000
 
 
 @dataclass(frozen=True)
@@ -65,14 +79,58 @@ class RowTask:
         unit = {"Clustering": "texts", "Summarization": "texts"}.get(self.type, "pairs")
         return f"{self.rows.height:,} {unit}"
 
+    @property
+    def revision(self) -> str:
+        """The digest."""
+        return self.digest
 
-@dataclass(frozen=True)
-class CheckedRows:
-    """A task that can be scored, the rows that were set aside (QUARANTINE_SCHEMA), and counts."""
+    def texts(self) -> pl.DataFrame:
+        """EVALUATION_TEXT_SCHEMA: all texts, of classification those that are tested on."""
+        rows = self.rows.with_row_index("id")
+        if self.type == "Classification":
+            rows = rows.filter(split="test")
+        ids = pl.format("row {}", "id")
+        return texts_of(rows, task=self.name, side="query", ids=ids, of=_TEXTS[self.type])
 
-    data: RowTask
-    quarantine: pl.DataFrame
-    counts: dict[str, int] = field(default_factory=dict)
+    def to_mteb(self) -> Any:
+        """The rows as a task of mteb, out of memory."""
+        from datasets import Dataset, DatasetDict
+
+        from gecko_kedro.evaluation.tasks.mteb_tasks import clusters_by_sets, local_task
+
+        by_sets = self.sets and clusters_by_sets(self.name)
+        columns = {split: rows.to_dict(as_series=False) for split, rows in self._parts(by_sets)}
+        data = DatasetDict({split: Dataset.from_dict(rows) for split, rows in columns.items()})
+        return local_task(self, data, self._settings(), by_sets=by_sets)
+
+    def _parts(self, by_sets: bool) -> list[tuple[str, pl.DataFrame]]:
+        """The rows of each split under the names that mteb has for their columns."""
+        if self.type == "Classification":  # labels are numbers to mteb
+            number = (pl.col("label").rank("dense") - 1).cast(pl.Int64)
+            rows = self.rows.select("split", "text", number)
+            return [(s, rows.filter(split=s).drop("split")) for s in ("train", "test")]
+        if self.type == "PairClassification":
+            return [("test", self.rows.rename({"label": "labels"}))]
+        if self.type != "Clustering":
+            return [("test", self.rows)]
+        if not by_sets:
+            return [("test", self.rows.select(sentences="text", labels="label"))]
+        sets = self.rows.group_by("set", maintain_order=True)
+        return [("test", sets.agg(sentences="text", labels="label").drop("set"))]
+
+    def _settings(self) -> dict[str, Any]:
+        """What mteb's class of this type is told about these rows."""
+        if self.type == "Clustering" and not self.sets and self.rows.height < _LARGE_CLUSTERING:
+            return {"max_fraction_of_documents_to_embed": 1.0}
+        bounds = {"STS": "score", "Summarization": "relevance"}
+        if self.type not in bounds:
+            return {}
+        scores = self.rows[bounds[self.type]]
+        values = scores.explode() if self.type == "Summarization" else scores
+        return {"min_score": values.min(), "max_score": values.max()}
+
+
+CheckedRows: TypeAlias = Checked[RowTask]
 
 
 def checked_rows(
@@ -97,12 +155,9 @@ def checked_rows(
         records = numbered.filter(bad).iter_rows(named=True)
         aside.append(quarantined(records, where=where, reason=reason, detail=f"row of {name}"))
         numbered = numbered.filter(~bad)
-    rows = numbered.drop("id")
-    everything = pl.concat(aside)
-    reasons = dict(everything.group_by("reason").len().sort("reason").iter_rows())
-    _require_a_score(name, task_type, rows, reasons, where=where)
-    counts = {"rows": rows.height, "quarantined": everything.height, **reasons}
-    return CheckedRows(RowTask(name, task_type, rows, task, sets), everything, counts)
+    checked = Checked(RowTask(name, task_type, numbered.drop("id"), task, sets), pl.concat(aside))
+    _require_a_score(checked, where=where)
+    return checked
 
 
 def _problems(task_type: TaskType) -> list[tuple[str, pl.Expr]]:
@@ -131,28 +186,27 @@ def _problems(task_type: TaskType) -> list[tuple[str, pl.Expr]]:
     return found
 
 
-def _require_a_score(
-    name: str, task_type: TaskType, rows: pl.DataFrame, reasons: dict[str, int], *, where: str
-) -> None:
-    """``reasons``: how many rows were set aside, by reason."""
-    expected, enough = "at least one row", rows.height > 0
-    if task_type == "STS":
-        expected, enough = "pairs of at least two scores", rows["score"].n_unique() > 1
-    elif task_type == "PairClassification":
-        expected, enough = "pairs of both labels, 0 and 1", rows["label"].n_unique() > 1
-    elif task_type == "Clustering":
-        expected, enough = "texts of at least two labels", rows["label"].n_unique() > 1
-    elif task_type == "Classification":
-        train, test = rows.filter(split="train"), rows.filter(split="test")
-        expected = "texts to train on of at least two labels, and texts to test on"
-        enough = train["label"].n_unique() > 1 and test.height > 0
-    elif task_type == "Summarization":
-        expected = "a text whose summaries have at least two scores"
-        enough = (rows["relevance"].list.n_unique() > 1).any()
+def _require_a_score(checked: CheckedRows, *, where: str) -> None:
+    name, rows = checked.data.name, checked.data.rows
+    enough, expected = rows.height > 0, "at least one row"
+    match checked.data.type:
+        case "STS":
+            enough, expected = rows["score"].n_unique() > 1, "pairs of at least two scores"
+        case "PairClassification":
+            enough, expected = rows["label"].n_unique() > 1, "pairs of both labels, 0 and 1"
+        case "Clustering":
+            enough, expected = rows["label"].n_unique() > 1, "texts of at least two labels"
+        case "Classification":
+            train, test = rows.filter(split="train"), rows.filter(split="test")
+            enough = train["label"].n_unique() > 1 and test.height > 0
+            expected = "texts to train on of at least two labels, and texts to test on"
+        case "Summarization":
+            enough = (rows["relevance"].list.n_unique() > 1).any()
+            expected = "a text whose summaries have at least two scores"
     if not enough:
-        gone = "".join(f", {count} {reason}" for reason, count in reasons.items())
+        gone = "".join(f", {count} {reason}" for reason, count in checked.counts.items())
         raise InputError(
-            f"{task_type} task {name} at {where}", expected=expected,
+            f"{checked.data.type} task {name} at {where}", expected=expected,
             got=f"{rows.height} rows" + gone,
             fix="Check the columns, or map them with 'columns'.",
         )  # fmt: skip

@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 import polars as pl
 
-from gecko_kedro.evaluation.scoring.schemas import CORPUS_SCHEMA, QRELS_SCHEMA, QUERIES_SCHEMA
 from gecko_kedro.evaluation.tasks.retrieval import RetrievalData
+from gecko_kedro.evaluation.tasks.schemas import CORPUS_SCHEMA, QRELS_SCHEMA, QUERIES_SCHEMA
+from gecko_kedro.evaluation.tasks.task import Task
 
 TASK_CORPUS_SCHEMA = pl.Schema([("task", pl.String()), *CORPUS_SCHEMA.items()])
 TASK_QUERIES_SCHEMA = pl.Schema(
@@ -29,29 +30,27 @@ class TaskTables(NamedTuple):
     qrels: pl.DataFrame
 
 
-def to_tables(tasks: Sequence[RetrievalData]) -> TaskTables:
-    """All tasks in three tables."""
-
-    def stacked(frames: list[pl.DataFrame], schema: pl.Schema) -> pl.DataFrame:
-        chosen = [frame.select(schema.names()) for frame in frames]
-        return pl.concat([pl.DataFrame(schema=schema), *chosen])
-
-    named = [(data, pl.lit(data.name).alias("task")) for data in tasks]
-    prompt = [(pl.lit(d.task).alias("task_name"), pl.lit(d.symmetric).alias("symmetric"),
-               pl.lit(d.reranking).alias("reranking")) for d in tasks]  # fmt: skip
+def to_tables(tasks: Sequence[Task]) -> TaskTables:
+    """The retrieval and reranking tasks among ``tasks``; the others have no such tables."""
+    parts = [_tables(task) for task in tasks if isinstance(task, RetrievalData)]
+    schemas = (TASK_CORPUS_SCHEMA, TASK_QUERIES_SCHEMA, TASK_QRELS_SCHEMA)
     return TaskTables(
-        stacked([d.corpus.with_columns(name) for d, name in named], TASK_CORPUS_SCHEMA),
-        stacked([d.queries.with_columns(name, *more)
-                 for (d, name), more in zip(named, prompt, strict=True)], TASK_QUERIES_SCHEMA),
-        stacked([d.qrels.with_columns(name) for d, name in named], TASK_QRELS_SCHEMA),
-    )  # fmt: skip
+        *(
+            pl.concat([schema.to_frame(), *(part[place].select(schema.names()) for part in parts)])
+            for place, schema in enumerate(schemas)
+        )
+    )
 
 
 def from_tables(
-    corpus: pl.DataFrame, queries: pl.DataFrame, qrels: pl.DataFrame
-) -> list[RetrievalData]:
-    """The tasks again, in the order of ``queries``; the inverse of ``to_tables``."""
-    return [
+    corpus: pl.DataFrame,
+    queries: pl.DataFrame,
+    qrels: pl.DataFrame,
+    *,
+    others: Sequence[Task] = (),
+) -> list[Task]:
+    """The tasks again, in the order of ``queries``, then those of ``others`` without tables."""
+    ranked: list[Task] = [
         RetrievalData(
             str(name),
             corpus.filter(task=name).select(CORPUS_SCHEMA.names()),
@@ -63,3 +62,24 @@ def from_tables(
         )
         for (name,), rows in queries.group_by("task", maintain_order=True)
     ]
+    known = {task.name for task in ranked}
+    return [*ranked, *(task for task in others if task.name not in known)]
+
+
+def query_groups(queries: pl.DataFrame) -> pl.DataFrame:
+    """``task, query_id, group`` of TASK_QUERIES_SCHEMA, as the intervals want them."""
+    return queries.select("task", pl.col("id").alias("query_id"), "group")
+
+
+def _tables(data: RetrievalData) -> TaskTables:
+    name = pl.lit(data.name).alias("task")
+    return TaskTables(
+        data.corpus.with_columns(name),
+        data.queries.with_columns(
+            name,
+            task_name=pl.lit(data.task),
+            symmetric=pl.lit(data.symmetric),
+            reranking=pl.lit(data.reranking),
+        ),
+        data.qrels.with_columns(name),
+    )

@@ -12,7 +12,8 @@ from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.evaluation.comparing import ablation
 from gecko_kedro.evaluation.comparing.ablation_rows import AblationRow, AblationRows
 from gecko_kedro.evaluation.comparing.settings import AblationSettings, CompareSettings
-from gecko_kedro.evaluation.reporting.ablation_plot import ablation_differences
+from gecko_kedro.evaluation.reporting.difference_plots import ablation_differences
+from gecko_kedro.evaluation.reporting.terminal import ablation_text
 from gecko_kedro.params import FinetuneParams, RelabelParams
 from gecko_kedro.pipelines._decontamination import decontaminate_examples
 from gecko_kedro.pipelines.ablate.rows import (
@@ -73,8 +74,8 @@ def run_ablations(
         source_examples,
     ).cut(settings.max_rows)  # fmt: skip
     finetune = FinetuneParams.model_validate(finetune_params)
-    ranked = evaluation.from_tables(**tables)
-    tasks = chosen_tasks([*ranked, *declared.rows, *declared.registered], settings.tasks)
+    every = evaluation.from_tables(**tables, others=declared.tasks)
+    tasks = chosen_tasks(every, settings.tasks)
     dims = tuple(sorted({max(dimensions), min(dimensions)}, reverse=True))
     bench = Bench(
         pretrained_encoder, tasks, load, encoder_training, dims, checkpoints, cache, store
@@ -105,19 +106,18 @@ def summarise_ablations(
     tables: Tables,
     rows: dict[str, AblationRow],
     settings: CompareSettings,
-) -> tuple[pl.DataFrame, dict[str, Any], dict[str, float]]:
+) -> tuple[pl.DataFrame, dict[str, float]]:
     """Mean and spread of each row, and its difference to its reference beside the paper's."""
     table = ablation.summarise_ablations(
         ablation_scores,
         ablation_per_query,
-        tables["queries"].select("task", pl.col("id").alias("query_id"), "group"),
+        evaluation.query_groups(tables["queries"]),
         rows,
         notes=notes,
         **settings.model_dump(),
     )
-    logger.info("summarise_ablations, in points:\n%s", ablation.ablation_text(table))
-    shown = {"rows": table.fill_nan(None).to_dicts()}
-    return table, shown, ablation.ablation_metrics(table)
+    logger.info("summarise_ablations, in points:\n%s", ablation_text(table))
+    return table, ablation.ablation_metrics(table)
 
 
 def plot_ablations(ablation_table: pl.DataFrame) -> Any:

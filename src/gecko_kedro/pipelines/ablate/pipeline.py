@@ -66,7 +66,7 @@ def create_pipeline() -> Pipeline:
                     "ablation_rows",
                     "params:ablate.compare",
                 ],
-                outputs=["ablation_table", "ablations", "ablation_metrics"],
+                outputs=["ablation_table", "ablation_metrics"],
             ),
             step(nodes.plot_ablations, inputs=["ablation_table"], outputs="ablation_plot"),
         ],

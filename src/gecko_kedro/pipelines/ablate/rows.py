@@ -7,7 +7,7 @@ import polars as pl
 
 from gecko_kedro import training
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
-from gecko_kedro.corpus.splits import stable_hash
+from gecko_kedro.corpus.splits import cap
 from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.evaluation.comparing.ablation_rows import AblationRow
 from gecko_kedro.evaluation.comparing.settings import AblationSettings
@@ -35,9 +35,12 @@ class Material:
         share = max_rows / self.queries.height
         return replace(
             self,
-            queries=_sample(self.queries, "query_id", max_rows),
-            natural_pairs=_sample(
-                self.natural_pairs, "pair_id", round(share * self.natural_pairs.height)
+            queries=cap(self.queries, limit=max_rows, seed=0, id_column="query_id"),
+            natural_pairs=cap(
+                self.natural_pairs,
+                limit=round(share * self.natural_pairs.height),
+                seed=0,
+                id_column="pair_id",
             ),
             source_examples=_share_of_each(self.source_examples, share),
         )
@@ -160,14 +163,7 @@ def _is_about_seeds(row: AblationRow) -> bool:
     return bool(row.overrides.get("relabel.choose.positive") == "seed")
 
 
-def _sample(table: pl.DataFrame, key: str, count: int) -> pl.DataFrame:
-    """The ``count`` rows whose ``key`` has the smallest hash, in their own order."""
-    hashes = [stable_hash(value, seed=0) for value in table[key]]
-    kept = sorted(range(table.height), key=hashes.__getitem__)[:count]
-    return table[sorted(kept)]
-
-
 def _share_of_each(examples: pl.DataFrame, share: float) -> pl.DataFrame:
     parts = examples.partition_by("dataset", maintain_order=True)
-    cut = [_sample(part, "query", round(share * part.height)) for part in parts]
+    cut = [cap(part, limit=round(share * part.height), seed=0, id_column="query") for part in parts]
     return pl.concat([examples.clear(), *cut])

@@ -79,7 +79,7 @@ class Bench:
     def stored(self, key: str) -> pl.DataFrame | None:
         """The result that goes by ``key``, if it is there."""
         file = self._file(key)
-        return file.load() if file.exists() else None
+        return file.read() if file.exists() else None
 
     def train_and_score(
         self, row: AblationRow, known: RowParams, examples: pl.DataFrame, key: str

@@ -4,15 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
-from plotly.io import from_json
 from pydantic import BaseModel
 
-from gecko_kedro import evaluation, fret, training
-from gecko_kedro.evaluation.comparing.ablation import ablations_of
-from gecko_kedro.evaluation.reporting.ablation_plot import ablation_differences
+from gecko_kedro import evaluation, training
+from gecko_kedro.evaluation.comparing.ablation import ABLATION_TABLE_SCHEMA
+from gecko_kedro.evaluation.comparing.forgetting import SWEEP_SCHEMA
 from gecko_kedro.params import Parameters, check_parameters
 
-_NAMES = {"base": "base", "pretrained": "pretrained", "tuned": "gecko"}
 _LOSSES = {
     "pre-finetuning": "in-batch softmax, query to passage (equation 2)",
     "fine-tuning": "in-batch, own hard and same-tower negatives (equation 3), Matryoshka",
@@ -22,15 +20,11 @@ _SKIPPED = "skipped: there were no examples"
 
 def comparison(tables: Mapping[str, pl.DataFrame]) -> evaluation.Comparison:
     """The comparison again, out of the tables that the catalog keeps."""
-    return evaluation.Comparison(
-        tables["results"], tables["fret"], tables["by_group"], names=_NAMES
-    )
+    return evaluation.Comparison(tables["results"], tables["fret"], tables["by_group"])
 
 
 def other_pipelines(facts: Mapping[str, Any]) -> dict[str, Any]:
     """The parts of a ReportContent that ``collect_facts`` has collected."""
-    sweep = evaluation.sweep_of(facts["forgetting"])
-    ablation_table = ablations_of(facts["ablations"])
     histories = {
         stage: pl.DataFrame(rows, schema=training.HISTORY_SCHEMA)
         for stage, rows in facts["training"].items()
@@ -40,14 +34,12 @@ def other_pipelines(facts: Mapping[str, Any]) -> dict[str, Any]:
             f"{stage} was {_SKIPPED}." for stage, rows in histories.items() if rows.is_empty()
         ],
         "teacher": facts["label_audit"].get("teacher"),
-        "audit": label_audit(facts["label_audit"]),
+        "audit": facts["label_audit"],
         "corpus_counts": facts["corpus"].get("counts", {}),
         "quarantine": facts["corpus"].get("quarantined", {}),
-        "training_figures": (evaluation.loss_curves(histories),),
-        "forgetting": sweep,
-        "forgetting_figures": (evaluation.forgetting_curve(sweep),),
-        "ablations": ablation_table,
-        "ablation_figures": (ablation_differences(ablation_table),),
+        "histories": histories,
+        "forgetting": pl.DataFrame(facts["forgetting"], schema=SWEEP_SCHEMA),
+        "ablations": pl.DataFrame(facts["ablations"], schema=ABLATION_TABLE_SCHEMA),
     }
 
 
@@ -61,19 +53,6 @@ def result_metrics(results: pl.DataFrame) -> dict[str, float]:
         for name, value in ((row["metric"], row["score"]), *((n, row[n]) for n in more))
         if value is not None
     }  # fmt: skip
-
-
-def label_audit(audit: Mapping[str, Any]) -> evaluation.LabelAudit | None:
-    """The audit that relabel wrote; None where FRet was made elsewhere."""
-    if not audit:
-        return None
-    return evaluation.LabelAudit(
-        facts=audit["facts"],
-        shares=frozenset(audit["shares"]),
-        rejected=audit["rejected"],
-        samples=pl.DataFrame(audit["samples"], schema=fret.LABEL_SAMPLE),
-        figures=[from_json(figure) for figure in audit["figures"]],
-    )
 
 
 def node_costs(ledger: Mapping[str, Any]) -> list[evaluation.NodeCost]:

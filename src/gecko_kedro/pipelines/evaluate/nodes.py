@@ -28,7 +28,8 @@ def select_tasks(
     settings: SelectSettings,
 ) -> tuple[Tables, pl.DataFrame]:
     """The held-out task (natural pairs that training never saw) and the user's own tasks."""
-    tasks = [*([] if own_data is None else [own_data.data]), *declared.retrieval]
+    read = declared.with_own(own_data)
+    tasks = list(read.tasks)
     if not heldout_pairs.is_empty():
         heldout = evaluation.heldout_from_pairs(
             heldout_pairs,
@@ -37,12 +38,10 @@ def select_tasks(
             **settings.model_dump(),
         )
         tasks.append(heldout)
-    every: list[evaluation.Task] = [*tasks, *declared.rows, *declared.registered]
-    evaluation.require_tasks(every)
-    for task in every:
+    evaluation.require_tasks(tasks)
+    for task in tasks:
         logger.info("select_tasks: %s (%s), %s", task.name, task.type, task.size)
-    quarantine = pl.concat([evaluation.quarantined_of(own_data), declared.quarantine])
-    return evaluation.to_tables(tasks)._asdict(), quarantine
+    return evaluation.to_tables(tasks)._asdict(), read.quarantine
 
 
 def score_encoders(
@@ -56,8 +55,7 @@ def score_encoders(
     settings: ScoreSettings,
 ) -> Tables:
     """BM25, base, pretrained, tuned encoder and the hybrid on every task, at every dimension."""
-    ranked = evaluation.from_tables(**tables)
-    tasks: list[evaluation.Task] = [*ranked, *declared.rows, *declared.registered]
+    tasks = evaluation.from_tables(**tables, others=declared.tasks)
     scored = [evaluation.evaluate_bm25(tasks, cache_root=cache)]
     for name, reference in (
         (BASE, load.reference),
@@ -85,7 +83,7 @@ def compare_encoders(
     """Paired differences with intervals: to the base, what fine-tuning adds, by group."""
     comparison = evaluation.compare(
         evaluation.ScoreTable.of(scores),
-        tables["queries"].select("task", pl.col("id").alias("query_id"), "group"),
+        evaluation.query_groups(tables["queries"]),
         base=BASE,
         tuned=GECKO,
         pretrained=PRETRAINED,
@@ -107,10 +105,7 @@ def show_results(
     """nDCG@10 by dimension, the differences by query group, and the queries that moved most."""
     comparison = content.comparison(compared)
     moved = evaluation.moved_queries(
-        evaluation.ScoreTable.of(scores),
-        evaluation.from_tables(**tables),
-        comparison,
-        count=settings.moved_queries,
+        scores["per_query"], **tables, base=BASE, tuned=GECKO, count=settings.moved_queries
     )
     return evaluation.dimension_curve(comparison), evaluation.group_differences(comparison), moved
 
@@ -145,8 +140,8 @@ def collect_facts(
     finetune_history: pl.DataFrame,
     corpus_metrics: dict[str, Any],
     label_audit: dict[str, Any],
-    forgetting: dict[str, Any],
-    ablations: dict[str, Any],
+    forgetting: pl.DataFrame,
+    ablations: pl.DataFrame,
 ) -> dict[str, Any]:
     """What the report tells of the other pipelines; nothing of those that have not run."""
     return {
@@ -156,8 +151,8 @@ def collect_facts(
         },
         "corpus": corpus_metrics,
         "label_audit": label_audit,
-        "forgetting": forgetting,
-        "ablations": ablations,
+        "forgetting": forgetting.fill_nan(None).to_dicts(),
+        "ablations": ablations.fill_nan(None).to_dicts(),
     }
 
 
@@ -171,16 +166,11 @@ def write_report(
     parameters: dict[str, Any],
 ) -> str:
     """One self-contained HTML page of the run."""
-    comparison = content.comparison(compared)
     return evaluation.write_report(
         evaluation.ReportContent(
             title="gecko_kedro",
             created=ledger["run"]["started"],
-            comparison=comparison,
-            result_figures=(
-                evaluation.dimension_curve(comparison),
-                evaluation.group_differences(comparison),
-            ),
+            comparison=content.comparison(compared),
             failures=scores["failures"],
             categories=compared["categories"],
             records=scores["records"],

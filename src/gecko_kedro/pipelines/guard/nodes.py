@@ -29,8 +29,8 @@ def select_sweep_tasks(
     The former are read anew: the tables of an earlier evaluate may be of other data.
     """
     tables, _ = select_tasks(heldout_pairs, own_data, declared, settings)
-    targets = evaluation.from_tables(**tables)
-    return SweepTasks([*targets, *general.all()], [task.name for task in targets])
+    targets = evaluation.from_tables(**tables, others=())
+    return SweepTasks([*targets, *general.tasks], [task.name for task in targets])
 
 
 def sweep_weights(
@@ -43,8 +43,8 @@ def sweep_weights(
     settings: SweepSettings,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Score models between base and tuned on the tasks trained for and on general ones."""
-    points = [
-        score_point(
+    points = {
+        weight: score_point(
             weight,
             gecko_encoder,
             sweep_tasks.tasks,
@@ -54,32 +54,30 @@ def sweep_weights(
             dimension=max(dimensions),
         )
         for weight in settings.weights
-    ]
+    }
     table = evaluation.sweep_table(
         points,
-        evaluation.task_groups(sweep_tasks.tasks),
+        evaluation.query_groups(evaluation.to_tables(sweep_tasks.tasks).queries),
         sweep_tasks.targets,
         fraction=settings.choose_fraction,
         resamples=settings.resamples,
         seed=settings.seed,
     )
-    failures = [point.scores.failures for point in points]
-    return table, pl.concat(failures)
+    return table, pl.concat(point.failures for point in points.values())
 
 
 def choose_weight(
     sweep_table: pl.DataFrame, settings: WeightSettings
-) -> tuple[pl.DataFrame, dict[str, Any], dict[str, float], Any]:
+) -> tuple[pl.DataFrame, dict[str, float], Any]:
     """The best point without a loss on a general task, or the one that a parameter names."""
     weight = settings.weight
     if weight is None:
         weight = evaluation.choose_weight(sweep_table)
-    table = evaluation.mark_chosen(sweep_table, weight)
+    table = sweep_table.with_columns(chosen=pl.col("weight") == weight)
     logger.info("choose_weight: %.2f of the tuned model's weights", weight)
     reported = table.filter("chosen", side="report")
     metrics = {f"{row['task']}.difference": row["difference"] for row in reported.to_dicts()}
-    shown = {"rows": table.fill_nan(None).to_dicts()}
-    return table, shown, {"weight": weight, **metrics}, evaluation.forgetting_curve(table)
+    return table, {"weight": weight, **metrics}, evaluation.forgetting_curve(table)
 
 
 def interpolate_encoder(

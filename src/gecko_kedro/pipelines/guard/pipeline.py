@@ -38,7 +38,7 @@ def create_pipeline() -> Pipeline:
             step(
                 nodes.choose_weight,
                 inputs=["sweep_table", "params:guard.choose"],
-                outputs=["forgetting_table", "forgetting", "guard_metrics", "forgetting_plot"],
+                outputs=["forgetting_table", "guard_metrics", "forgetting_plot"],
             ),
             step(
                 nodes.interpolate_encoder,

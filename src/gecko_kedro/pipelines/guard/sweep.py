@@ -27,7 +27,7 @@ def score_point(
     load: LoadSettings,
     templates: Literal["gecko", "own"],
     dimension: int,
-) -> evaluation.SweepPoint:
+) -> evaluation.ScoreTable:
     """The model with ``weight`` of the tuned weights, at full width, on all tasks.
 
     The base (0) is scored as in evaluate, with its own prompts or none; every other point gets the
@@ -40,8 +40,7 @@ def score_point(
             templates="own" if weight == 0 else templates,
             dims=(dimension,),
         )
-        scores = evaluation.evaluate_encoder(encoder, tasks, cache_root=cache)
-    return evaluation.SweepPoint(weight, scores)
+        return evaluation.evaluate_encoder(encoder, tasks, cache_root=cache)
 
 
 def _reference(weight: float, tuned: str, folder: Path, load: LoadSettings) -> str:

@@ -9,6 +9,10 @@ from gecko_kedro import encoder, fret, retrieval
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.evaluation.comparing import label_quality as quality
+from gecko_kedro.evaluation.reporting.difference_plots import label_quality_plot
+from gecko_kedro.evaluation.reporting.terminal import label_quality_text
+from gecko_kedro.evaluation.scoring.rankings import score_ranking
+from gecko_kedro.evaluation.tasks.judged import JudgedSettings, half_of, sample_judged
 from gecko_kedro.evaluation.tasks.retrieval import CheckedData
 from gecko_kedro.fret.calls import ranker_calls
 from gecko_kedro.pipelines._teacher import PreparedTeacher
@@ -18,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 def select_judged(
-    judged_data: CheckedData | None, settings: quality.JudgedSettings
+    judged_data: CheckedData | None, settings: JudgedSettings
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Queries with judgements, their relevant passages, and others to find them among."""
     if judged_data is None:
@@ -29,7 +33,7 @@ def select_judged(
             fix="kedro run --pipelines label_quality --params label_quality.data=FOLDER",
         )
     data = judged_data.data
-    queries, passages, qrels = quality.sample_judged(data, settings)
+    queries, passages, qrels = sample_judged(data, settings)
     logger.info(
         "select_judged: %d of %d queries, %d of %d passages",
         queries.height, data.queries.height, passages.height, data.corpus.height,
@@ -108,11 +112,13 @@ def measure_labels(
         for one in fret.ranker_sets(rankers)
     }
     asked = judged_qrels.join(candidates, on="query_id", how="semi", maintain_order="left")
-    table = quality.label_quality(rankings, asked, settings)
+    qrels = half_of(asked, settings.fold, seed=settings.seed)
+    scores = {name: score_ranking(ranking, qrels) for name, ranking in rankings.items()}
+    table = quality.label_quality(scores, qrels, settings)
     metrics = {
         "teacher": teacher_name(teacher_settings),
         "queries": table["queries"][0],
         **quality.label_quality_metrics(table),
     }
-    logger.info("measure_labels:\n%s", quality.label_quality_text(table))
-    return table, metrics, quality.label_quality_plot(table)
+    logger.info("measure_labels:\n%s", label_quality_text(table))
+    return table, metrics, label_quality_plot(table)

@@ -22,7 +22,7 @@ def create_pipeline() -> Pipeline:
                     "seed_examples",
                     "seed_retriever_checkpoints",
                     "params:encoder.load",
-                    "params:encoder.train",
+                    "params:mine.encoder",
                     "params:mine.seed_retriever",
                     "params:mine.train",
                 ],

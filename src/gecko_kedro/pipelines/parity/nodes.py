@@ -21,7 +21,7 @@ def score_published_model(
     encoder = evaluation.EncoderUnderTest(
         Path(load.reference).name, load, templates="own", dims=(dimension,)
     )
-    return evaluation.evaluate_encoder(encoder, parity_tasks.all(), cache_root=cache).tables()
+    return evaluation.evaluate_encoder(encoder, parity_tasks.tasks, cache_root=cache).tables()
 
 
 def compare_with_published(

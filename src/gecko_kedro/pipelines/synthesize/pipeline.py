@@ -84,6 +84,7 @@ def create_pipeline() -> Pipeline:
                     "query_log",
                     "passages@table",
                     "heldout_pairs",
+                    "params:encoder.load",
                     "params:synthesize.filter",
                 ],
                 outputs=["queries", "queries_quarantine"],

@@ -110,7 +110,8 @@ class Client:
 
     def _wait(self, failure: Failure, attempt: int) -> float:
         """Exponential back-off with full jitter, after what the server asked for."""
-        longest = min(self._settings.longest_wait_s, self._settings.backoff_s * 2**attempt)
+        doubled = self._settings.backoff_s * 2 ** min(attempt, 30)
+        longest = min(self._settings.longest_wait_s, doubled)
         return (failure.retry_after or 0.0) + random.uniform(0.0, longest)
 
     async def _exchange(self, url: str, body: Mapping[str, Any]) -> Any:

@@ -1,13 +1,8 @@
 """Single queries to look at: what training moved most."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
-
-from gecko_kedro.evaluation.comparing.comparison import Comparison
-from gecko_kedro.evaluation.scoring.scoring_run import ScoreTable
-from gecko_kedro.evaluation.tasks.retrieval import RetrievalData
 
 MOVED_SCHEMA = pl.Schema(
     {
@@ -35,27 +30,43 @@ _LONGEST_TEXT = 400
 
 
 def moved_queries(
-    table: ScoreTable, tasks: Sequence[RetrievalData], comparison: Comparison, *, count: int
+    per_query: pl.DataFrame,
+    corpus: pl.DataFrame,
+    queries: pl.DataFrame,
+    qrels: pl.DataFrame,
+    *,
+    base: str,
+    tuned: str,
+    count: int,
 ) -> pl.DataFrame:
     """MOVED_SCHEMA: the ``count`` queries that gained most, then the ``count`` that lost most.
 
-    Tuned is set against base, each at its full width. Of each query the relevant passages (three
-    at most) are shown and whatever stood first before or after. Ties go by task and query id; a
-    query whose score did not change is left out.
+    ``per_query``: PER_QUERY_SCHEMA, the others ``tasks.tables``. Tuned is set against base, each at
+    its full width. Of each query the relevant passages (three at most) are shown and whatever stood
+    first before or after. Ties go by task and query id; a query whose score did not change is left
+    out.
     """
-    by_name = {data.name: data for data in tasks}
-    before, after = (
-        _at_full_width(table.per_query, comparison.names[part]) for part in ("base", "tuned")
-    )
+    before, after = (_at_full_width(per_query, model) for model in (base, tuned))
+    asked = queries.select("task", pl.col("id").alias("query_id"), pl.col("text").alias("query"),
+                           "group")  # fmt: skip
     changed = (
         before.join(after, on=["task", "query_id"], suffix="_after")
         .with_columns((pl.col("score_after") - pl.col("score")).alias("change"))
-        .filter(pl.col("task").is_in(list(by_name)))
+        .join(asked, on=["task", "query_id"])
     )
     gained = changed.filter(pl.col("change") > 0).sort(-pl.col("change"), "task", "query_id")
     lost = changed.filter(pl.col("change") < 0).sort("change", "task", "query_id")
     shown = pl.concat([gained.head(count), lost.head(count)])
-    rows = [_describe(row, by_name[row["task"]]) for row in shown.iter_rows(named=True)]
+    rows = [
+        {
+            **{key: row[key] for key in ("task", "query_id", "group")},
+            "query": _cut(row["query"]),
+            "before": row["score"],
+            "after": row["score_after"],
+            "passages": _passages(row, corpus.filter(task=row["task"]), qrels),
+        }
+        for row in shown.iter_rows(named=True)
+    ]
     return pl.DataFrame(rows, schema=MOVED_SCHEMA)
 
 
@@ -65,33 +76,24 @@ def _at_full_width(per_query: pl.DataFrame, model: str) -> pl.DataFrame:
     return rows.filter(pl.col("dimension") == widest).select("task", "query_id", "score", "top_ids")
 
 
-def _describe(row: dict[str, Any], data: RetrievalData) -> dict[str, Any]:
-    query = data.queries.row(by_predicate=pl.col("id") == row["query_id"], named=True)
-    judged = data.qrels.filter((pl.col("query_id") == row["query_id"]) & (pl.col("score") > 0))
+def _passages(
+    row: dict[str, Any], corpus: pl.DataFrame, qrels: pl.DataFrame
+) -> list[dict[str, Any]]:
+    judged = qrels.filter(pl.col("score") > 0, task=row["task"], query_id=row["query_id"])
     relevant = judged["passage_id"].to_list()
     firsts = [*row["top_ids_after"][:1], *row["top_ids"][:1]]
     shown = list(dict.fromkeys([*relevant[:3], *firsts]))
-    texts = data.corpus.filter(pl.col("id").is_in(shown))
-    by_id = {found["id"]: found for found in texts.iter_rows(named=True)}
-    passages = [
+    texts = corpus.filter(pl.col("id").is_in(shown)).rows_by_key("id", named=True, unique=True)
+    return [
         {
             "passage_id": passage,
-            "text": _titled(by_id[passage]["title"], by_id[passage]["text"]),
+            "text": _titled(texts[passage]["title"], texts[passage]["text"]),
             "relevant": passage in relevant,
             "rank_before": _rank(row["top_ids"], passage),
             "rank_after": _rank(row["top_ids_after"], passage),
         }
         for passage in shown
     ]
-    return {
-        "task": data.name,
-        "query_id": row["query_id"],
-        "query": _cut(query["text"]),
-        "group": query["group"],
-        "before": row["score"],
-        "after": row["score_after"],
-        "passages": passages,
-    }
 
 
 def _rank(top_ids: list[str], passage: str) -> int | None:
