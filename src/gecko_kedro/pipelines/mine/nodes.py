@@ -39,8 +39,8 @@ def select_seed_examples(
     seeds = queries["passage_id"].drop_nulls().unique()
     seed_passages = passages.filter(pl.col("passage_id").is_in(seeds.implode())).collect()
     made = training.from_seed_queries(queries, seed_passages)
-    logger.info("select_seed_examples: %d examples", made.examples.height)
-    return made.examples, made.quarantine
+    logger.info("select_seed_examples: %d examples", made.rows.height)
+    return made.rows, made.quarantine
 
 
 def train_seed_retriever(
