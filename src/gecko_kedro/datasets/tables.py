@@ -25,8 +25,8 @@ class TablesDataset(AbstractDataset[Tables, Tables]):
           type: gecko_kedro.datasets.TablesDataset
           path: data/07_model_output/evaluation_scores
           schemas:
-            scores: gecko_kedro.evaluation.scoring.schemas.SCORES_SCHEMA
-            failures: gecko_kedro.evaluation.scoring.schemas.FAILURES_SCHEMA
+            scores: gecko_kedro.evaluation.scoring.score_table.SCORES_SCHEMA
+            failures: gecko_kedro.evaluation.scoring.score_table.FAILURES_SCHEMA
     """
 
     def __init__(

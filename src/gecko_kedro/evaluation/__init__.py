@@ -22,8 +22,13 @@ from gecko_kedro.evaluation.tasks.reading import read_tasks
 from gecko_kedro.evaluation.tasks.retrieval import CheckedData, RetrievalData
 from gecko_kedro.evaluation.tasks.retrieval_files import read_retrieval_data
 from gecko_kedro.evaluation.tasks.tables import from_tables, query_groups, to_tables
-from gecko_kedro.evaluation.tasks.task import ReadTasks, Task, require_tasks
-from gecko_kedro.evaluation.tasks.texts import evaluation_texts, texts_of
+from gecko_kedro.evaluation.tasks.task import (
+    ReadTasks,
+    Task,
+    evaluation_texts,
+    require_tasks,
+    texts_of,
+)
 
 __all__ = [
     "CheckedData", "Comparison", "EncoderUnderTest", "Interval", "ModelFacts", "NodeCost",

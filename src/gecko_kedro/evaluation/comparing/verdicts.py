@@ -45,12 +45,11 @@ def headline(comparison: Comparison) -> str:
 
 def sentences(comparison: Comparison) -> list[str]:
     """An honest sentence on the tuned model at full width: over all tasks first, then each."""
-    by_task = {
-        str(task): rows
-        for (task,), rows in comparison.results.group_by("task", maintain_order=True)
-    }
-    order = sorted(by_task, key=lambda task: task != OVERALL)  # stable: the others as they are
-    return [_sentence(task, by_task[task], comparison.names) for task in order]
+    results = comparison.results.sort(pl.col("task") != OVERALL, maintain_order=True)
+    return [
+        _sentence(str(task), rows, comparison.names)
+        for (task,), rows in results.group_by("task", maintain_order=True)
+    ]
 
 
 def category_table(

@@ -1,6 +1,7 @@
 """What mteb evaluates of an encoder: one dimension and number format, texts embedded once."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ class EmbedOnce:
 
     def __init__(self, encoder: EncoderUnderTest) -> None:
         self._encoder = encoder
-        self._model: Any = None
+        self.model = cache(encoder.load.load)
         self._rows: dict[str, int] = {}
         self._vectors: Vectors | None = None  # (distinct texts, d)
         self.encoded = 0
@@ -33,29 +34,19 @@ class EmbedOnce:
         """``(n, d)`` float32, L2-normalised, in the order of ``texts``."""
         new = [text for text in dict.fromkeys(texts) if text not in self._rows]
         if new or self._vectors is None:
-            fresh = self._encode(new)
-            start = len(self._rows)
-            self._rows.update((text, row) for row, text in enumerate(new, start))
+            self.encoded += len(new)
+            fresh = encode_texts(
+                self.model(), new, batch_size=self._encoder.load.batch_size,
+                description=f"embed for {self._encoder.name}",
+            )  # fmt: skip
+            self._rows |= {text: row for row, text in enumerate(new, len(self._rows))}
             known = [fresh] if self._vectors is None else [self._vectors, fresh]
             self._vectors = np.concatenate(known)
         return self._vectors[[self._rows[text] for text in texts]]
 
-    def model(self) -> Any:
-        """The model itself, loaded at the first call."""
-        if self._model is None:
-            self._model = self._encoder.load.load()
-        return self._model
-
     def forget(self) -> None:
         """Free the vectors of the tasks so far; the model stays."""
         self._rows, self._vectors = {}, None
-
-    def _encode(self, texts: list[str]) -> Vectors:
-        self.encoded += len(texts)
-        return encode_texts(
-            self.model(), texts, batch_size=self._encoder.load.batch_size,
-            description=f"embed for {self._encoder.name}",
-        )  # fmt: skip
 
 
 class GeckoEncoder(AbsEncoder):
@@ -83,14 +74,7 @@ class GeckoEncoder(AbsEncoder):
         )  # fmt: skip
 
     def encode(
-        self,
-        inputs: Any,
-        *,
-        task_metadata: Any,
-        hf_split: str,
-        hf_subset: str,
-        prompt_type: PromptType | None = None,
-        **_: Any,
+        self, inputs: Any, *, task_metadata: Any, prompt_type: PromptType | None = None, **_: Any
     ) -> Vectors:
         """``(n, dimension)`` L2-normalised vectors of the texts in mteb's batches."""
         prefix = ""
@@ -128,10 +112,7 @@ def quantised(vectors: Vectors, precision: Precision) -> Vectors:
 
 
 def rendered(
-    batch: dict[str, list[str]],
-    prompt: TaskPrompt,
-    prompt_type: PromptType | None,
-    templates: str,
+    batch: dict[str, list[str]], prompt: TaskPrompt, prompt_type: PromptType | None, templates: str
 ) -> list[str]:
     """The texts of one of mteb's batches in the templates of that name, else as they are.
 
@@ -145,21 +126,12 @@ def rendered(
     if prompt_type == PromptType.document and not prompt.symmetric:
         bodies = batch.get("body", batch["text"])
         titles = batch.get("title") or [""] * len(bodies)
-        return [
-            render_passage(title, body, templates=written)
-            for title, body in zip(titles, bodies, strict=True)
-        ]
+        both = zip(titles, bodies, strict=True)
+        return [render_passage(title, body, templates=written) for title, body in both]
     return [render_query(prompt.task, text, templates=written) for text in batch["text"]]
 
 
 def model_meta(name: str, revision: str, **fields: Any) -> ModelMeta:
     """What mteb wants to know of a model."""
-    return ModelMeta.create_empty(
-        {
-            "name": f"local/{name}",
-            "revision": revision,
-            "similarity_fn_name": ScoringFunction.COSINE,
-            "modalities": ["text"],
-            **fields,
-        }
-    )
+    known = {"name": f"local/{name}", "revision": revision, "modalities": ["text"]}
+    return ModelMeta.create_empty({**known, "similarity_fn_name": ScoringFunction.COSINE, **fields})

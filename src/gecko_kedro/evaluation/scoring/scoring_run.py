@@ -16,16 +16,19 @@ import polars as pl
 from gecko_kedro.base.files import atomic_path
 from gecko_kedro.base.progress import Progress
 from gecko_kedro.encoder.formatting import TEMPLATES
-from gecko_kedro.evaluation.scoring.schemas import (
+from gecko_kedro.evaluation.scoring.score_table import (
+    BM25,
     FAILURES_SCHEMA,
+    HYBRID,
     PER_QUERY_SCHEMA,
     RECORDS_SCHEMA,
     SCORES_SCHEMA,
+    ScoreTable,
+    concat_scores,
 )
-from gecko_kedro.evaluation.scoring.score_table import BM25, HYBRID, ScoreTable, concat_scores
 from gecko_kedro.evaluation.scoring.settings import Precision
 from gecko_kedro.evaluation.scoring.under_test import EncoderUnderTest
-from gecko_kedro.evaluation.tasks.hub import unreachable
+from gecko_kedro.evaluation.tasks.registered import unreachable
 from gecko_kedro.evaluation.tasks.settings import TaskPrompt
 from gecko_kedro.evaluation.tasks.task import Task
 

@@ -49,13 +49,13 @@ def _read_task(
     assert settings.type is not None  # TaskSettings sees to it that it has both
     path = (root or Path()) / Path(settings.path).expanduser()
     prompt = prompts.of(settings.name, settings.type, settings)
-    name, split, columns = settings.name, settings.split, settings.columns
-    if settings.type == "Reranking":
-        return read_reranking(path, name=name, split=split, columns=columns, **prompt._asdict())
-    if settings.type == "Retrieval":
-        is_folder = path.is_dir() and any(path.glob("corpus*"))
-        read = read_retrieval_data if is_folder else read_pairs
-        return read(path, name=name, split=split, columns=columns, **prompt._asdict())
-    return read_row_task(
-        path, name=name, task_type=settings.type, split=split, columns=columns, task=prompt.task
-    )
+    if settings.type not in {"Retrieval", "Reranking"}:
+        return read_row_task(path, settings, prompt)
+    reranking = settings.type == "Reranking"
+    if path.is_dir() and any(path.glob("corpus*")):
+        # Reranking: the judged passages, 0 included, are the candidates.
+        return read_retrieval_data(
+            path, name=settings.name, split=settings.split, columns=settings.columns,
+            reranking=reranking, **prompt._asdict(),
+        )  # fmt: skip
+    return (read_reranking if reranking else read_pairs)(path, settings, prompt)

@@ -10,10 +10,9 @@ import polars as pl
 
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
-from gecko_kedro.evaluation.tasks.retrieval import check_name, quarantined
+from gecko_kedro.evaluation.tasks.retrieval import check_name, set_aside
 from gecko_kedro.evaluation.tasks.settings import TaskType
-from gecko_kedro.evaluation.tasks.task import Checked
-from gecko_kedro.evaluation.tasks.texts import texts_of
+from gecko_kedro.evaluation.tasks.task import Checked, texts_of
 
 _SENTENCES = {"sentence1": pl.String, "sentence2": pl.String}
 ROW_SCHEMAS: dict[TaskType, pl.Schema] = {
@@ -72,7 +71,6 @@ class RowTask:
 
     @property
     def size(self) -> str:
-        """How much there is, in words."""
         if self.type == "Classification":
             test = self.rows.filter(split="test").height
             return f"{test:,} texts, {self.rows.height - test:,} to train on"
@@ -81,7 +79,6 @@ class RowTask:
 
     @property
     def revision(self) -> str:
-        """The digest."""
         return self.digest
 
     def texts(self) -> pl.DataFrame:
@@ -141,20 +138,21 @@ def checked_rows(
     where: str,
     task: str,
     sets: bool = False,
-    quarantine: pl.DataFrame | None = None,
+    quarantine: pl.DataFrame = QUARANTINE_SCHEMA.to_frame(),
 ) -> CheckedRows:
     """Set rows aside that cannot be scored and build the task from the rest, in its order.
 
     Empty texts stay, as in mteb's own sets, since leaving them out would change the scores. What
     cannot give a score at all (one label only, equal scores only) raises ``InputError``.
     """
-    aside = [quarantine if quarantine is not None else pl.DataFrame(schema=QUARANTINE_SCHEMA)]
+    aside = [quarantine]
     rows = rows.select(ROW_SCHEMAS[task_type].names()).cast(ROW_SCHEMAS[task_type])
     numbered = rows.with_row_index("id")
-    for reason, bad in _problems(task_type):
-        records = numbered.filter(bad).iter_rows(named=True)
-        aside.append(quarantined(records, where=where, reason=reason, detail=f"row of {name}"))
-        numbered = numbered.filter(~bad)
+    for reason, mask in _problems(task_type):
+        numbered, bad = set_aside(
+            numbered, mask, where=where, reason=reason, detail=f"row of {name}"
+        )
+        aside.append(bad)
     checked = Checked(RowTask(name, task_type, numbered.drop("id"), task, sets), pl.concat(aside))
     _require_a_score(checked, where=where)
     return checked

@@ -10,8 +10,12 @@ from gecko_kedro import evaluation
 from gecko_kedro.corpus.settings import DecontaminateSettings
 from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.evaluation.comparing import ablation
-from gecko_kedro.evaluation.comparing.ablation_rows import AblationRow, AblationRows
-from gecko_kedro.evaluation.comparing.settings import AblationSettings, CompareSettings
+from gecko_kedro.evaluation.comparing.settings import (
+    AblationRow,
+    AblationRows,
+    AblationSettings,
+    CompareSettings,
+)
 from gecko_kedro.evaluation.reporting.difference_plots import ablation_differences
 from gecko_kedro.evaluation.reporting.terminal import ablation_text
 from gecko_kedro.params import FinetuneParams, RelabelParams

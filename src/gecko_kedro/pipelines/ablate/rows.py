@@ -9,8 +9,7 @@ from gecko_kedro import training
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
 from gecko_kedro.corpus.splits import cap
 from gecko_kedro.encoder.settings import LoadSettings
-from gecko_kedro.evaluation.comparing.ablation_rows import AblationRow
-from gecko_kedro.evaluation.comparing.settings import AblationSettings
+from gecko_kedro.evaluation.comparing.settings import AblationRow, AblationSettings
 from gecko_kedro.params import FinetuneParams, RelabelParams, RowParams, row_parameters
 from gecko_kedro.pipelines.finetune.nodes import collect_source_examples, mix_finetune_examples
 from gecko_kedro.pipelines.relabel.nodes import choose_examples, fuse_rankings

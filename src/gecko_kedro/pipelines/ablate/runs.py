@@ -21,8 +21,7 @@ from gecko_kedro.datasets import TableDataset
 from gecko_kedro.encoder.formatting import TEMPLATES
 from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.evaluation.comparing.ablation import RESULT_SCHEMA, main_scores, result_table
-from gecko_kedro.evaluation.comparing.ablation_rows import AblationRow
-from gecko_kedro.evaluation.comparing.settings import AblationSettings
+from gecko_kedro.evaluation.comparing.settings import AblationRow, AblationSettings
 from gecko_kedro.evaluation.scoring.under_test import TemplatesName
 from gecko_kedro.params import FinetuneParams, RelabelParams, RowParams
 from gecko_kedro.pipelines.ablate.rows import Mixtures, seeded
