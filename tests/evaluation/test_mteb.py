@@ -12,8 +12,13 @@ from gecko_kedro.base.errors import InputError
 from gecko_kedro.encoder import settings as encoder_settings
 from gecko_kedro.encoder.encoding import encode_texts, truncate_vectors
 from gecko_kedro.encoder.settings import LoadSettings
-from gecko_kedro.evaluation.scoring.lexical_models import Bm25Search
-from gecko_kedro.evaluation.scoring.mteb_models import EmbedOnce, GeckoEncoder, quantised, rendered
+from gecko_kedro.evaluation.scoring.mteb_models import (
+    Bm25Search,
+    EmbedOnce,
+    GeckoEncoder,
+    quantised,
+    rendered,
+)
 from gecko_kedro.evaluation.scoring.score_table import (
     BM25,
     PER_QUERY_SCHEMA,

@@ -7,8 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from gecko_kedro.evaluation.comparing.bootstrap import mean_of
-from gecko_kedro.evaluation.comparing.paired import INTERVAL_COLUMNS, paired, resampled
+from gecko_kedro.evaluation.comparing.bootstrap import INTERVAL_COLUMNS, mean_of, paired, resampled
 from gecko_kedro.evaluation.comparing.settings import AblationRow
 from gecko_kedro.evaluation.scoring.score_table import ScoreTable
 
@@ -107,8 +106,8 @@ def summarise_ablations(
         if both.is_empty():
             return {"note": f"no score of {reference} with the same seed"}
         plain = {"difference": (both["score"] - both["score_of_reference"]).mean()}
-        sides = (single.filter(row=row, **place) for row in (name, reference))
-        pairs = paired(*sides, groups, on=("seed", "task", "query_id"))
+        own, other = (single.filter(row=row, **place) for row in (name, reference))
+        pairs = paired(own, other, groups, on=("seed", "task", "query_id"))
         parts = [
             resampled(of_seed, at["type"], resamples=resamples, seed=seed)
             for of_seed in pairs.partition_by("seed", maintain_order=True)

@@ -7,8 +7,13 @@ from typing import Any
 import polars as pl
 
 from gecko_kedro.base.errors import InputError
-from gecko_kedro.evaluation.comparing.bootstrap import Resampled, mean_of
-from gecko_kedro.evaluation.comparing.paired import INTERVAL_COLUMNS, paired, resampled
+from gecko_kedro.evaluation.comparing.bootstrap import (
+    INTERVAL_COLUMNS,
+    Resampled,
+    mean_of,
+    paired,
+    resampled,
+)
 from gecko_kedro.evaluation.scoring.score_table import BM25, HYBRID, ScoreTable
 
 OVERALL = "all tasks"
@@ -78,7 +83,8 @@ def compare(
     rows = _wide(table.scores).sort("task", place, "model", larger_first).to_dicts()
     parts = [None if row["model"] == base else judge.against(row, base) for row in rows]
     results = [row | _columns(part) for row, part in zip(rows, parts, strict=True)]
-    fret, by_group = [], []
+    fret: list[dict[str, Any]] = []
+    by_group: list[dict[str, Any]] = []
     for row in rows:
         at, task = row["dimension"], row["task"]
         if row["model"] != tuned:

@@ -8,7 +8,7 @@ import polars as pl
 
 from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.corpus.splits import stable_hash
-from gecko_kedro.evaluation.comparing.paired import INTERVAL_COLUMNS, paired, resampled
+from gecko_kedro.evaluation.comparing.bootstrap import INTERVAL_COLUMNS, paired, resampled
 from gecko_kedro.evaluation.comparing.statistics import statistic_of
 from gecko_kedro.evaluation.scoring.score_table import ScoreTable
 

@@ -81,11 +81,10 @@ def category_table(
 
 
 def _sentence(task: str, rows: pl.DataFrame, names: Mapping[str, str]) -> str:
-    tuned = rows.filter(model=names["tuned"]).head(1)
-    base = rows.filter(model=names["base"]).head(1)
-    if tuned.is_empty() or base.is_empty():
+    tuned, base = (rows.filter(model=names[part]).to_dicts() for part in ("tuned", "base"))
+    if not tuned or not base:
         return f"On {task} there is no result to judge."
-    row, before = tuned.row(0, named=True), base["score"][0]
+    row, before = tuned[0], base[0]["score"]
     moved = f"{metric_name(row['metric'])} {before:.3f} to {row['score']:.3f}"
     if row["verdict"] is None:
         return f"On {task} the tuned model has no interval: {moved}."

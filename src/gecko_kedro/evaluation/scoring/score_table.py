@@ -1,7 +1,7 @@
 """What a scoring run gives: main scores, scores of single queries, failures and records."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
@@ -80,7 +80,7 @@ class ScoreTable:
     @classmethod
     def of(cls, tables: Mapping[str, pl.DataFrame]) -> "ScoreTable":
         """Again from the four tables by name."""
-        return cls(**{name: tables[name] for name in _TABLES})
+        return cls(tables["scores"], tables["per_query"], tables["failures"], tables["records"])
 
     def tables(self) -> dict[str, pl.DataFrame]:
         """Its four tables by name, for a catalog to keep."""
@@ -91,4 +91,4 @@ def concat_scores(tables: Sequence[ScoreTable]) -> ScoreTable:
     """One table out of several."""
     every = [ScoreTable(), *tables]
     joined = {name: pl.concat(getattr(one, name) for one in every) for name in _TABLES}
-    return ScoreTable(**joined, encoded=sum(table.encoded for table in every))
+    return replace(ScoreTable.of(joined), encoded=sum(table.encoded for table in every))

@@ -158,7 +158,8 @@ def checked(
             got={key: frame.height for key, frame in tables.items()},
             fix="Check that the ids of the judgements are those of the queries and the corpus.",
         )  # fmt: skip
-    return Checked(RetrievalData(name, *tables.values(), **how), pl.concat(aside))
+    data = RetrievalData(name, tables["corpus"], tables["queries"], tables["qrels"], **how)
+    return Checked(data, pl.concat(aside))
 
 
 def check_name(name: str) -> None:

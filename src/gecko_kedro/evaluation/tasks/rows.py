@@ -29,13 +29,14 @@ ROW_SCHEMAS: dict[TaskType, pl.Schema] = {
         }
     ),
 }
-# The columns whose texts training must not see.
-_TEXTS = {
-    "STS": ("sentence1", "sentence2"),
-    "PairClassification": ("sentence1", "sentence2"),
-    "Classification": ("text",),
-    "Clustering": ("text",),
-    "Summarization": ("text", "human_summaries", "machine_summaries"),
+_NO_TEXTS = {"id", "split", "set", "score", "label", "relevance"}
+# What must have at least two values for a score, in words and as a column.
+_SEVERAL = {
+    "STS": ("pairs of at least two scores", "score"),
+    "PairClassification": ("pairs of both labels, 0 and 1", "label"),
+    "Classification": ("texts to train on of at least two labels, and texts to test on", "label"),
+    "Clustering": ("texts of at least two labels", "label"),
+    "Summarization": ("a text whose summaries have at least two scores", "relevance"),
 }
 # mteb clusters 4 % of a set (AbsTaskClustering), which is meant for sets of tens of thousands: of a
 # smaller one it would leave fewer than 1,000 texts, so all of them are taken.
@@ -86,8 +87,9 @@ class RowTask:
         rows = self.rows.with_row_index("id")
         if self.type == "Classification":
             rows = rows.filter(split="test")
+        texts = [name for name in rows.columns if name not in _NO_TEXTS]
         ids = pl.format("row {}", "id")
-        return texts_of(rows, task=self.name, side="query", ids=ids, of=_TEXTS[self.type])
+        return texts_of(rows, task=self.name, side="query", ids=ids, of=texts)
 
     def to_mteb(self) -> Any:
         """The rows as a task of mteb, out of memory."""
@@ -186,21 +188,14 @@ def _problems(task_type: TaskType) -> list[tuple[str, pl.Expr]]:
 
 def _require_a_score(checked: CheckedRows, *, where: str) -> None:
     name, rows = checked.data.name, checked.data.rows
-    enough, expected = rows.height > 0, "at least one row"
-    match checked.data.type:
-        case "STS":
-            enough, expected = rows["score"].n_unique() > 1, "pairs of at least two scores"
-        case "PairClassification":
-            enough, expected = rows["label"].n_unique() > 1, "pairs of both labels, 0 and 1"
-        case "Clustering":
-            enough, expected = rows["label"].n_unique() > 1, "texts of at least two labels"
-        case "Classification":
-            train, test = rows.filter(split="train"), rows.filter(split="test")
-            enough = train["label"].n_unique() > 1 and test.height > 0
-            expected = "texts to train on of at least two labels, and texts to test on"
-        case "Summarization":
-            enough = (rows["relevance"].list.n_unique() > 1).any()
-            expected = "a text whose summaries have at least two scores"
+    expected, column = _SEVERAL[checked.data.type]
+    if checked.data.type == "Summarization":
+        enough = (rows[column].list.n_unique() > 1).any()
+    elif checked.data.type == "Classification":
+        train, test = rows.filter(split="train"), rows.filter(split="test")
+        enough = train[column].n_unique() > 1 and test.height > 0
+    else:
+        enough = rows[column].n_unique() > 1
     if not enough:
         gone = "".join(f", {count} {reason}" for reason, count in checked.counts.items())
         raise InputError(

@@ -16,7 +16,7 @@ from gecko_kedro.evaluation.comparing.settings import (
     AblationSettings,
     CompareSettings,
 )
-from gecko_kedro.evaluation.reporting.difference_plots import ablation_differences
+from gecko_kedro.evaluation.reporting.plots import ablation_differences
 from gecko_kedro.evaluation.reporting.terminal import ablation_text
 from gecko_kedro.params import FinetuneParams, RelabelParams
 from gecko_kedro.pipelines._decontamination import decontaminate_examples
@@ -30,13 +30,7 @@ from gecko_kedro.pipelines.ablate.runs import Bench, chosen_tasks, plan_runs, ru
 from gecko_kedro.pipelines.evaluate.nodes import Tables, select_tasks
 from gecko_kedro.training.settings import EncoderTraining
 
-__all__ = [
-    "choose_rows",
-    "plot_ablations",
-    "run_ablations",
-    "select_tasks",
-    "summarise_ablations",
-]
+__all__ = ["choose_rows", "plot_ablations", "run_ablations", "select_tasks", "summarise_ablations"]
 
 logger = logging.getLogger(__name__)
 
