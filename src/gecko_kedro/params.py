@@ -24,9 +24,10 @@ from gecko_kedro.corpus.settings import (
 from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.engine.settings import EngineSettings
 from gecko_kedro.estimation.settings import EstimateSettings
-from gecko_kedro.evaluation.comparing.ablation_rows import AblationRow, AblationRows
 from gecko_kedro.evaluation.comparing.label_quality import LabelQualitySettings
 from gecko_kedro.evaluation.comparing.settings import (
+    AblationRow,
+    AblationRows,
     AblationSettings,
     CompareSettings,
     ParitySettings,

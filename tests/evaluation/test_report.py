@@ -22,7 +22,7 @@ from gecko_kedro.evaluation.reporting.report import (
     ReportContent,
     write_report,
 )
-from gecko_kedro.evaluation.scoring.schemas import RECORDS_SCHEMA
+from gecko_kedro.evaluation.scoring.score_table import RECORDS_SCHEMA
 from tests.support.browser import chromium, watched_page
 
 ATTACK = (

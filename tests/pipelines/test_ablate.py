@@ -16,8 +16,7 @@ from gecko_kedro.base.errors import InputError
 from gecko_kedro.corpus.schemas import PAIR_SCHEMA, QUARANTINE_SCHEMA
 from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.evaluation.comparing.ablation import main_scores
-from gecko_kedro.evaluation.comparing.ablation_rows import AblationRow, AblationRows
-from gecko_kedro.evaluation.comparing.settings import AblationSettings
+from gecko_kedro.evaluation.comparing.settings import AblationRow, AblationRows, AblationSettings
 from gecko_kedro.evaluation.tasks.retrieval import RetrievalData
 from gecko_kedro.fret.schemas import CANDIDATE, JUDGEMENT, QUERY, table
 from gecko_kedro.params import FinetuneParams, RelabelParams

@@ -10,9 +10,13 @@ from gecko_kedro import evaluation
 from gecko_kedro.corpus.settings import DecontaminateSettings
 from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.evaluation.comparing import ablation
-from gecko_kedro.evaluation.comparing.ablation_rows import AblationRow, AblationRows
-from gecko_kedro.evaluation.comparing.settings import AblationSettings, CompareSettings
-from gecko_kedro.evaluation.reporting.difference_plots import ablation_differences
+from gecko_kedro.evaluation.comparing.settings import (
+    AblationRow,
+    AblationRows,
+    AblationSettings,
+    CompareSettings,
+)
+from gecko_kedro.evaluation.reporting.plots import ablation_differences
 from gecko_kedro.evaluation.reporting.terminal import ablation_text
 from gecko_kedro.params import FinetuneParams, RelabelParams
 from gecko_kedro.pipelines._decontamination import decontaminate_examples
@@ -26,13 +30,7 @@ from gecko_kedro.pipelines.ablate.runs import Bench, chosen_tasks, plan_runs, ru
 from gecko_kedro.pipelines.evaluate.nodes import Tables, select_tasks
 from gecko_kedro.training.settings import EncoderTraining
 
-__all__ = [
-    "choose_rows",
-    "plot_ablations",
-    "run_ablations",
-    "select_tasks",
-    "summarise_ablations",
-]
+__all__ = ["choose_rows", "plot_ablations", "run_ablations", "select_tasks", "summarise_ablations"]
 
 logger = logging.getLogger(__name__)
 

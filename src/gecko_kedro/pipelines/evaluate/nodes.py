@@ -57,11 +57,8 @@ def score_encoders(
     """BM25, base, pretrained, tuned encoder and the hybrid on every task, at every dimension."""
     tasks = evaluation.from_tables(**tables, others=declared.tasks)
     scored = [evaluation.evaluate_bm25(tasks, cache_root=cache)]
-    for name, reference in (
-        (BASE, load.reference),
-        (PRETRAINED, pretrained_encoder),
-        (GECKO, gecko_encoder),
-    ):
+    encoders = {BASE: load.reference, PRETRAINED: pretrained_encoder, GECKO: gecko_encoder}
+    for name, reference in encoders.items():
         encoder = evaluation.EncoderUnderTest(
             name,
             load.of(reference),
@@ -90,13 +87,9 @@ def compare_encoders(
         **settings.model_dump(),
     )
     logger.info("compare_encoders: %s", evaluation.headline(comparison))
+    compared = {name: getattr(comparison, name) for name in ("results", "fret", "by_group")}
     categories = evaluation.category_table(comparison.results, published["paper_by_category"])
-    return {
-        "results": comparison.results,
-        "fret": comparison.fret,
-        "by_group": comparison.by_group,
-        "categories": categories,
-    }, content.result_metrics(comparison.results)
+    return compared | {"categories": categories}, content.result_metrics(comparison.results)
 
 
 def show_results(

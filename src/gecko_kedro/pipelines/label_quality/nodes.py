@@ -9,9 +9,9 @@ from gecko_kedro import encoder, fret, retrieval
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.evaluation.comparing import label_quality as quality
-from gecko_kedro.evaluation.reporting.difference_plots import label_quality_plot
+from gecko_kedro.evaluation.reporting.plots import label_quality_plot
 from gecko_kedro.evaluation.reporting.terminal import label_quality_text
-from gecko_kedro.evaluation.scoring.rankings import score_ranking
+from gecko_kedro.evaluation.scoring.items import score_ranking
 from gecko_kedro.evaluation.tasks.judged import JudgedSettings, half_of, sample_judged
 from gecko_kedro.evaluation.tasks.retrieval import CheckedData
 from gecko_kedro.fret.calls import ranker_calls
