@@ -16,18 +16,19 @@ from functools import cached_property
 from typing import Any
 
 import yaml
-from kedro.config import OmegaConfigLoader
+from kedro.io.catalog_config_resolver import CatalogConfigResolver
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from pydantic import BaseModel
 
+from gecko_kedro.config import ParameterAwareConfigLoader
 from gecko_kedro.hooks.fingerprints import counts
 from gecko_kedro.params import Parameters, check_parameters
 from gecko_kedro.pipeline_registry import EXTRAS, STAGES, register_pipelines
 from tests.support.conf import CONF, PROJECT
 
 REVIEWED = PROJECT / "tests/hooks/stale.yml"
-_READ_BY_CATALOG = re.compile(r"\$\{params:([\w.]+)\}")
+_READ_BY_CATALOG = re.compile(r"<params:([\w.]+)>")
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class StaleTable:
 
     pipeline: Pipeline
     parameters: Parameters
-    entries: Mapping[str, Any]  # of the catalog
+    entries: Mapping[str, Any]  # of the catalog, for each dataset that a node takes or makes
 
     @cached_property
     def readers(self) -> dict[str, list[Node]]:
@@ -68,8 +69,11 @@ class StaleTable:
 
     def layer(self, dataset: str) -> str:
         """The folder of the data that ``dataset`` lies in, such as 08_reporting."""
-        entries = [entry for name, entry in self.entries.items() if own(name) == dataset]
-        found = re.search(r"\$\{globals:data\}/(\w+)/", str(entries))
+        made = self.pipeline.all_outputs()
+        entries = [
+            entry for name, entry in self.entries.items() if own(name) == dataset and name in made
+        ]
+        found = re.search(r"<globals:data>/(\w+)/", str(entries))
         return found[1] if found else "none"
 
     def read_by_catalog(self, dataset: str) -> list[str]:
@@ -129,7 +133,10 @@ class StaleTable:
     def _taken(self, node: Node) -> Iterator[str]:
         made = {own(name) for name in self.pipeline.all_outputs()}
         for name in node.inputs:
-            if name.startswith("params:"):
+            entry = self.entries.get(name, {})
+            if entry.get("metadata", {}).get("scratch"):
+                continue
+            if name.startswith("params:") and not entry:
                 yield from self._below(name.removeprefix("params:"))
             elif own(name) not in made:
                 for parameter in self.read_by_catalog(name):
@@ -177,12 +184,19 @@ def all_leaves(settings: BaseModel, prefix: str = "", *, counted: bool = False) 
 
 def stale_table() -> StaleTable:
     """The table of all pipelines with the parameters of conf/base."""
-    loader = OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base")
+    loader = ParameterAwareConfigLoader(str(CONF), base_env="base", default_run_env="base")
     pipelines = register_pipelines()
     every = sum((pipelines[name] for name in (*STAGES, *EXTRAS)), Pipeline([]))
-    entries: dict[str, Any] = {}
+    written: dict[str, Any] = {}
     for file in sorted((CONF / "base/catalog").glob("*.yml")):
-        entries |= yaml.safe_load(file.read_text("utf-8"))
+        # Else the braces would be those of a pattern.
+        written |= yaml.safe_load(re.sub(r"\$\{([^}]+)\}", r"<\1>", file.read_text("utf-8")))
+    catalog = CatalogConfigResolver(written, default_runtime_patterns={})
+    entries = {
+        name: catalog.resolve_pattern(name)
+        for name in every.datasets()
+        if name in catalog.config or catalog.match_dataset_pattern(name)
+    }
     return StaleTable(every, check_parameters(loader["parameters"]), entries)
 
 

@@ -11,9 +11,11 @@ from gecko_kedro.datasets.plot import PlotDataset
 from gecko_kedro.datasets.python_docs import PythonDocsDataset
 from gecko_kedro.datasets.query_log import QueryLogDataset
 from gecko_kedro.datasets.retrieval_data import RetrievalDataDataset
+from gecko_kedro.datasets.search_work import SearchWorkDataset
 from gecko_kedro.datasets.sharded import ShardedParquetDataset
 from gecko_kedro.datasets.table import TableDataset, TableScanDataset
 from gecko_kedro.datasets.tables import TablesDataset
+from gecko_kedro.datasets.teacher import TeacherDataset
 from gecko_kedro.datasets.text_file import TextFileDataset
 from gecko_kedro.datasets.training_sources import TrainingSourcesDataset
 from gecko_kedro.datasets.vector_shards import VectorShardsDataset
@@ -29,10 +31,12 @@ __all__ = [
     "PythonDocsDataset",
     "QueryLogDataset",
     "RetrievalDataDataset",
+    "SearchWorkDataset",
     "ShardedParquetDataset",
     "TableDataset",
     "TableScanDataset",
     "TablesDataset",
+    "TeacherDataset",
     "TextFileDataset",
     "TrainingSourcesDataset",
     "VectorShardsDataset",

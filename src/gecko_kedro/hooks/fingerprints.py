@@ -7,6 +7,7 @@ fingerprints of its node's inputs. It is kept beside the output together with th
 of, so that a message can name what changed, and with the SHA-256 of the content.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from gecko_kedro.base.errors import InputError
 from gecko_kedro.hooks.records import Fingerprint, Parts, Record, read_record, write_record
 
 _PARAMETER, _DATASET = "params:", "dataset "
+_TOLD = re.compile(r"^params:(work\.\w+\.)?")  # a parameter, or one within what a node is told
 
 
 @dataclass(frozen=True)
@@ -231,4 +233,4 @@ def _difference(name: str, before: Parts, now: Parts) -> str:
     if not name.startswith(_PARAMETER):
         return f"{name.removeprefix(_DATASET)} is another one now"
     old, new = before.get(name, "absent"), now.get(name, "absent")
-    return f"{name.removeprefix(_PARAMETER)}: {old!r} -> {new!r}"
+    return f"{_TOLD.sub('', name)}: {old!r} -> {new!r}"

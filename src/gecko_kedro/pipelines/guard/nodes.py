@@ -11,8 +11,8 @@ from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.evaluation.comparing.settings import SweepSettings, WeightSettings
 from gecko_kedro.evaluation.tasks.settings import SelectSettings
 from gecko_kedro.params import Encoder
-from gecko_kedro.pipelines.evaluate.nodes import select_tasks
-from gecko_kedro.pipelines.guard.sweep import SweepTasks, score_point
+from gecko_kedro.pipelines.evaluate.nodes import Tables, select_tasks
+from gecko_kedro.pipelines.guard.sweep import score_point
 
 logger = logging.getLogger(__name__)
 
@@ -21,20 +21,15 @@ def select_sweep_tasks(
     heldout_pairs: pl.DataFrame,
     own_data: evaluation.CheckedData | None,
     declared: evaluation.ReadTasks,
-    general: evaluation.ReadTasks,
     settings: SelectSettings,
-) -> SweepTasks:
-    """The tasks trained for and the general ones.
-
-    The former are read anew: the tables of an earlier evaluate may be of other data.
-    """
-    tables, _ = select_tasks(heldout_pairs, own_data, declared, settings)
-    targets = evaluation.from_tables(**tables, others=())
-    return SweepTasks([*targets, *general.tasks], [task.name for task in targets])
+) -> Tables:
+    """The tasks trained for, read anew: the tables of an earlier evaluate may be of other data."""
+    return select_tasks(heldout_pairs, own_data, declared, settings)[0]
 
 
 def sweep_weights(
-    sweep_tasks: SweepTasks,
+    tables: Tables,
+    general: evaluation.ReadTasks,
     gecko_encoder: str,
     cache: Path,
     load: LoadSettings,
@@ -43,11 +38,13 @@ def sweep_weights(
     settings: SweepSettings,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Score models between base and tuned on the tasks trained for and on general ones."""
+    targets = evaluation.from_tables(**tables, others=())
+    tasks = [*targets, *general.tasks]
     points = {
         weight: score_point(
             weight,
             gecko_encoder,
-            sweep_tasks.tasks,
+            tasks,
             cache=cache,
             load=load,
             templates=templates,
@@ -57,8 +54,8 @@ def sweep_weights(
     }
     table = evaluation.sweep_table(
         points,
-        evaluation.query_groups(evaluation.to_tables(sweep_tasks.tasks).queries),
-        sweep_tasks.targets,
+        evaluation.query_groups(evaluation.to_tables(tasks).queries),
+        [task.name for task in targets],
         fraction=settings.choose_fraction,
         resamples=settings.resamples,
         seed=settings.seed,

@@ -1,21 +1,12 @@
-"""The tasks of the sweep, and one point of it: a model between base and tuned, scored."""
+"""One point of the sweep: a model between base and tuned, scored."""
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from gecko_kedro import evaluation
 from gecko_kedro.encoder.settings import LoadSettings
-
-
-@dataclass(frozen=True)
-class SweepTasks:
-    """What every point is scored on; ``targets`` are the names of what training aimed at."""
-
-    tasks: Sequence[evaluation.Task]
-    targets: Sequence[str]
 
 
 def score_point(
