@@ -15,6 +15,7 @@ from gecko_kedro.fret.information import (
     refuse_worthless,
 )
 from gecko_kedro.fret.label_sample import LABEL_SAMPLE, label_sample, label_sample_page
+from gecko_kedro.fret.prepared import PreparedTeacher
 from gecko_kedro.fret.prompts import Prompts
 from gecko_kedro.fret.query_log import as_queries, join_query_log
 from gecko_kedro.fret.query_report import query_plot, share_report
@@ -43,9 +44,9 @@ from gecko_kedro.fret.tasks import TASK_NAMES, short_task_name
 __all__ = [
     "AUDIT_SHARES", "ENOUGH_QUERIES", "LABEL_SAMPLE", "TASK_NAMES", "AuditSettings",
     "ChoiceResult", "ChooseSettings", "FilterResult", "FilterSettings", "FretFacts",
-    "FuseSettings", "Information", "JoinSettings", "JudgeSettings", "LabelAudit", "Prompts",
-    "Ranker", "RoundTripSettings", "SampleSettings", "ScoringResult", "Shares", "SynthesisResult",
-    "WorthlessRankerError", "WriteSettings", "as_queries", "audit_labels", "candidate_metrics",
+    "FuseSettings", "Information", "JoinSettings", "JudgeSettings", "LabelAudit", "PreparedTeacher",
+    "Prompts", "Ranker", "RoundTripSettings", "SampleSettings", "ScoringResult", "Shares",
+    "SynthesisResult", "WorthlessRankerError", "WriteSettings", "as_queries", "audit_labels", "candidate_metrics",
     "candidates_with_seeds", "choose_examples", "filter_queries", "fret_card", "fuse_rankings",
     "information", "join_query_log", "judged_candidates", "label_sample", "label_sample_page",
     "query_plot", "ranker_sets", "rankers_for", "refuse_worthless", "reject_reason",

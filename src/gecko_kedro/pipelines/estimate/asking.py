@@ -10,7 +10,6 @@ from gecko_kedro.base.memory import Measuring
 from gecko_kedro.estimation import CallMeasure, TeacherMeasure
 from gecko_kedro.fret.calls import ranker_calls
 from gecko_kedro.params import RelabelParams, SynthesizeParams
-from gecko_kedro.pipelines._teacher import PreparedTeacher
 from gecko_kedro.pipelines.estimate.calibration import parquet_bytes
 from gecko_kedro.teacher.stored import StoredTeacher
 
@@ -21,7 +20,7 @@ def measure_teacher(
     *,
     queries: int,
     n_candidates: int,
-    prepared: PreparedTeacher,
+    prepared: fret.PreparedTeacher,
     synthesize: SynthesizeParams,
     relabel: RelabelParams,
 ) -> tuple[TeacherMeasure, pl.DataFrame]:
@@ -55,7 +54,7 @@ def measure_teacher(
             rankers=relabel.rankers, settings=relabel.judge,
         ).judgements  # fmt: skip
     spent_judging = teacher.usage.total().seconds - spent_writing
-    reads_corpus = prepared.settings.backend == "lexical"
+    reads_corpus = prepared.teacher.backend == "lexical"
     measure = TeacherMeasure(
         calls=_calls(teacher),
         start_seconds=0.0 if reads_corpus else starting.seconds,

@@ -15,7 +15,6 @@ from gecko_kedro.evaluation.scoring.items import score_ranking
 from gecko_kedro.evaluation.tasks.judged import JudgedSettings, half_of, sample_judged
 from gecko_kedro.evaluation.tasks.retrieval import CheckedData
 from gecko_kedro.fret.calls import ranker_calls
-from gecko_kedro.pipelines._teacher import PreparedTeacher
 from gecko_kedro.teacher import TeacherSettings, teacher_name
 
 logger = logging.getLogger(__name__)
@@ -76,7 +75,7 @@ def judge_candidates(
     judged_queries: pl.DataFrame,
     judged_candidates: pl.DataFrame,
     judged_passages: pl.DataFrame,
-    prepared: PreparedTeacher,
+    prepared: fret.PreparedTeacher,
     rankers: list[fret.Ranker],
     settings: fret.JudgeSettings,
 ) -> pl.DataFrame:

@@ -10,7 +10,6 @@ from gecko_kedro import fret
 from gecko_kedro.base.progress import Progress
 from gecko_kedro.base.shards import NO_SHARD, Shard, count_missing, missing_pieces
 from gecko_kedro.fret.calls import ranker_calls
-from gecko_kedro.pipelines._teacher import PreparedTeacher
 from gecko_kedro.pipelines._trial import checked
 from gecko_kedro.teacher import TeacherSettings, teacher_name
 
@@ -23,7 +22,7 @@ def judge_candidates(
     candidates: pl.DataFrame,
     passages: pl.DataFrame,
     finished: frozenset[int],
-    prepared: PreparedTeacher,
+    prepared: fret.PreparedTeacher,
     rankers: list[fret.Ranker],
     settings: fret.JudgeSettings,
 ) -> Iterator[tuple[Shard, Shard]]:

@@ -19,7 +19,6 @@ from gecko_kedro.pipelines._decontamination import (
     heldout_texts,
     overlap_counts,
 )
-from gecko_kedro.pipelines._teacher import PreparedTeacher
 from gecko_kedro.pipelines._trial import checked
 
 logger = logging.getLogger(__name__)
@@ -122,7 +121,7 @@ def synthesize_queries(
     seed_passages: pl.DataFrame,
     passages: pl.DataFrame,
     finished: frozenset[int],
-    prepared: PreparedTeacher,
+    prepared: fret.PreparedTeacher,
     settings: fret.WriteSettings,
 ) -> Iterator[tuple[Shard, Shard]]:
     """Let the teacher write (task, query) for each seed passage, shard by shard.
