@@ -5,9 +5,9 @@ from typing import Any, Literal
 from pydantic import Field, NonNegativeFloat, model_validator
 
 from gecko_kedro.base.settings import EXECUTION, Count, Limit, Settings
-from gecko_kedro.teacher.budget import Budget, Prices
 from gecko_kedro.teacher.forms import FORMS
 from gecko_kedro.teacher.http.settings import HttpSettings
+from gecko_kedro.teacher.usage import Budget, Prices
 
 
 class LexicalSettings(Settings):
