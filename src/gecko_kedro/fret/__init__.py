@@ -42,11 +42,11 @@ from gecko_kedro.fret.synthesis import (
 from gecko_kedro.fret.tasks import TASK_NAMES, short_task_name
 
 __all__ = [
-    "AUDIT_SHARES", "ENOUGH_QUERIES", "LABEL_SAMPLE", "TASK_NAMES", "AuditSettings",
-    "ChoiceResult", "ChooseSettings", "FilterResult", "FilterSettings", "FretFacts",
-    "FuseSettings", "Information", "JoinSettings", "JudgeSettings", "LabelAudit", "PreparedTeacher",
-    "Prompts", "Ranker", "RoundTripSettings", "SampleSettings", "ScoringResult", "Shares",
-    "SynthesisResult", "WorthlessRankerError", "WriteSettings", "as_queries", "audit_labels", "candidate_metrics",
+    "AUDIT_SHARES", "ENOUGH_QUERIES", "LABEL_SAMPLE", "TASK_NAMES", "AuditSettings", "ChoiceResult",
+    "ChooseSettings", "FilterResult", "FilterSettings", "FretFacts", "FuseSettings", "Information",
+    "JoinSettings", "JudgeSettings", "LabelAudit", "PreparedTeacher", "Prompts", "Ranker",
+    "RoundTripSettings", "SampleSettings", "ScoringResult", "Shares", "SynthesisResult",
+    "WorthlessRankerError", "WriteSettings", "as_queries", "audit_labels", "candidate_metrics",
     "candidates_with_seeds", "choose_examples", "filter_queries", "fret_card", "fuse_rankings",
     "information", "join_query_log", "judged_candidates", "label_sample", "label_sample_page",
     "query_plot", "ranker_sets", "rankers_for", "refuse_worthless", "reject_reason",
