@@ -42,6 +42,6 @@ def test_settings_and_prompts_make_another_result_speed_and_place_do_not(tmp_pat
     other = parts(dataset(tmp_path, backend="http"))
     assert {name for name in other if other[name] != before[name]} == {f"{NAME}.teacher.backend"}
     edited = parts(dataset(tmp_path, PROMPTS.replace("version: ", "version: new ", 1)))
-    assert [name for name in edited if edited[name] != before[name]][0].startswith(
+    assert next(name for name in edited if edited[name] != before[name]).startswith(
         f"{NAME}.prompts."
     )

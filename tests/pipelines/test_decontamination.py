@@ -20,7 +20,7 @@ from gecko_kedro.datasets import EvaluationTasksDataset
 from gecko_kedro.evaluation import ReadTasks
 from gecko_kedro.evaluation.tasks.retrieval import CheckedData, RetrievalData
 from gecko_kedro.evaluation.tasks.rows import checked_rows
-from gecko_kedro.fret import FilterSettings, JoinSettings
+from gecko_kedro.fret import FilterSettings, JoinSettings, RoundTripSettings
 from gecko_kedro.fret.schemas import QUERY
 from gecko_kedro.params import Parameters
 from gecko_kedro.pipeline_registry import EXTRAS, STAGES, register_pipelines
@@ -37,6 +37,7 @@ from gecko_kedro.pipelines.synthesize.nodes import (
 )
 from gecko_kedro.training.examples import EXAMPLE_SCHEMA
 from gecko_kedro.training.sources import SourceSettings, read_source
+from tests.support.conf import all_base_parameters
 
 PROJECT = Path(__file__).parents[2]
 QUERY_TEXT = "which alloy resists salt water"
@@ -47,10 +48,7 @@ NOTHING = pl.DataFrame(schema=QUARANTINE_SCHEMA)
 
 @pytest.fixture(scope="module")
 def params() -> Parameters:
-    values: dict[str, Any] = {}
-    for file in sorted((PROJECT / "conf/base").glob("parameters/*.yml")):
-        values |= yaml.safe_load(file.read_text("utf-8"))
-    return Parameters.model_validate(values)
+    return Parameters.model_validate(all_base_parameters())
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +142,7 @@ def test_all_that_makes_training_rows_is_told_what_evaluate_and_guard_score() ->
         if name in {*STAGES, *EXTRAS}
         for node in pipeline.nodes
     }
-    told = {name for name, inputs in made.items() if "unseen_tasks" in inputs}
+    told = {name for name, inputs in made.items() if "evaluation_tasks@unseen" in inputs}
     assert told == {
         "synthesize.decontaminate_passages", "synthesize.collect_queries",
         "pretrain.decontaminate_pretrain_examples", "finetune.decontaminate_finetune_examples",
@@ -237,8 +235,9 @@ def test_queries_of_the_teacher_and_of_the_log_are_checked(
         JoinSettings(use=use), params.encoder.load, params.decontaminate,  # type: ignore[arg-type]
     )  # fmt: skip
     queries, quarantine = filter_queries(
-        asked, overlaps, NOTHING, query_log, passages, pairs, FilterSettings(max_reject_rate=1.0)
-    )
+        asked, overlaps, NOTHING, query_log, passages, pairs, params.encoder.load,
+        FilterSettings(max_reject_rate=1.0, round_trip=RoundTripSettings(rank=None)),
+    )  # fmt: skip
     synthetic = {"how to sail"} if use == "join" else set()
     assert set(queries["query"]) == {"rules of the road at sea", *synthetic}
     assert set(quarantine["reason"]) == {"evaluation_query"}
