@@ -12,11 +12,13 @@ from gecko_kedro.teacher.build import STORE_NAME
 from gecko_kedro.teacher.store import ResponseStore
 
 Stage = Literal["synthesize", "query_likelihood", "relevance"]
-_SHARDS = {
-    "synthesize": ("rejected_reply_shards", "query_shards"),
-    "query_likelihood": ("refused_query_shards", "judgement_shards"),
-    "relevance": ("refused_query_shards", "judgement_shards"),
+_JUDGED = ("relabel.refused_query_shards", "relabel.judgement_shards")
+SHARDS = {
+    "synthesize": ("synthesize.rejected_reply_shards", "synthesize.query_shards"),
+    "query_likelihood": _JUDGED,
+    "relevance": _JUDGED,
 }
+STORE = "params:work.response_store"
 
 
 def forget_replies(catalog: Any, stage: Stage, reasons: Collection[str] = ()) -> tuple[int, int]:
@@ -26,8 +28,8 @@ def forget_replies(catalog: Any, stage: Stage, reasons: Collection[str] = ()) ->
     one of them go, without them all of the stage. Replies of all teachers in the store of
     ``catalog`` are looked at. What was spent on them stays in the account.
     """
-    shards = [catalog.get(name) for name in _SHARDS[stage]]
-    with ResponseStore(Path(catalog.load("response_store")) / STORE_NAME) as store:
+    shards = [catalog.get(name) for name in SHARDS[stage]]
+    with ResponseStore(Path(catalog.load(STORE)) / STORE_NAME) as store:
         texts = _rejected_texts(shards[0], reasons)
         gone = store.forget(store.search(lambda value: _is_wanted(value, stage, reasons, texts)))
     return gone, sum(_drop(shards, index, reasons) for index in sorted(shards[0].shards()))

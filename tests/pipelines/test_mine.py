@@ -63,7 +63,7 @@ def test_it_is_trained_on_queries_and_their_seeds_with_in_batch_negatives(
         asked.update(options, examples=examples)
         return training.TrainResult(base, training.HISTORY_SCHEMA.to_frame(), {})  # type: ignore[arg-type]
 
-    monkeypatch.setattr(training, "train_encoder", watch)
+    monkeypatch.setattr(training, "train_or_keep", watch)
     examples, quarantine = nodes.select_seed_examples(QUERIES, PASSAGES.lazy())
     nodes.train_seed_retriever(examples, tmp_path, load, EncoderTraining(), "trained", TRAIN)
     assert asked["loss"] == "in_batch"

@@ -11,8 +11,9 @@ import yaml
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.base.shards import Shard
 from gecko_kedro.datasets import ShardedParquetDataset
-from gecko_kedro.forgetting import forget_replies
+from gecko_kedro.forgetting import SHARDS, STORE, forget_replies
 from gecko_kedro.params import Parameters
+from gecko_kedro.pipeline_registry import register_pipelines
 from gecko_kedro.pipelines._teacher import PreparedTeacher, prepare_teacher
 from gecko_kedro.pipelines.relabel import nodes as relabel
 from gecko_kedro.pipelines.synthesize import nodes as synthesize
@@ -132,6 +133,12 @@ def test_a_ranker_that_says_nothing_stops_the_run_and_is_asked_again_once_it_is_
     observe("a teacher that gives all candidates one grade", stop.value)
 
 
+def test_what_is_forgotten_is_what_the_pipelines_keep() -> None:
+    pipeline = register_pipelines()["__default__"]
+    assert {name for names in SHARDS.values() for name in names} <= pipeline.all_outputs()
+    assert STORE in pipeline.inputs()
+
+
 class Catalog:
     """The two tables of synthesis and the store, as ``forget_replies`` asks for them."""
 
@@ -157,8 +164,8 @@ def test_replies_are_forgotten_by_stage_and_reason_with_the_shards_made_of_them(
         for rejected, queries in synthesize.synthesize_queries(
             passages, passages, frozenset(), prepared(tmp_path, params), params.synthesize.write
         ):
-            catalog.get("rejected_reply_shards").save(rejected)
-            catalog.get("query_shards").save(queries)
+            catalog.get("synthesize.rejected_reply_shards").save(rejected)
+            catalog.get("synthesize.query_shards").save(queries)
     assert forget_replies(catalog, "synthesize", reasons) == (replies, shards)
-    assert len(catalog.get("query_shards").shards()) == 5 - shards
+    assert len(catalog.get("synthesize.query_shards").shards()) == 5 - shards
     assert len(ResponseStore(tmp_path / "responses.sqlite")) == 24 - replies

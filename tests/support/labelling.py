@@ -20,7 +20,7 @@ from kedro.runner import SequentialRunner
 
 from gecko_kedro import fret
 from gecko_kedro.config import ParameterAwareConfigLoader
-from gecko_kedro.corpus.query_log import read_query_log
+from gecko_kedro.corpus.readers import read_query_log
 from gecko_kedro.corpus.schemas import PAIR_SCHEMA, PASSAGE_SCHEMA, QUARANTINE_SCHEMA
 from gecko_kedro.datasets import FinishedShardsDataset, ShardedParquetDataset, TableDataset
 from gecko_kedro.evaluation import ReadTasks

@@ -10,7 +10,7 @@ from gecko_kedro.base.errors import InputError
 from gecko_kedro.base.text import normalise_query
 from gecko_kedro.corpus.duplicates import near_duplicates
 from gecko_kedro.corpus.quarantine import QuarantineRow, quarantine_row, quarantine_table, set_aside
-from gecko_kedro.corpus.words import count_words
+from gecko_kedro.corpus.texts import count_words
 from gecko_kedro.fret.schemas import QUARANTINE_SCHEMA, QUERY, require_columns
 from gecko_kedro.fret.settings import FilterSettings
 

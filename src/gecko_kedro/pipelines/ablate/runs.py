@@ -25,8 +25,8 @@ from gecko_kedro.evaluation.comparing.settings import AblationRow, AblationSetti
 from gecko_kedro.evaluation.scoring.under_test import TemplatesName
 from gecko_kedro.params import FinetuneParams, RelabelParams, RowParams
 from gecko_kedro.pipelines.ablate.rows import Mixtures, seeded
+from gecko_kedro.training.checkpoints import remove_checkpoints
 from gecko_kedro.training.settings import EncoderTraining
-from gecko_kedro.training.trainer import remove_checkpoints
 
 logger = logging.getLogger(__name__)
 _KEYS = ("task", "metric", "dimension")
@@ -79,7 +79,7 @@ class Bench:
     def stored(self, key: str) -> pl.DataFrame | None:
         """The result that goes by ``key``, if it is there."""
         file = self._file(key)
-        return file.load() if file.exists() else None
+        return file.read() if file.exists() else None
 
     def train_and_score(
         self, row: AblationRow, known: RowParams, examples: pl.DataFrame, key: str

@@ -82,6 +82,7 @@ def create_pipeline() -> Pipeline:
                     "teacher_measure",
                     "training_measures",
                     "query_log",
+                    "params:teacher.prices",
                     "parameters",
                 ],
                 outputs="run_estimate",

@@ -15,6 +15,7 @@ _LOSSES = {
     "pre-finetuning": "in-batch softmax, query to passage (equation 2)",
     "fine-tuning": "in-batch, own hard and same-tower negatives (equation 3), Matryoshka",
 }
+_SKIPPED = "skipped: there were no examples"
 
 
 def comparison(tables: Mapping[str, pl.DataFrame]) -> evaluation.Comparison:
@@ -29,6 +30,9 @@ def other_pipelines(facts: Mapping[str, Any]) -> dict[str, Any]:
         for stage, rows in facts["training"].items()
     }
     return {
+        "notes": [
+            f"{stage} was {_SKIPPED}." for stage, rows in histories.items() if rows.is_empty()
+        ],
         "teacher": facts["label_audit"].get("teacher"),
         "audit": facts["label_audit"],
         "corpus_counts": facts["corpus"].get("counts", {}),
@@ -82,6 +86,8 @@ def model_facts(
     """The facts of the model card."""
     known = check_parameters(plain(parameters))
     counts = finetune_examples["dataset"].value_counts().sort("dataset")
+    examples = {"pre-finetuning": pretrain_examples, "fine-tuning": finetune_examples}
+    trained = any(not rows.is_empty() for rows in examples.values())
     return evaluation.ModelFacts(
         name="gecko encoder",
         base_model=known.encoder.load.reference,
@@ -95,9 +101,11 @@ def model_facts(
             "pre-finetuning: natural pairs": pretrain_examples.height,
             **{f"fine-tuning: {name}": count for name, count in counts.iter_rows()},
         },
-        losses=_LOSSES | {"temperature of fine-tuning": str(known.finetune.train.loss.temperature)},
+        losses=_LOSSES
+        | {"temperature of fine-tuning": str(known.finetune.train.loss.temperature)}
+        | {stage: _SKIPPED for stage, rows in examples.items() if rows.is_empty()},
         licences=_licences(known),
-        templates=known.encoder.train.templates,
+        templates=known.encoder.train.templates if trained else "own",
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import polars as pl
 
 from gecko_kedro import evaluation
+from gecko_kedro.encoder.record import read_stages
 from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.evaluation.comparing.settings import CompareSettings, ShowSettings
 from gecko_kedro.evaluation.scoring.settings import ScoreSettings
@@ -61,7 +62,8 @@ def score_encoders(
         encoder = evaluation.EncoderUnderTest(
             name,
             load.of(reference),
-            templates="own" if name == BASE else templates,
+            # What no stage has trained, as the base itself, does not know the templates.
+            templates=templates if name != BASE and read_stages(reference) else "own",
             dims=tuple(settings.dimensions),
             precisions=tuple(settings.precisions) if name == GECKO else ("float32",),
         )

@@ -62,7 +62,7 @@ def find_candidates(
     queries, passages = (
         encoder.encode_texts(model, side, batch_size=load.batch_size) for side in texts
     )
-    found = retrieval.Index(passages).search(queries, n_candidates)
+    found = retrieval.open_exact(passages).search(queries, n_candidates)
     return fret.candidates_with_seeds(
         judged_queries,
         passage_ids=judged_passages["passage_id"],

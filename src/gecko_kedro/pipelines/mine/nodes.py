@@ -9,6 +9,7 @@ from typing import Any, Literal
 import polars as pl
 
 from gecko_kedro import encoder, fret, retrieval, training
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.base.progress import Progress
 from gecko_kedro.base.shards import NO_SHARD, Shard, count_missing, missing_pieces
 from gecko_kedro.encoder.settings import LoadSettings
@@ -28,6 +29,13 @@ def select_seed_examples(
     queries: pl.DataFrame, passages: pl.LazyFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(query, seed passage) as training examples; a query from a log has no seed and stays out."""
+    if queries.is_empty():
+        raise InputError(
+            "mine, queries",
+            expected="at least one query to find candidates for",
+            got=Words("no queries"),
+            fix="Look into queries_quarantine, raise synthesize.sample.n_seeds, name a query log.",
+        )
     seeds = queries["passage_id"].drop_nulls().unique()
     seed_passages = passages.filter(pl.col("passage_id").is_in(seeds.implode())).collect()
     made = training.from_seed_queries(queries, seed_passages)
@@ -43,12 +51,15 @@ def train_seed_retriever(
     kind: Literal["trained", "given"],
     settings: SeedRetrieverTraining,
 ) -> tuple[Encoder, pl.DataFrame]:
-    """Train the retriever that mines: in-batch negatives, (query, seed passage) (footnote 1)."""
+    """Train the retriever that mines: in-batch negatives, (query, seed passage) (footnote 1).
+
+    Without synthetic queries there are no seeds: the initial embedder is used as it is.
+    """
     base = load.load(for_training=True)
     if kind == "given":
         logger.info("train_seed_retriever: %s is used as it is", load.reference)
         return base, training.HISTORY_SCHEMA.to_frame()
-    result = training.train_encoder(
+    result = training.train_or_keep(
         base,
         seed_examples,
         settings=settings,

@@ -56,9 +56,9 @@ def pretrain_encoder(
     encoder_training: EncoderTraining,
     settings: PretrainTraining,
 ) -> tuple[Encoder, pl.DataFrame, dict[str, float]]:
-    """In-batch softmax from query to passage (equation 2)."""
+    """In-batch softmax from query to passage (equation 2); the base itself without examples."""
     model = load.load(for_training=True)
-    result = training.train_encoder(
+    result = training.train_or_keep(
         model,
         pretrain_examples,
         settings=settings,
