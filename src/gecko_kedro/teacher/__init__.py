@@ -18,7 +18,7 @@ from gecko_kedro.teacher.settings import (
     VllmSettings,
 )
 from gecko_kedro.teacher.store import ResponseStore
-from gecko_kedro.teacher.stored import StoredTeacher
+from gecko_kedro.teacher.stored_teacher import StoredTeacher
 from gecko_kedro.teacher.usage import KindUsage, Usage
 
 __all__ = [

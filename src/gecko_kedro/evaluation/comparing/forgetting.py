@@ -46,7 +46,7 @@ def sweep_table(
     """
     if 0 not in points:
         expected = "0, the base, among the weights"
-        raise InputError("guard.weights", expected=expected, got=list(points), fix="Add 0.")
+        raise InputError("guard.sweep.weights", expected=expected, got=list(points), fix="Add 0.")
     rows: list[dict[str, Any]] = []
     for weight, point in points.items():
         tasks = {row["task"]: row for row in point.scores.filter("main").to_dicts()}

@@ -38,7 +38,7 @@ def parity_table(
     if unknown := sorted(set(runs) - set(published)):
         raise InputError(
             "published scores", expected=f"names out of {sorted(published)}", got=unknown,
-            fix="Correct parity.published.",
+            fix="Correct parity.compare.published.",
         )  # fmt: skip
     rows: list[dict[str, Any]] = []
     for row in scores.filter("main").iter_rows(named=True):
