@@ -73,8 +73,7 @@ def sweep_weights(
         points,
         evaluation.query_groups(evaluation.to_tables(sweep_tasks.tasks).queries),
         sweep_tasks.targets,
-        fraction=settings.choose_fraction,
-        **settings.model_dump(include={"resamples", "seed"}),
+        settings,
     )
     return table, pl.concat(point.failures for point in points.values())
 
