@@ -257,7 +257,7 @@ def test_the_label_mask_reads_the_same_rows_without_ids(
     for name in ("recipe", "label_mask"):
         known = seeded(name, row_of(name), 1, relabel=RELABEL, finetune=finetune, settings=RUN)
         source = runs.training.read_source(finetune.sources[0], seed=finetune.mix.seed)
-        whole = replace(material, source_examples=source.examples)
+        whole = replace(material, source_examples=source.rows)
         examples = Mixtures(whole, finetune, place.bench.load, as_they_are).examples(known)
         made[name] = examples.filter(dataset="intents")
     with_ids, masked = made["recipe"], made["label_mask"]

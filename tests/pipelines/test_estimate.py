@@ -13,8 +13,6 @@ from gecko_kedro.estimation import Measures
 from gecko_kedro.fret.schemas import QUERY, empty_table
 from gecko_kedro.params import CorpusParams, Parameters, check_parameters
 from gecko_kedro.pipeline_registry import register_pipelines
-from gecko_kedro.pipelines import _teacher
-from gecko_kedro.pipelines._teacher import PreparedTeacher, prepare_teacher
 from gecko_kedro.pipelines.estimate import nodes
 from gecko_kedro.pipelines.estimate.asking import measure_teacher
 from gecko_kedro.pipelines.estimate.calibration import (
@@ -75,8 +73,10 @@ def measured_corpus(params: CorpusParams) -> tuple[Any, pl.DataFrame]:
     return measure_corpus(documents(), sample=1000, params=loose)
 
 
-def prepared(known: Parameters, store: Path) -> PreparedTeacher:
-    return prepare_teacher(PROMPTS, store, known.teacher, known.engine)
+def prepared(known: Parameters, store: Path) -> fret.PreparedTeacher:
+    return fret.PreparedTeacher(
+        teacher=known.teacher, prompts=PROMPTS, engine=known.engine, store=store
+    )
 
 
 def ask(passages: pl.DataFrame, known: Parameters, store: Path, **changes: Any) -> Any:
@@ -166,7 +166,7 @@ def test_the_replies_of_an_estimate_are_some_of_those_that_the_run_asks_for(
     assert 10 < measure["sampled_documents"] < documents.rows.height / 2
     # The lexical stand-in is another one for each corpus that it is fitted on; an LLM is not.
     texts = sample["text"]
-    monkeypatch.setattr(_teacher, "build_teacher", lambda settings, **given: build_teacher(
+    monkeypatch.setattr(fret.prepared, "build_teacher", lambda settings, **given: build_teacher(
         settings, **(given | {"texts": texts})
     ))  # fmt: skip
     ask(sample, known, tmp_path, queries=5)

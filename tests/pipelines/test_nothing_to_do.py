@@ -44,7 +44,7 @@ from tests.support.small_training import assert_equal_weights, examples, weights
 from tests.support.tiny_encoder import tiny_encoder
 
 NO_EXAMPLES = pl.DataFrame(schema=EXAMPLE_SCHEMA)
-NO_TASKS = evaluation.ReadTasks([], [], [], pl.DataFrame(schema=QUARANTINE_SCHEMA))
+NO_TASKS = evaluation.ReadTasks([], pl.DataFrame(schema=QUARANTINE_SCHEMA))
 HOW = EncoderTraining()
 
 
@@ -92,7 +92,7 @@ def test_sentences_without_titles_make_no_pairs_and_no_examples(load: LoadSettin
         schema_overrides={"title": pl.String, "summary": pl.String},
     )  # fmt: skip
     settings = corpus.PassageSettings(min_words=1)
-    passages = corpus.make_passages(documents, settings).passages
+    passages = corpus.make_passages(documents, settings).rows
     pairs, heldout, aside = synthesize.pair_passages(
         passages[:1], passages[1:], corpus.PairSettings()
     )

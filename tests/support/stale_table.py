@@ -149,6 +149,8 @@ class StaleTable:
     def _taken(self, node: Node) -> Iterator[str]:
         made = set(map(self.key, self.pipeline.all_outputs()))
         for name in node.inputs:
+            if (self._entry(name).get("metadata") or {}).get("scratch"):
+                continue
             if name == "parameters":
                 yield from all_leaves(self.parameters, counted=True)
             elif name.startswith("params:") and not self._is_listed(name):

@@ -7,6 +7,7 @@ from gecko_kedro.datasets.files import (
     TextFileDataset,
     WorkFolderDataset,
 )
+from gecko_kedro.datasets.search_work import SearchWorkDataset
 from gecko_kedro.datasets.sharded import ShardedParquetDataset
 from gecko_kedro.datasets.sources import (
     CorpusDataset,
@@ -17,6 +18,7 @@ from gecko_kedro.datasets.sources import (
     TrainingSourcesDataset,
 )
 from gecko_kedro.datasets.table import TableDataset, TablesDataset
+from gecko_kedro.datasets.teacher import TeacherDataset
 from gecko_kedro.datasets.vector_shards import FinishedShardsDataset, VectorShardsDataset
 
 __all__ = [
@@ -29,9 +31,11 @@ __all__ = [
     "PlotDataset",
     "QueryLogDataset",
     "RetrievalDataDataset",
+    "SearchWorkDataset",
     "ShardedParquetDataset",
     "TableDataset",
     "TablesDataset",
+    "TeacherDataset",
     "TextFileDataset",
     "TrainingSourcesDataset",
     "VectorShardsDataset",

@@ -26,7 +26,6 @@ from gecko_kedro.evaluation.tasks.retrieval import CheckedData
 from gecko_kedro.evaluation.tasks.retrieval_files import read_retrieval_data
 from gecko_kedro.evaluation.tasks.settings import TaskPrompts, TaskSettings
 from gecko_kedro.evaluation.tasks.task import ReadTasks
-from gecko_kedro.training.examples import ExampleResult
 from gecko_kedro.training.sources import SourceSettings, read_source
 
 logger = logging.getLogger(__name__)
@@ -133,7 +132,7 @@ class OptionalTableDataset(SourceDataset[pl.DataFrame | None]):
         return TableDataset(filepath=self._source, **self._how).read()
 
 
-class TrainingSourcesDataset(ReadOnlyDataset[dict[str, ExampleResult]]):
+class TrainingSourcesDataset(ReadOnlyDataset[dict[str, Checked]]):
     """Loads each of ``sources`` (SourceSettings as plain data) in the unified format, by name.
 
     ``seed`` is for converters that draw.
@@ -146,7 +145,7 @@ class TrainingSourcesDataset(ReadOnlyDataset[dict[str, ExampleResult]]):
         self._seed = seed
         self.metadata = metadata
 
-    def load(self) -> dict[str, ExampleResult]:
+    def load(self) -> dict[str, Checked]:
         settings = [SourceSettings.model_validate(source) for source in self._sources]
         return {source.name: read_source(source, seed=self._seed) for source in settings}
 

@@ -7,6 +7,7 @@ fingerprints of its node's inputs. It is kept beside the output together with th
 of, so that a message can name what changed, and with the SHA-256 of the content.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ from gecko_kedro.params import check_parameters
 
 _PARAMETER, _DATASET = "params:", "dataset "
 _SHOWN = 80  # characters of a value: prompts are parameters, too
+_TOLD = re.compile(r"^params:(work\.\w+\.)?")  # a parameter, or one within what a node is told
 
 
 @dataclass(frozen=True)
@@ -236,7 +238,7 @@ def _difference(name: str, before: Parts, now: Parts) -> str:
     if not name.startswith(_PARAMETER):
         return f"{name.removeprefix(_DATASET)} is another one now"
     old, new = before.get(name, "absent"), now.get(name, "absent")
-    return f"{name.removeprefix(_PARAMETER)}: {_short(old)} -> {_short(new)}"
+    return f"{_TOLD.sub('', name)}: {_short(old)} -> {_short(new)}"
 
 
 def _short(value: Any) -> str:

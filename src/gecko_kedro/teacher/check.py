@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.teacher.protocol import Prompt, Refused, Reply, Scored, Teacher, TeacherError
-from gecko_kedro.teacher.refusals import CHECK_SETTINGS
+from gecko_kedro.teacher.replies import CHECK_SETTINGS
 
 logger = logging.getLogger(__name__)
 Call = Literal["generate", "query_log_likelihood", "label_log_likelihood"]

@@ -2,13 +2,12 @@
 
 import ast
 from contextlib import suppress
-from dataclasses import dataclass
 
 import polars as pl
 
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.base.text import normalised
-from gecko_kedro.corpus.quarantine import count_reasons, quarantine_row, quarantine_table
+from gecko_kedro.corpus.quarantine import Checked, count_reasons, quarantine_row, quarantine_table
 from gecko_kedro.encoder.formatting import GECKO, Templates, render_passage, render_query
 
 NEGATIVE: pl.DataType = pl.Struct({"title": pl.String, "text": pl.String})  # the title is nullable
@@ -30,20 +29,10 @@ _RENDERED = pl.Schema(
 )
 
 
-@dataclass(frozen=True)
-class ExampleResult:
-    """Good rows (EXAMPLE_SCHEMA), bad rows (QUARANTINE_SCHEMA) and counts.
-
-    ``counts`` has ``examples``, ``quarantined`` and one entry for each quarantine reason.
-    """
-
-    examples: pl.DataFrame
-    quarantine: pl.DataFrame
-    counts: dict[str, int]
-
-
-def check_examples(examples: pl.DataFrame, *, where: str) -> ExampleResult:
+def check_examples(examples: pl.DataFrame, *, where: str) -> Checked:
     """Split rows of the unified format into good and bad ones; wrong columns raise InputError.
+
+    The good rows are counted as ``examples``.
 
     Reasons, the first that fits: ``empty_query``, ``empty_positive``, ``empty_negative`` (a blank
     or missing text in the list), ``list_as_string`` (a text that is the printed form of a list),
@@ -73,7 +62,7 @@ def check_examples(examples: pl.DataFrame, *, where: str) -> ExampleResult:
         for row in bad.iter_rows(named=True)
     ]
     counts = {"examples": good.height} | count_reasons(quarantined)
-    return ExampleResult(good, quarantine_table(quarantined), counts)
+    return Checked(good, quarantine_table(quarantined), counts)
 
 
 def render_examples(

@@ -86,6 +86,13 @@ class Job(Settings):
             ddp_backend="gloo" if on_cpu and world_size() > 1 else None,
         )
 
+    def tokens_per_pass(self, device: str) -> int | None:
+        """Padded tokens that are embedded at once on a device of this type; None for a column."""
+        tokens = self.settings.tokens_per_pass
+        if tokens == "auto":
+            return 2048 if device == "cpu" else 65536
+        return tokens
+
     def embedded_negatives(self) -> int | None:
         """How many negatives of a row are embedded; None for all."""
         loss = self.settings.loss

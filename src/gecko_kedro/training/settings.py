@@ -116,12 +116,6 @@ class TrainSettings(Settings):
         None, description="looks without a better score until it stops; null for never"
     )
 
-    def pass_tokens(self, device: str) -> int | None:
-        """``tokens_per_pass``; ``auto`` is what a CPU's caches or a GPU's memory have room for."""
-        if self.tokens_per_pass == "auto":
-            return 2048 if device == "cpu" else 65536
-        return self.tokens_per_pass
-
     def that_shape_the_result(self) -> dict[str, Any]:
         """The settings as JSON values, without those that only say how it runs."""
         fields = type(self).model_fields.items()

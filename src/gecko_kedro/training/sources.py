@@ -12,12 +12,12 @@ from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.base.settings import Settings
 from gecko_kedro.corpus.formats import read_hub, read_table
 from gecko_kedro.corpus.lines import usable
-from gecko_kedro.corpus.quarantine import count_reasons, quarantine_table
+from gecko_kedro.corpus.quarantine import Checked, count_reasons, quarantine_table
 from gecko_kedro.corpus.readers import looks_like_path
 from gecko_kedro.corpus.values import check_mapping
 from gecko_kedro.training.converters.roles import Aside, RoleRow, label_of
 from gecko_kedro.training.converters.sets import CONVERTERS, Separation
-from gecko_kedro.training.examples import EXAMPLE_SCHEMA, ExampleResult, check_examples
+from gecko_kedro.training.examples import EXAMPLE_SCHEMA, check_examples
 
 
 class SourceSettings(Settings):
@@ -50,7 +50,7 @@ def rates_of(sources: Sources) -> dict[str, float]:
     return {source.name: source.rate for source in known}
 
 
-def read_source(source: SourceSettings, *, seed: int) -> ExampleResult:
+def read_source(source: SourceSettings, *, seed: int) -> Checked:
     """The examples of ``source`` and the rows that make none, by reason.
 
     Reasons are those of the reader (``corpus.formats``), of the converter and of
@@ -67,8 +67,8 @@ def read_source(source: SourceSettings, *, seed: int) -> ExampleResult:
     table = pl.DataFrame([row | shared for row in made], schema=EXAMPLE_SCHEMA)
     checked = check_examples(table, where=f"source {source.name}")
     counts = Counter(checked.counts) + Counter(count_reasons(aside))
-    return ExampleResult(
-        checked.examples,
+    return Checked(
+        checked.rows,
         pl.concat([quarantine_table(aside), checked.quarantine]),
         {"examples": 0, "quarantined": 0} | counts,
     )

@@ -208,7 +208,7 @@ def _run(
         loss=BatchLoss(
             model,
             job.objective(model.get_embedding_dimension() or 0),
-            tokens_per_pass=settings.pass_tokens(model.device.type),
+            tokens_per_pass=job.tokens_per_pass(model.device.type),
             cached=settings.gradient_caching,
         ),
     )

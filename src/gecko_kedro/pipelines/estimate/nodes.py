@@ -9,7 +9,6 @@ from gecko_kedro import corpus, estimation, fret
 from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.fret.schemas import QUERY, empty_table
 from gecko_kedro.params import CorpusParams, RelabelParams, SynthesizeParams
-from gecko_kedro.pipelines._teacher import PreparedTeacher
 from gecko_kedro.pipelines.estimate.asking import measure_teacher
 from gecko_kedro.pipelines.estimate.calibration import (
     measure_corpus,
@@ -19,7 +18,7 @@ from gecko_kedro.pipelines.estimate.calibration import (
 )
 from gecko_kedro.pipelines.estimate.plan import plan_run, training_examples
 from gecko_kedro.retrieval import EmbedSettings, SearchSettings
-from gecko_kedro.teacher.budget import Prices
+from gecko_kedro.teacher.usage import Prices
 from gecko_kedro.training.job import Loss
 from gecko_kedro.training.settings import (
     EncoderTraining,
@@ -86,7 +85,7 @@ def calibrate_mining(
 def calibrate_teacher(
     estimate_sample: pl.DataFrame,
     query_log: corpus.Checked,
-    prepared: PreparedTeacher,
+    prepared: fret.PreparedTeacher,
     joining: fret.JoinSettings,
     synthesize_params: dict[str, Any],
     n_candidates: int,

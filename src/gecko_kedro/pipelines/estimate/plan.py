@@ -18,7 +18,7 @@ from gecko_kedro.estimation import (
     total_cost,
 )
 from gecko_kedro.params import Parameters, check_parameters
-from gecko_kedro.teacher.budget import Prices
+from gecko_kedro.teacher.usage import Prices
 from gecko_kedro.training.examples import EXAMPLE_SCHEMA
 from gecko_kedro.training.settings import TrainSettings
 
@@ -119,8 +119,8 @@ def training_examples(
     In FRet's the seed stands for the positive and another passage for the hard negative. Where the
     sample has no seeded query or no natural pair, the other kind stands for it.
     """
-    seeded = training.from_seed_queries(queries, passages).examples
-    natural = training.from_pairs(corpus.collect_pairs(passages, kinds=kinds).rows).examples
+    seeded = training.from_seed_queries(queries, passages).rows
+    natural = training.from_pairs(corpus.collect_pairs(passages, kinds=kinds).rows).rows
     # A batch has rows of one data set, and no text twice.
     most = natural["dataset"].mode().sort()
     natural = natural.filter(pl.col("dataset").is_in(most[:1].implode()))

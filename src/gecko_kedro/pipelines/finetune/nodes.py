@@ -30,7 +30,7 @@ def collect_source_examples(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The sources as one table; the initial embedder finds negatives where they are wanted."""
     made = finetune_sources.values()
-    examples = pl.concat([training.EXAMPLE_SCHEMA.to_frame(), *(one.examples for one in made)])
+    examples = pl.concat([training.EXAMPLE_SCHEMA.to_frame(), *(one.rows for one in made)])
     known = [training.SourceSettings.model_validate(source) for source in sources]
     if wanting := [source.name for source in known if source.mine_negatives]:
         model = load.load(max_seq_length=settings.max_seq_length)
@@ -64,7 +64,7 @@ def mix_finetune_examples(
     rates = training.rates_of(sources)
     of_sources = {name: source_examples.filter(pl.col("dataset") == name) for name in rates}
     examples = training.mix_examples(
-        {"fret": fret_set.examples, "natural_pairs": pair_set.examples} | of_sources,
+        {"fret": fret_set.rows, "natural_pairs": pair_set.rows} | of_sources,
         settings.rates | rates,
         settings.seed,
     )

@@ -2,8 +2,6 @@
 
 import logging
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,37 +12,24 @@ from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.evaluation.comparing.settings import SweepSettings, WeightSettings
 from gecko_kedro.evaluation.tasks.settings import SelectSettings
 from gecko_kedro.params import Encoder
-from gecko_kedro.pipelines.evaluate.nodes import select_tasks
+from gecko_kedro.pipelines.evaluate.nodes import Tables, select_tasks
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class SweepTasks:
-    """What every point is scored on; ``targets`` are the names of what training aimed at."""
-
-    tasks: Sequence[evaluation.Task]
-    targets: Sequence[str]
 
 
 def select_sweep_tasks(
     heldout_pairs: pl.DataFrame,
     own_data: evaluation.CheckedData | None,
     declared: evaluation.ReadTasks,
-    general: evaluation.ReadTasks,
     settings: SelectSettings,
-) -> SweepTasks:
-    """The tasks trained for and the general ones.
-
-    The former are read anew: the tables of an earlier evaluate may be of other data.
-    """
-    tables, _ = select_tasks(heldout_pairs, own_data, declared, settings)
-    targets = evaluation.from_tables(**tables, others=())
-    return SweepTasks([*targets, *general.tasks], [task.name for task in targets])
+) -> Tables:
+    """The tasks trained for, read anew: the tables of an earlier evaluate may be of other data."""
+    return select_tasks(heldout_pairs, own_data, declared, settings)[0]
 
 
 def sweep_weights(
-    sweep_tasks: SweepTasks,
+    tables: Tables,
+    general: evaluation.ReadTasks,
     gecko_encoder: str,
     cache: Path,
     load: LoadSettings,
@@ -57,6 +42,8 @@ def sweep_weights(
     The base (0) is scored as in evaluate, with its own prompts or none; every other point gets the
     templates that the tuned model was trained with. Scores are cached by the digest of the weights.
     """
+    targets = evaluation.from_tables(**tables, others=())
+    tasks = [*targets, *general.tasks]
     points = {}
     for weight in settings.weights:
         with tempfile.TemporaryDirectory(prefix="gecko-guard-") as folder:
@@ -66,13 +53,11 @@ def sweep_weights(
                 templates="own" if weight == 0 else templates,
                 dims=(max(dimensions),),
             )
-            points[weight] = evaluation.evaluate_encoder(
-                encoder, sweep_tasks.tasks, cache_root=cache
-            )
+            points[weight] = evaluation.evaluate_encoder(encoder, tasks, cache_root=cache)
     table = evaluation.sweep_table(
         points,
-        evaluation.query_groups(evaluation.to_tables(sweep_tasks.tasks).queries),
-        sweep_tasks.targets,
+        evaluation.query_groups(evaluation.to_tables(tasks).queries),
+        [task.name for task in targets],
         settings,
     )
     return table, pl.concat(point.failures for point in points.values())

@@ -26,7 +26,7 @@ def select_pretrain_examples(
     pairs = corpus.cap(natural_pairs, limit=settings.max_pairs, seed=settings.seed)
     sets = {"natural_pairs": training.from_pairs(pairs)} | pretrain_sources
     examples = training.mix_examples(
-        {name: made.examples for name, made in sets.items()},
+        {name: made.rows for name, made in sets.items()},
         {"natural_pairs": 1.0} | training.rates_of(sources),
         settings.seed,
     )

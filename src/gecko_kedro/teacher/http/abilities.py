@@ -8,6 +8,10 @@ from typing import Any, Literal
 from gecko_kedro.teacher.http.settings import HttpSettings
 
 LABEL_TOKENS = 16  # enough for {"label": "..."}
+Api = Literal["completions", "chat"]
+Likelihood = Literal["prompt_logprobs", "echo"]
+Labels = Literal["token_ids", "continuations", "top_logprobs", "sampled"]
+Structure = Literal["response_format", "structured_outputs", "none"]
 
 
 @dataclass(frozen=True)
@@ -20,44 +24,38 @@ class Abilities:
     ``switch``: the fields that keep the model from thinking aloud. ``thinks``: it does anyway.
     """
 
-    api: Literal["completions", "chat"]
-    likelihood: Literal["prompt_logprobs", "echo"] | None
-    labels: Literal["token_ids", "continuations", "top_logprobs", "sampled"]
-    structure: Literal["response_format", "structured_outputs", "none"]
+    api: Api
+    likelihood: Likelihood | None
+    labels: Labels
+    structure: Structure
     chat_template: bool = False
     thinks: bool = False
     switch: tuple[tuple[str, Any], ...] = ()
 
     def __str__(self) -> str:
-        template = " with chat template" if self.chat_template else ""
-        switch = (
-            f", thinking switched off by {json.dumps(dict(self.switch))}" if self.switch else ""
-        )
-        thinks = ", thinks before it answers" if self.thinks else ""
+        switch = json.dumps(dict(self.switch))
         return (
-            f"{self.api}{template}, query likelihood {self.likelihood or 'none'}, "
-            f"labels {self.labels}, structure {self.structure}{switch}{thinks}"
+            f"{self.api}{' with chat template' if self.chat_template else ''}, query likelihood "
+            f"{self.likelihood or 'none'}, labels {self.labels}, structure {self.structure}"
+            f"{f', thinking switched off by {switch}' if self.switch else ''}"
+            f"{', thinks before it answers' if self.thinks else ''}"
         )
 
 
-# Only of the servers' own documentation; "auto" is what was tried out.
-DIALECTS: dict[str, Abilities] = {
-    "vllm": Abilities("completions", "prompt_logprobs", "token_ids", "response_format"),
-    "llama.cpp": Abilities("chat", None, "top_logprobs", "response_format"),
-    "tgi": Abilities("chat", None, "top_logprobs", "response_format"),
-    "openai": Abilities("chat", None, "top_logprobs", "response_format"),
-}
+# Of the servers' own documentation; "auto" is what was tried out.
+VLLM = Abilities("completions", "prompt_logprobs", "token_ids", "response_format")
+OTHERS = Abilities("chat", None, "top_logprobs", "response_format")
 
 
 def request(
-    settings: HttpSettings, api: str, prompt: str | list[int], **fields: Any
+    settings: HttpSettings, api: Api, prompt: str | list[int], **fields: Any
 ) -> tuple[str, dict[str, Any]]:
     """Path and body of one call; a field that is None is left out."""
-    asked: dict[str, Any] = {"model": settings.model}
+    asked: dict[str, Any] = {"model": settings.model, "prompt": prompt}
+    path = "/completions"
     if api == "chat":
+        del asked["prompt"]
         path, asked["messages"] = "/chat/completions", [{"role": "user", "content": prompt}]
-    else:
-        path, asked["prompt"] = "/completions", prompt
     asked |= fields | settings.extra_body
     return path, {name: value for name, value in asked.items() if value is not None}
 
@@ -80,11 +78,8 @@ def label_fields(ids: list[int]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def top_fields(settings: HttpSettings, api: str, *, room: int = 0) -> dict[str, Any]:
+def top_fields(settings: HttpSettings, api: Api, *, room: int) -> dict[str, Any]:
     """The fields that ask for the answer's likely tokens, after a thought of ``room`` tokens."""
     top = settings.top_logprobs
-    tokens = room + LABEL_TOKENS if room else 1
-    fields: dict[str, Any] = {"max_tokens": tokens, "temperature": 0.0}
-    return fields | (
-        {"logprobs": True, "top_logprobs": top} if api == "chat" else {"logprobs": top}
-    )
+    logprobs = {"logprobs": True, "top_logprobs": top} if api == "chat" else {"logprobs": top}
+    return {"max_tokens": room + LABEL_TOKENS if room else 1, "temperature": 0.0, **logprobs}

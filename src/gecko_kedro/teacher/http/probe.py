@@ -2,13 +2,19 @@
 
 import json
 import logging
-from dataclasses import replace
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
 from gecko_kedro.teacher.http import scoring
 from gecko_kedro.teacher.http.abilities import (
-    DIALECTS,
+    OTHERS,
+    VLLM,
     Abilities,
+    Api,
+    Labels,
+    Likelihood,
+    Structure,
     label_fields,
     request,
     structure_fields,
@@ -17,13 +23,7 @@ from gecko_kedro.teacher.http.abilities import (
 from gecko_kedro.teacher.http.client import Client
 from gecko_kedro.teacher.http.failure import Failure
 from gecko_kedro.teacher.http.settings import HttpSettings
-from gecko_kedro.teacher.http.switches import attempt, is_no_refusal, without_thinking
-from gecko_kedro.teacher.http.tokens import (
-    LocalTokenizer,
-    ServerTokenizer,
-    Tokenizer,
-    server_tokenizer,
-)
+from gecko_kedro.teacher.http.tokens import LocalTokenizer, Tokenizer
 from gecko_kedro.teacher.http.wire import Completion, completion
 
 logger = logging.getLogger(__name__)
@@ -36,145 +36,173 @@ _SCHEMA = {
 _PROBE = "Water is"
 _CONTINUATION = " wet"
 _ONE = "Answer with the digit 1 and nothing else."
+_QUESTION = "Is water wet? Answer with yes or no and nothing else."
+_QUESTION_TOKENS = 32
+# Of vLLM, SGLang and llama.cpp (templates of Qwen, GLM, DeepSeek, Granite); of OpenAI, Ollama and
+# gpt-oss, which has no "none"; of OpenRouter.
+_SWITCHES: tuple[dict[str, Any], ...] = (
+    {"chat_template_kwargs": {"enable_thinking": False, "thinking": False}},
+    {"reasoning_effort": "none"},
+    {"reasoning_effort": "minimal"},
+    {"reasoning": {"enabled": False}},
+    {"reasoning_effort": "low"},
+)
+_STRUCTURES: tuple[Structure, ...] = ("response_format", "structured_outputs")
+# Forbidden, over its limit or down says nothing about what the server can do.
+_NO_REFUSAL = frozenset({None, 401, 402, 403, 408, 425, 429, 502, 503, 504, 529})
 
 
-async def find_tokenizer(
-    client: Client, settings: HttpSettings, local: LocalTokenizer | None
-) -> Tokenizer | None:
-    """The local one, else the server's own, else None."""
-    if local is not None or settings.dialect in {"tgi", "openai"}:
-        return local
-    model = settings.model or ""
-    if settings.dialect in {"vllm", "llama.cpp"}:
-        return ServerTokenizer(settings.dialect, model, settings.chat_template_kwargs)
-    return await server_tokenizer(client, model, settings.chat_template_kwargs)
+@dataclass(frozen=True)
+class Probe:
+    """Asks one server; every method raises ``Failure`` where nothing can be found out."""
 
+    client: Client
+    settings: HttpSettings
+    tokenizer: Tokenizer | None
 
-async def find_abilities(
-    client: Client, settings: HttpSettings, tokenizer: Tokenizer | None
-) -> Abilities:
-    """Those of the dialect, or what tiny requests show; raises ``Failure`` where none works."""
-    if settings.dialect == "auto":
-        found = await _tried(client, settings, tokenizer)
-    else:
-        found = DIALECTS[settings.dialect]
-        if settings.api == "chat":
-            labels = "top_logprobs" if found.labels == "token_ids" else found.labels
-            found = replace(found, api="chat", likelihood=None, labels=labels)
-        elif settings.api == "completions":
-            found = replace(found, api="completions")
-    if found.api == "completions" and tokenizer is not None:
-        template = await _has_template(client, settings, tokenizer)
-        found = replace(found, chat_template=template)
-    return found
+    async def abilities(self) -> Abilities:
+        """Those of the dialect, or what tiny requests show."""
+        dialect, api = self.settings.dialect, self.settings.api
+        if dialect == "auto":
+            found = await self._tried()
+        elif api == "chat":
+            found = OTHERS
+        else:
+            found = VLLM if dialect == "vllm" else OTHERS
+            found = replace(found, api=found.api if api == "auto" else api)
+        if found.api == "completions" and self.tokenizer is not None:
+            found = replace(found, chat_template=await self._has_template(self.tokenizer))
+        return found
 
+    async def _tried(self) -> Abilities:
+        wanted = self.settings.api
+        no_completions = await self._refusal("completions")
+        likelihood = None if no_completions else await self._likelihood()
+        # A chat endpoint knows the template of an instruct model, but scores no given reply.
+        no_chat = None
+        api: Api = "completions"
+        if wanted == "chat" or (wanted == "auto" and likelihood is None):
+            no_chat = await self._refusal("chat")
+            api = "completions" if no_chat else "chat"
+        if api == "completions" and no_completions:
+            raise Failure(no_chat or no_completions, final=True, status=404)
+        found = Abilities(api, likelihood, "sampled", "none")
+        if api == "chat":
+            found = await self._without_thinking(found)
+        room = self.settings.thinking_tokens if found.thinks else 0
+        return replace(
+            found,
+            labels=await self._labels(found, room),
+            structure=await self._structure(found, room),
+        )
 
-async def _tried(client: Client, settings: HttpSettings, tokenizer: Tokenizer | None) -> Abilities:
-    no_completions = await _refusal(client, settings, "completions")
-    likelihood = None if no_completions else await _likelihood(client, settings, tokenizer)
-    # A chat endpoint knows the template of an instruct model, but scores no given reply.
-    no_chat = None
-    api: Literal["completions", "chat"] = "completions"
-    if settings.api == "chat" or (settings.api == "auto" and likelihood is None):
-        no_chat = await _refusal(client, settings, "chat")
-        api = "completions" if no_chat else "chat"
-    if api == "completions" and no_completions:
-        raise Failure(no_chat or no_completions, final=True, status=404)
-    found = Abilities(api, likelihood, "sampled", "none")
-    if api == "chat":
-        found = await without_thinking(client, settings, found)
-    return replace(
-        found,
-        labels=await _labels(client, settings, found, tokenizer),
-        structure=await _structure(client, settings, found),
-    )
+    async def _asked(self, api: Api, prompt: str | list[int], **fields: Any) -> Completion | str:
+        """The reply, or why the server refuses this kind of request.
 
+        Some refuse with a status of 500: llama.cpp does for ``echo``.
+        """
+        path, body = request(self.settings, api, prompt, **fields)
+        try:
+            return await self.client.post(path, body, completion)
+        except Failure as failure:
+            if failure.status in _NO_REFUSAL:
+                raise
+            logger.debug("The teacher refuses %s: %s", sorted(body), failure.words)
+            return f"{path}: {failure.words}"
 
-async def _refusal(client: Client, settings: HttpSettings, api: str) -> str | None:
-    """Why this API cannot be used, None where it can."""
-    if settings.api not in {"auto", api}:
-        return f"teacher.http.api is {settings.api}"
-    path, body = request(settings, api, _PROBE, max_tokens=1)
-    try:
-        await client.post(path, body, completion)
-    except Failure as failure:
-        if is_no_refusal(failure):
-            raise
-        return f"{path}: {failure.words}"
-    return None
+    async def _refusal(self, api: Api) -> str | None:
+        """Why this API cannot be used, None where it can."""
+        if self.settings.api not in {"auto", api}:
+            return f"teacher.http.api is {self.settings.api}"
+        reply = await self._asked(api, _PROBE, max_tokens=1)
+        return reply if isinstance(reply, str) else None
 
+    async def _likelihood(self) -> Likelihood | None:
+        prompt: str | list[int] = _PROBE + _CONTINUATION
+        if self.tokenizer is not None:
+            prompt = await self.tokenizer.encode(self.client, _PROBE + _CONTINUATION, special=True)
+            reply = await self._asked("completions", prompt, max_tokens=1, prompt_logprobs=0)
+            if isinstance(reply, Completion) and reply.choices[0].prompt_logprobs:
+                return "prompt_logprobs"
+        reply = await self._asked("completions", prompt, max_tokens=1, echo=True, logprobs=1)
+        logprobs = reply.choices[0].logprobs if isinstance(reply, Completion) else None
+        # One number is that of the generated token alone: ``echo`` was ignored.
+        return "echo" if logprobs and len(logprobs.token_logprobs or []) > 1 else None
 
-async def _likelihood(
-    client: Client, settings: HttpSettings, tokenizer: Tokenizer | None
-) -> Literal["prompt_logprobs", "echo"] | None:
-    prompt: str | list[int] = _PROBE + _CONTINUATION
-    if tokenizer is not None:
-        prompt = await tokenizer.encode(client, _PROBE + _CONTINUATION, special=True)
-        path, body = request(settings, "completions", prompt, max_tokens=1, prompt_logprobs=0)
-        reply = await attempt(client, path, body)
-        if reply is not None and reply.choices[0].prompt_logprobs:
-            return "prompt_logprobs"
-    path, body = request(settings, "completions", prompt, max_tokens=1, echo=True, logprobs=1)
-    reply = await attempt(client, path, body)
-    logprobs = reply.choices[0].logprobs if reply is not None else None
-    # One number is that of the generated token alone: ``echo`` was ignored.
-    return "echo" if logprobs and len(logprobs.token_logprobs or []) > 1 else None
-
-
-async def _labels(
-    client: Client, settings: HttpSettings, found: Abilities, tokenizer: Tokenizer | None
-) -> Literal["token_ids", "continuations", "top_logprobs", "sampled"]:
-    if found.likelihood is not None and tokenizer is not None:
-        ids = (await tokenizer.encode(client, _CONTINUATION, special=False))[:1]
-        path, body = request(settings, "completions", ids, **label_fields(ids))
-        reply = await attempt(client, path, body)
-        if reply is not None:
-            try:
-                scoring.from_token_ids(reply.choices[0], ids)
-            except Failure as failure:
-                logger.debug("The teacher ignores logprob_token_ids: %s", failure.words)
-            else:
+    async def _labels(self, found: Abilities, room: int) -> Labels:
+        if found.likelihood is not None and self.tokenizer is not None:
+            ids = (await self.tokenizer.encode(self.client, _CONTINUATION, special=False))[:1]
+            reply = await self._asked("completions", ids, **label_fields(ids))
+            if _reads(reply, lambda whole: scoring.from_token_ids(whole.choices[0], ids)):
                 return "token_ids"
-    if found.likelihood is not None:
-        return "continuations"
-    room = settings.thinking_tokens if found.thinks else 0
-    fields = dict(found.switch) | top_fields(settings, found.api, room=room)
-    reply = await attempt(client, *request(settings, found.api, _ONE if room else _PROBE, **fields))
-    if reply is None:
-        return "sampled"
-    if room:  # what counts is the place after the thought
-        return "top_logprobs" if _reads_label(reply) else "sampled"
-    logprobs = reply.choices[0].logprobs
-    return "top_logprobs" if logprobs and logprobs.first_top() else "sampled"
+        if found.likelihood is not None:
+            return "continuations"
+        fields = dict(found.switch) | top_fields(self.settings, found.api, room=room)
+        reply = await self._asked(found.api, _ONE if room else _PROBE, **fields)
+
+        def read(whole: Completion) -> object:
+            if room:  # what counts is the place after the thought
+                return scoring.from_top_tokens(whole.choices[0], (" 0", " 1"))
+            logprobs = whole.choices[0].logprobs
+            return logprobs and logprobs.first_top()
+
+        return "top_logprobs" if _reads(reply, read) else "sampled"
+
+    async def _structure(self, found: Abilities, room: int) -> Structure:
+        for structure in _STRUCTURES:
+            fields = dict(found.switch) | structure_fields(structure, _SCHEMA)
+            reply = await self._asked(
+                found.api, "Say yes in JSON:", max_tokens=64 + room, temperature=0.0, **fields
+            )
+            if isinstance(reply, Completion) and _keeps_to_schema(reply.choices[0].said):
+                return structure
+        logger.warning(
+            "The teacher cannot be held to a JSON schema: replies that are no JSON are rejected."
+        )
+        return "none"
+
+    async def _without_thinking(self, found: Abilities) -> Abilities:
+        """``found`` with the first switch that works, or marked as a model that thinks."""
+        for switch in ({}, *_SWITCHES):
+            if switch.keys() & self.settings.extra_body.keys():
+                continue  # set by hand
+            reply = await self._asked(
+                found.api, _QUESTION, max_tokens=_QUESTION_TOKENS, temperature=0.0, **switch
+            )
+            if isinstance(reply, Completion) and not _thinks(reply):
+                if switch:
+                    logger.info("The teacher thinks before it answers; switched off by %s.", switch)
+                return replace(found, switch=tuple(switch.items()))
+            if not switch and isinstance(reply, str):
+                return found
+        logger.warning(
+            "The teacher thinks before it answers and has no switch that is known: each reply may "
+            "take %d tokens more (teacher.http.thinking_tokens). The answer is what follows the "
+            "thought.",
+            self.settings.thinking_tokens,
+        )
+        return replace(found, thinks=True)
+
+    async def _has_template(self, tokenizer: Tokenizer) -> bool:
+        if self.settings.chat_template is not None:
+            return self.settings.chat_template
+        if isinstance(tokenizer, LocalTokenizer):
+            return tokenizer.has_chat_template
+        try:
+            return bool(await tokenizer.encode_chat(self.client, _PROBE))
+        except Failure as failure:
+            if failure.outage or failure.status in {401, 403}:
+                raise
+            return False
 
 
-def _reads_label(reply: Completion) -> bool:
+def _reads(reply: Completion | str, read: Callable[[Completion], object]) -> bool:
+    """Whether ``read`` finds something in the reply."""
     try:
-        scoring.from_top_tokens(reply.choices[0], (" 0", " 1"))
+        return isinstance(reply, Completion) and bool(read(reply))
     except Failure as failure:
-        logger.debug("The teacher's labels cannot be read after its thought: %s", failure.words)
+        logger.debug("The teacher's labels cannot be read in this way: %s", failure.words)
         return False
-    return True
-
-
-async def _structure(
-    client: Client, settings: HttpSettings, found: Abilities
-) -> Literal["response_format", "structured_outputs", "none"]:
-    structures: tuple[Literal["response_format", "structured_outputs"], ...] = (
-        "response_format", "structured_outputs",
-    )  # fmt: skip
-    for structure in structures:
-        fields = structure_fields(structure, _SCHEMA)
-        room = settings.thinking_tokens if found.thinks else 0
-        path, body = request(settings, found.api, "Say yes in JSON:", max_tokens=64 + room,
-                             temperature=0.0, **dict(found.switch), **fields)  # fmt: skip
-        reply = await attempt(client, path, body)
-        if reply is not None and _keeps_to_schema(reply.choices[0].said):
-            return structure
-    logger.warning(
-        "The teacher cannot be held to a JSON schema: replies that are no JSON are rejected."
-    )
-    return "none"
 
 
 def _keeps_to_schema(text: str) -> bool:
@@ -184,14 +212,8 @@ def _keeps_to_schema(text: str) -> bool:
     return bool(text) and any(whole.startswith(bare) for whole in wanted)
 
 
-async def _has_template(client: Client, settings: HttpSettings, tokenizer: Tokenizer) -> bool:
-    if settings.chat_template is not None:
-        return settings.chat_template
-    if isinstance(tokenizer, LocalTokenizer):
-        return tokenizer.has_chat_template
-    try:
-        return bool(await tokenizer.encode_chat(client, _PROBE))
-    except Failure as failure:
-        if failure.outage or failure.status in {401, 403}:
-            raise
-        return False
+def _thinks(reply: Completion) -> bool:
+    """A thought that is shown or counted, or tokens that were used up without a word."""
+    choice = reply.choices[0]
+    hidden = reply.usage.hidden if reply.usage else 0
+    return choice.thought or hidden > 0 or (choice.cut and not choice.raw.strip())

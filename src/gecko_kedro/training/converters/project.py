@@ -2,16 +2,17 @@
 
 import polars as pl
 
-from gecko_kedro.training.examples import EXAMPLE_SCHEMA, NEGATIVE, ExampleResult, check_examples
+from gecko_kedro.corpus.quarantine import Checked
+from gecko_kedro.training.examples import EXAMPLE_SCHEMA, NEGATIVE, check_examples
 
 
-def from_pairs(pairs: pl.DataFrame) -> ExampleResult:
+def from_pairs(pairs: pl.DataFrame) -> Checked:
     """Natural pairs (PAIR) without negatives or titles, as data sets named by the kind of pair."""
     renamed = pairs.select("query", dataset="kind", task_name="task", positive="text")
     return _checked(renamed, where="natural pairs")
 
 
-def from_fret(fret: pl.DataFrame, *, passages: pl.DataFrame | None = None) -> ExampleResult:
+def from_fret(fret: pl.DataFrame, *, passages: pl.DataFrame | None = None) -> Checked:
     """FRet rows with their relabelled positive and hard negative, as the data set ``fret``.
 
     With ``passages`` (PASSAGE) a row has all its other candidates as further negatives, behind the
@@ -29,7 +30,7 @@ def from_fret(fret: pl.DataFrame, *, passages: pl.DataFrame | None = None) -> Ex
     return _checked(rows, dataset=pl.lit("fret"), where="fret")
 
 
-def from_seed_queries(queries: pl.DataFrame, passages: pl.DataFrame) -> ExampleResult:
+def from_seed_queries(queries: pl.DataFrame, passages: pl.DataFrame) -> Checked:
     """(query, the passage it was written for): what the seed retriever is trained on.
 
     Queries of a log have no seed and are left out (not bad rows); a query whose seed is not among
@@ -41,7 +42,7 @@ def from_seed_queries(queries: pl.DataFrame, passages: pl.DataFrame) -> ExampleR
     return _checked(rows, dataset=pl.lit("seed_queries"), where="seed queries")
 
 
-def _checked(rows: pl.DataFrame, *, where: str, **columns: pl.Expr) -> ExampleResult:
+def _checked(rows: pl.DataFrame, *, where: str, **columns: pl.Expr) -> Checked:
     """EXAMPLE rows of ``rows`` and ``columns``; of what neither has there is none."""
     given = {
         "negatives": pl.lit([], EXAMPLE_SCHEMA["negatives"]),
