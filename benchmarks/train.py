@@ -216,7 +216,7 @@ def pairs(rows: int, **which):
 
     from gecko_kedro.training import from_pairs
 
-    return from_pairs(real_texts(pairs=rows, passages=1, **which).pairs).examples
+    return from_pairs(real_texts(pairs=rows, passages=1, **which).pairs).rows
 
 
 def distinct_pairs(rows: int):

@@ -19,16 +19,14 @@ def real_texts(
 ) -> RealTexts:
     """Summary-to-body pairs and passages, at random."""
     from gecko_kedro import corpus, encoder
-    from gecko_kedro.datasets import PythonDocsDataset
 
-    documents = PythonDocsDataset(
-        include=list(packages), exclude=[], stdlib=True, workers=1
-    ).load().documents  # fmt: skip
+    chosen = corpus.PythonDocsSettings(include=list(packages), exclude=[], workers=1)
+    documents = corpus.harvest(chosen).rows
     settings = corpus.PassageSettings(
         min_words=8, overlap_words=20, near_duplicate_threshold=None, seed=seed
     )
     made = corpus.make_passages(documents, settings)
-    table = corpus.natural_pairs(made.passages, kinds=["summary_body"])
-    drawn = made.passages.sample(passages, seed=seed)
+    table = corpus.collect_pairs(made.rows, kinds=["summary_body"]).rows
+    drawn = made.rows.sample(passages, seed=seed)
     texts = [encoder.render_passage(t, x) for t, x in drawn.select("title", "text").iter_rows()]
     return RealTexts(table.sample(pairs, seed=seed, shuffle=True), texts)

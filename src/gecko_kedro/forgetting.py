@@ -1,7 +1,6 @@
 """Drops stored replies that turned out useless, and the shards that were made of them."""
 
 from collections.abc import Collection
-from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
@@ -12,10 +11,12 @@ from gecko_kedro.teacher.build import STORE_NAME
 from gecko_kedro.teacher.store import ResponseStore
 
 Stage = Literal["synthesize", "query_likelihood", "relevance"]
-_SHARDS = {
-    "synthesize": ("rejected_reply_shards", "query_shards"),
-    "query_likelihood": ("refused_query_shards", "judgement_shards"),
-    "relevance": ("refused_query_shards", "judgement_shards"),
+TEACHER = "params:work.synthesize_teacher"  # all stages have one store
+_JUDGED = ("relabel.refused_query_shards", "relabel.judgement_shards")
+SHARDS = {
+    "synthesize": ("synthesize.rejected_reply_shards", "synthesize.query_shards"),
+    "query_likelihood": _JUDGED,
+    "relevance": _JUDGED,
 }
 
 
@@ -26,8 +27,8 @@ def forget_replies(catalog: Any, stage: Stage, reasons: Collection[str] = ()) ->
     one of them go, without them all of the stage. Replies of all teachers in the store of
     ``catalog`` are looked at. What was spent on them stays in the account.
     """
-    shards = [catalog.get(name) for name in _SHARDS[stage]]
-    with ResponseStore(Path(catalog.load("response_store")) / STORE_NAME) as store:
+    shards = [catalog.get(name) for name in SHARDS[stage]]
+    with ResponseStore(catalog.load(TEACHER).store / STORE_NAME) as store:
         texts = _rejected_texts(shards[0], reasons)
         gone = store.forget(store.search(lambda value: _is_wanted(value, stage, reasons, texts)))
     return gone, sum(_drop(shards, index, reasons) for index in sorted(shards[0].shards()))
@@ -50,7 +51,8 @@ def _rejected_texts(rejected: ShardedParquetDataset, reasons: Collection[str]) -
     """The replies that were rejected with regard to their passage, such as copies."""
     found: set[str] = set()
     for shard in rejected.shards() if reasons else []:
-        rows = pl.read_parquet(rejected.file(*shard)).filter(pl.col("reason").is_in(list(reasons)))
+        table = pl.read_parquet(rejected.file(*shard), glob=False)
+        rows = table.filter(pl.col("reason").is_in(list(reasons)))
         found |= fret.rejected_texts(rows)
     return found
 
@@ -60,7 +62,7 @@ def _drop(
 ) -> bool:
     """Remove a shard of each table, where it has one of ``reasons``."""
     if reasons:
-        table = pl.read_parquet(shards[0].file(*shard))
+        table = pl.read_parquet(shards[0].file(*shard), glob=False)
         if not table["reason"].is_in(list(reasons)).any():
             return False
     for one in shards:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from gecko_kedro.base.errors import InputError, Words
-from gecko_kedro.base.settings import Count, Settings
+from gecko_kedro.base.settings import EXECUTION, Count, Settings
 from gecko_kedro.corpus.settings import (
     DecontaminateSettings,
     HeldoutSettings,
@@ -24,9 +24,10 @@ from gecko_kedro.corpus.settings import (
 from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.engine.settings import EngineSettings
 from gecko_kedro.estimation.settings import EstimateSettings
-from gecko_kedro.evaluation.comparing.ablation_rows import AblationRow, AblationRows
 from gecko_kedro.evaluation.comparing.label_quality import LabelQualitySettings
 from gecko_kedro.evaluation.comparing.settings import (
+    AblationRow,
+    AblationRows,
     AblationSettings,
     CompareSettings,
     ParitySettings,
@@ -127,7 +128,8 @@ class RelabelParams(Settings):
     judge: JudgeSettings = JudgeSettings()
     fuse: FuseSettings = FuseSettings()
     choose: ChooseSettings = ChooseSettings()
-    audit: AuditSettings = AuditSettings()
+    # Only shown: makes nothing stale of a node that takes the whole block.
+    audit: AuditSettings = Field(AuditSettings(), json_schema_extra=EXECUTION)
 
 
 class LabelQualityParams(Settings):

@@ -12,6 +12,7 @@ from gecko_kedro.corpus.duplicates import exact_duplicates, near_duplicates, shi
 from gecko_kedro.corpus.overlap import OverlapSettings, find_overlaps
 from gecko_kedro.fret.filters import filter_queries
 from gecko_kedro.fret.schemas import QUERY
+from gecko_kedro.fret.settings import FilterSettings
 from gecko_kedro.training.examples import check_examples
 from gecko_kedro.training.mixture import text_ids
 from tests.support.example_rows import example, table
@@ -95,5 +96,6 @@ def kept_queries(*texts: str) -> list[str]:
     rows = [(f"q{n}", "t", "t", text, None, "log") for n, text in enumerate(texts)]
     queries = pl.DataFrame(rows, schema=QUERY, orient="row")
     passages = pl.DataFrame({"passage_id": []}, schema={"passage_id": pl.String})
-    found = filter_queries(queries, passages, max_words=50, max_reject_rate=1.0)
-    return found.queries["query_id"].to_list()
+    settings = FilterSettings(max_words=50, max_reject_rate=1.0)
+    found, _ = filter_queries(queries, passages, settings)
+    return found["query_id"].to_list()

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gecko_kedro.corpus.chunking import chunk, first_sentence
-from gecko_kedro.corpus.words import WORD, count_words
+from gecko_kedro.corpus.texts import WORD, count_words
 
 PIECES = [
     "word ",

@@ -119,24 +119,20 @@ def test_rows_are_removed_counted_and_listed() -> None:
         {"id": [f"p{n}" for n in range(6)], "text": TEXTS, "summary": [None] * 4 + [LONG, None]}
     )
     settings = ALL.model_copy(update={"embedding_threshold": None})
-    found = remove_overlaps(
+    kept, overlaps = remove_overlaps(
         table, evaluation_table(EVALUATION), settings, where="here", columns=["text", "summary"]
     )
-    assert found.rows["id"].to_list() == ["p3", "p5"]
-    assert found.overlaps.schema == OVERLAP_SCHEMA
-    assert found.counts == {
-        "rows": 2, "overlapping": 4, "summary_equal_text": 1, "text_equal_text": 1,
-        "text_near_duplicate": 1, "text_shared_ngram": 1,
-    }  # fmt: skip
-    listed = found.overlaps.select("where", "row_id", "column", "reason", "task", "text_id").rows()
+    assert kept["id"].to_list() == ["p3", "p5"]
+    assert overlaps.schema == OVERLAP_SCHEMA
+    listed = overlaps.select("where", "row_id", "column", "reason", "task", "text_id").rows()
     assert listed == [
         ("here", "p0", "text", "equal_text", "Own", "query 0"),
         ("here", "p1", "text", "shared_ngram", "Own", "query 1"),
         ("here", "p2", "text", "near_duplicate", "Own", "query 2"),
         ("here", "p4", "summary", "equal_text", "Own", "query 1"),
     ]
-    assert found.overlaps["evaluation_text"][2] == EVALUATION[2]
-    assert json.loads(found.overlaps["record"][3])["text"] == TEXTS[4]
+    assert overlaps["evaluation_text"][2] == EVALUATION[2]
+    assert json.loads(overlaps["record"][3])["text"] == TEXTS[4]
 
 
 def test_texts_in_lists_are_looked_at_and_a_row_is_listed_once() -> None:
@@ -147,11 +143,11 @@ def test_texts_in_lists_are_looked_at_and_a_row_is_listed_once() -> None:
             "negatives": [["how is a tie broken?"], ["fine", "How is a tie broken?"], [], None],
         }
     )
-    found = remove_overlaps(
+    kept, overlaps = remove_overlaps(
         table, evaluation_table(EVALUATION), NONE, where="w", columns=["query", "negatives"]
     )
-    assert found.rows["id"].to_list() == ["c", "d"]
-    assert found.overlaps.select("row_id", "column").rows() == [("a", "query"), ("b", "negatives")]
+    assert kept["id"].to_list() == ["c", "d"]
+    assert overlaps.select("row_id", "column").rows() == [("a", "query"), ("b", "negatives")]
 
 
 def test_a_text_that_is_repeated_is_no_boilerplate() -> None:
@@ -170,7 +166,7 @@ def test_a_shared_ngram_names_the_whole_evaluation_text() -> None:
 def test_a_removed_row_overlaps_no_more(reason: str) -> None:
     table = pl.DataFrame({"id": [f"p{n}" for n in range(6)], "text": TEXTS})
     evaluation = evaluation_table(EVALUATION)
-    once = remove_overlaps(table, evaluation, ALL, where="w", columns=["text"], embed=embed)
-    twice = remove_overlaps(once.rows, evaluation, ALL, where="w", columns=["text"], embed=embed)
-    assert f"text_{reason}" not in twice.counts
-    assert twice.rows.equals(once.rows)
+    once, _ = remove_overlaps(table, evaluation, ALL, where="w", columns=["text"], embed=embed)
+    twice, again = remove_overlaps(once, evaluation, ALL, where="w", columns=["text"], embed=embed)
+    assert reason not in again["reason"].to_list()
+    assert twice.equals(once)

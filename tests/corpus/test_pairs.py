@@ -9,7 +9,6 @@ from gecko_kedro.corpus.pairs import (
     collect_pairs,
     is_dotted_name,
     name_words,
-    natural_pairs,
 )
 from gecko_kedro.corpus.schemas import PAIR_SCHEMA, PASSAGE_SCHEMA, QUARANTINE_SCHEMA
 
@@ -28,7 +27,7 @@ def passages(*rows: dict[str, object]) -> pl.DataFrame:
 
 
 def queries(table: pl.DataFrame, *kinds: str) -> list[tuple[str, str]]:
-    return natural_pairs(table, kinds=kinds).select("kind", "query").rows()
+    return collect_pairs(table, kinds=kinds).rows.select("kind", "query").rows()
 
 
 def test_each_kind_takes_its_query_from_its_place() -> None:
@@ -37,7 +36,7 @@ def test_each_kind_takes_its_query_from_its_place() -> None:
         {"title": "On ponds", "text": "Titles."},
         {"text": f"Ponds are small lakes. {REST}"},
     )
-    pairs = natural_pairs(table, kinds=PAIR_KINDS)
+    pairs = collect_pairs(table, kinds=PAIR_KINDS).rows
     assert pairs.schema == PAIR_SCHEMA
     assert pairs.select("pair_id", "query", "text", "passage_id", "group").rows() == [
         ("summary_body:p0", "A frog in a tree.", "Names.", "p0", "pond.frogs"),
@@ -83,7 +82,7 @@ def test_a_query_is_used_once_and_a_text_once_in_each_kind() -> None:
         {"title": "a.d", "summary": "Another line.", "text": "one."},
     )
     result = collect_pairs(table, kinds=["summary_body", "name_body"])
-    assert result.pairs["pair_id"].to_list() == ["summary_body:p0", "name_body:p0", "name_body:p1"]
+    assert result.rows["pair_id"].to_list() == ["summary_body:p0", "name_body:p0", "name_body:p1"]
     assert result.quarantine.schema == QUARANTINE_SCHEMA
     assert result.quarantine.select("row_id", "reason").rows() == [
         ("summary_body:p1", "duplicate_query"),
@@ -105,7 +104,7 @@ def test_a_long_query_that_its_text_repeats_teaches_nothing() -> None:
         },
     )
     result = collect_pairs(table, kinds=["summary_body"])
-    assert result.pairs["passage_id"].to_list() == ["p1"]
+    assert result.rows["passage_id"].to_list() == ["p1"]
     assert result.counts["query_in_text"] == 1
 
 
@@ -142,13 +141,13 @@ def test_a_lead_needs_an_untitled_text_and_a_rest(row: dict[str, object]) -> Non
 def test_every_candidate_is_a_pair_or_in_quarantine(rows: list[dict[str, object]]) -> None:
     result = collect_pairs(passages(*rows), kinds=["summary_body", "title_body", "name_body"])
     candidates = sum(bool(row["summary"]) + bool(row["title"]) for row in rows)
-    assert result.pairs.height + result.quarantine.height == candidates
-    normal = [" ".join(query.casefold().split()) for query in result.pairs["query"]]
+    assert result.rows.height + result.quarantine.height == candidates
+    normal = [" ".join(query.casefold().split()) for query in result.rows["query"]]
     assert len(set(normal)) == len(normal)
-    assert result.pairs["pair_id"].is_unique().all()
+    assert result.rows["pair_id"].is_unique().all()
 
 
 @pytest.mark.parametrize("kinds", [[], ["summary_body", "summery_body"]])
 def test_unknown_kinds_are_refused(kinds: list[str]) -> None:
     with pytest.raises(InputError, match="lead_body"):
-        natural_pairs(passages({}), kinds=kinds)
+        collect_pairs(passages({}), kinds=kinds)

@@ -40,10 +40,10 @@ TEXTS = st.dictionaries(
 def test_a_passage_is_its_document_between_the_offsets(texts: dict[str, str]) -> None:
     texts["long"] = sentence(*range(75))
     made = make_passages(documents(texts), SETTINGS)
-    assert made.passages.schema == PASSAGE_SCHEMA
-    for row in made.passages.iter_rows(named=True):
+    assert made.rows.schema == PASSAGE_SCHEMA
+    for row in made.rows.iter_rows(named=True):
         assert texts[row["doc_id"]][row["start"] : row["end"]] == row["text"]
-    assert made.passages["passage_id"].is_unique().all()
+    assert made.rows["passage_id"].is_unique().all()
 
 
 @settings(max_examples=40)
@@ -54,7 +54,7 @@ def test_what_stays_does_not_depend_on_the_order_of_the_documents(texts, random)
     random.shuffle(shuffled)
     one = make_passages(documents(texts), SETTINGS)
     other = make_passages(documents({doc_id: texts[doc_id] for doc_id in shuffled}), SETTINGS)
-    assert one.passages.sort("passage_id").equals(other.passages.sort("passage_id"))
+    assert one.rows.sort("passage_id").equals(other.rows.sort("passage_id"))
     assert one.counts == other.counts
 
 
@@ -62,14 +62,14 @@ def test_what_stays_does_not_depend_on_the_order_of_the_documents(texts, random)
 @given(TEXTS)
 def test_passages_of_passages_lose_nothing_more(texts: dict[str, str]) -> None:
     texts["long"] = sentence(*range(75))
-    once = make_passages(documents(texts), SETTINGS).passages
+    once = make_passages(documents(texts), SETTINGS).rows
     again = make_passages(
         once.select("title", "summary", "text", doc_id="passage_id", group="group").select(
             DOCUMENT_SCHEMA.names()
         ),
         SETTINGS,
     )
-    assert again.passages["text"].to_list() == once["text"].to_list()
+    assert again.rows["text"].to_list() == once["text"].to_list()
 
 
 def test_every_row_is_a_passage_or_in_quarantine_with_its_reason() -> None:
@@ -82,7 +82,7 @@ def test_every_row_is_a_passage_or_in_quarantine_with_its_reason() -> None:
         "f": sentence(*range(100, 140)),  # two passages
     }
     made = make_passages(documents(texts), SETTINGS)
-    assert made.passages["passage_id"].to_list() == ["a", "f#0-239", "f#200-319"]
+    assert made.rows["passage_id"].to_list() == ["a", "f#0-239", "f#200-319"]
     assert made.quarantine.schema == QUARANTINE_SCHEMA
     assert made.quarantine.select("row_id", "reason", "detail").rows() == [
         ("d", "too_short", "2 words, fewer than 4"),
@@ -101,16 +101,16 @@ def test_near_duplicates_stay_where_the_search_is_off() -> None:
     made = make_passages(
         documents(texts), SETTINGS.model_copy(update={"near_duplicate_threshold": None})
     )
-    assert made.passages.height == 2
+    assert made.rows.height == 2
 
 
 def test_a_chinese_text_is_not_too_short() -> None:
     made = make_passages(documents({"a": "敏捷的棕色狐狸跳过了那只懒狗。"}), SETTINGS)
-    assert made.passages["text"].to_list() == ["敏捷的棕色狐狸跳过了那只懒狗。"]
+    assert made.rows["text"].to_list() == ["敏捷的棕色狐狸跳过了那只懒狗。"]
 
 
 def test_one_passage_only_is_a_corpus() -> None:
-    assert make_passages(documents({"a": sentence(*range(9))}), SETTINGS).passages.height == 1
+    assert make_passages(documents({"a": sentence(*range(9))}), SETTINGS).rows.height == 1
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ from gecko_kedro.base.errors import InputError
 from gecko_kedro.corpus import python_docs
 from gecko_kedro.corpus.docstrings import Source, split_summary
 from gecko_kedro.corpus.python_docs import harvest, harvest_sources, package_sources
-from gecko_kedro.corpus.results import ReadResult
+from gecko_kedro.corpus.quarantine import Checked
 from gecko_kedro.corpus.schemas import DOCUMENT_SCHEMA, QUARANTINE_SCHEMA
+from gecko_kedro.corpus.settings import PythonDocsSettings
 
 BODY = (
     "It has a body that says at length, in more words than twenty, "
@@ -72,12 +73,12 @@ def site(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def read(site: Path, *, workers: int = 1) -> ReadResult:
+def read(site: Path, *, workers: int = 1) -> Checked:
     return harvest_sources(list(package_sources([site])), workers=workers)
 
 
 def test_every_documented_thing_is_found_under_its_qualified_name(site: Path) -> None:
-    documents = read(site).documents
+    documents = read(site).rows
     assert documents.schema == DOCUMENT_SCHEMA
     assert documents["doc_id"].to_list() == [
         "lake",
@@ -96,7 +97,7 @@ def test_every_documented_thing_is_found_under_its_qualified_name(site: Path) ->
 
 
 def test_a_summary_is_parted_from_its_body(site: Path) -> None:
-    rows = {row["doc_id"]: row for row in read(site).documents.iter_rows(named=True)}
+    rows = {row["doc_id"]: row for row in read(site).rows.iter_rows(named=True)}
     assert rows["pond.frogs"]["summary"] == "Everything that hops about."
     assert rows["pond.frogs"]["text"] == BODY
     assert rows["pond.frogs.Frog.leap"]["summary"] == r"Leap over {width} of \d metres."
@@ -106,7 +107,7 @@ def test_a_summary_is_parted_from_its_body(site: Path) -> None:
 
 def test_of_two_definitions_the_longer_docstring_stays(site: Path) -> None:
     result = read(site)
-    rows = dict(result.documents.select("doc_id", "text").iter_rows())
+    rows = dict(result.rows.select("doc_id", "text").iter_rows())
     assert rows["pond.frogs.Frog.croak"] == "Longer than the first."
     assert result.quarantine.schema == QUARANTINE_SCHEMA
     assert result.quarantine.select("row_id", "reason").rows() == [
@@ -132,7 +133,7 @@ def test_a_file_that_cannot_be_read_is_quarantined(
     (tmp_path / "bad.py").write_bytes(data)
     (tmp_path / "good.py").write_bytes(b'"""Good."""')
     result = read(tmp_path)
-    assert result.documents["doc_id"].to_list() == ["good"]
+    assert result.rows["doc_id"].to_list() == ["good"]
     assert result.counts[reason] == 1
     assert result.quarantine.select("row_id", "reason").row(0) == ("bad", reason)
 
@@ -146,7 +147,7 @@ def test_coding_lines_are_honoured(tmp_path: Path) -> None:
     code = '# -*- coding: latin-1 -*-\n"""Grüße."""'
     (tmp_path / "old.py").write_bytes(code.encode("latin-1"))
     (tmp_path / "marked.py").write_bytes('\ufeff"""Grüße."""'.encode())
-    assert set(read(tmp_path).documents["text"]) == {"Grüße."}
+    assert set(read(tmp_path).rows["text"]) == {"Grüße."}
 
 
 def test_warnings_about_the_code_of_others_stay_with_them(tmp_path: Path) -> None:
@@ -162,7 +163,7 @@ def test_the_result_does_not_depend_on_the_number_of_processes(
     one = read(site)
     monkeypatch.setattr(python_docs, "_FILES_WORTH_A_POOL", 0)
     two = read(site, workers=2)
-    assert one.documents.equals(two.documents)
+    assert one.rows.equals(two.rows)
     assert one.quarantine.equals(two.quarantine)
     assert one.counts == two.counts
 
@@ -188,21 +189,21 @@ def test_a_summary_needs_its_length_and_a_body(docstring: str, summary: str | No
 
 def test_real_packages_and_modules_can_be_chosen_by_name() -> None:
     chosen = {"include": ["json", "rensa"], "exclude": ["rensa"], "workers": 1}
-    result = harvest(stdlib=True, **chosen)
-    assert set(result.documents["group"]) == {"stdlib"}
-    assert "json.decoder.JSONDecoder" in result.documents["doc_id"]
-    assert result.documents.filter(pl.col("doc_id").str.starts_with("logging")).is_empty()
+    result = harvest(PythonDocsSettings(**chosen))
+    assert set(result.rows["group"]) == {"stdlib"}
+    assert "json.decoder.JSONDecoder" in result.rows["doc_id"]
+    assert result.rows.filter(pl.col("doc_id").str.starts_with("logging")).is_empty()
 
 
 def test_the_standard_library_has_a_name_of_its_own() -> None:
-    whole = harvest(include=["stdlib"], exclude=["turtle"], stdlib=True, workers=1)
-    names = whole.documents["doc_id"]
+    whole = harvest(PythonDocsSettings(include=["stdlib"], exclude=["turtle"], workers=1))
+    names = whole.rows["doc_id"]
     assert {"json.dumps", "logging.Logger"} <= set(names)
     assert not names.str.contains(r"^(turtle|test|idlelib)\b").any()
-    assert whole.documents.filter(pl.col("summary").is_not_null()).height > 1_000
+    assert whole.rows.filter(pl.col("summary").is_not_null()).height > 1_000
 
 
 @pytest.mark.parametrize("stdlib", [True, False])
 def test_a_package_that_is_not_installed_is_named_with_the_nearest(stdlib: bool) -> None:
     with pytest.raises(InputError, match=r"'pollars'.*polars"):
-        harvest(include=["pollars"], exclude=[], stdlib=stdlib, workers=1)
+        harvest(PythonDocsSettings(include=["pollars"], stdlib=stdlib, workers=1))

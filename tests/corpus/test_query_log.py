@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from gecko_kedro.base.errors import InputError
-from gecko_kedro.corpus.query_log import read_query_log
+from gecko_kedro.corpus.readers import read_query_log
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA, QUERY_LOG_SCHEMA
 
 COLUMNS = {"query_id": None, "query": "query"}
@@ -15,8 +15,8 @@ def test_a_text_file_has_one_query_on_each_line(tmp_path: Path) -> None:
     path = tmp_path / "log.txt"
     path.write_bytes("\ufeffwhat is a frog\r\n\n שאלה \nWhat IS  a frog\n".encode() + b"bad \xff\n")
     log = read_query_log(str(path), columns={})
-    assert log.queries.schema == QUERY_LOG_SCHEMA
-    assert log.queries["query"].to_list() == ["what is a frog", "שאלה"]
+    assert log.rows.schema == QUERY_LOG_SCHEMA
+    assert log.rows["query"].to_list() == ["what is a frog", "שאלה"]
     assert log.quarantine.schema == QUARANTINE_SCHEMA
     assert sorted(log.quarantine["reason"]) == ["duplicate_query", "not_utf8"]
     assert log.counts == {"queries": 2, "quarantined": 2, "duplicate_query": 1, "not_utf8": 1}
@@ -26,7 +26,7 @@ def test_ids_are_taken_where_there_is_a_column(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text("n,q\n1,frogs\n2,\n1,toads\n")
     log = read_query_log(str(path), columns={"query_id": "n", "query": "q"})
-    assert log.queries.rows() == [("1", "frogs")]
+    assert log.rows.rows() == [("1", "frogs")]
     assert log.quarantine.select("row_id", "reason").rows() == [
         ("2", "empty_text"),
         ("1", "duplicate_id"),
@@ -35,8 +35,8 @@ def test_ids_are_taken_where_there_is_a_column(tmp_path: Path) -> None:
 
 def test_no_source_is_an_empty_log() -> None:
     log = read_query_log(None, columns=COLUMNS)
-    assert log.queries.schema == QUERY_LOG_SCHEMA
-    assert log.queries.is_empty()
+    assert log.rows.schema == QUERY_LOG_SCHEMA
+    assert log.rows.is_empty()
     assert log.counts == {"queries": 0, "quarantined": 0}
 
 
@@ -65,5 +65,5 @@ def test_a_missing_log_is_refused(tmp_path: Path) -> None:
 def test_a_real_log_loses_nothing_but_repeats(shared_data: Callable[[str], Path]) -> None:
     path = shared_data("train_mlquestions_unaligned") / "queries.parquet"
     log = read_query_log(str(path), columns=COLUMNS)
-    assert log.queries.height + log.quarantine.height == pl.read_parquet(path).height
+    assert log.rows.height + log.quarantine.height == pl.read_parquet(path).height
     assert set(log.quarantine["reason"]) <= {"duplicate_query", "duplicate_id"}

@@ -41,8 +41,8 @@ def test_every_format_gives_the_same_documents(tmp_path: Path, suffix: str) -> N
         table = table.with_columns(pl.Series("text", [HARD_TEXT, "x y z"]))
         path.write_text(f'id\ttitle\ttext\na\tOne, "two"\t{HARD_TEXT}\nb\t\tx y z\n')
     result = read_corpus(str(path), columns=COLUMNS)
-    assert result.documents.schema == DOCUMENT_SCHEMA
-    assert result.documents.rows() == [
+    assert result.rows.schema == DOCUMENT_SCHEMA
+    assert result.rows.rows() == [
         ("a", 'One, "two"', None, HARD_TEXT, "a"),
         ("b", None, None, table["text"][1], "b"),
     ]
@@ -53,7 +53,7 @@ def test_every_format_gives_the_same_documents(tmp_path: Path, suffix: str) -> N
 def test_group_and_summary_columns_are_taken_and_whole_numbers_are_names(tmp_path: Path) -> None:
     columns = {"doc_id": "n", "text": "t", "group": "g", "summary": "s"}
     source = jsonl(tmp_path / "c.jsonl", {"n": 7, "t": "Text.", "g": 3, "s": "In\nshort."})
-    assert read_corpus(source, columns=columns).documents.rows() == [
+    assert read_corpus(source, columns=columns).rows.rows() == [
         ("7", None, "In short.", "Text.", "3")
     ]
 
@@ -62,9 +62,7 @@ def test_ids_made_from_the_text_stay_when_rows_come_and_go(tmp_path: Path) -> No
     few = jsonl(tmp_path / "few.jsonl", {"text": "b"}, {"text": "a"})
     many = jsonl(tmp_path / "many.jsonl", {"text": "a"}, {"text": "new"}, {"text": "b"})
     ids = [
-        dict(
-            read_corpus(source, columns={"text": "text"}).documents.select("text", "doc_id").rows()
-        )
+        dict(read_corpus(source, columns={"text": "text"}).rows.select("text", "doc_id").rows())
         for source in (few, many)
     ]
     assert ids[0] == {text: ids[1][text] for text in ("b", "a")}
@@ -92,7 +90,7 @@ def test_a_bad_line_is_quarantined_and_the_others_are_read(
     good = b'\xef\xbb\xbf{"id": "good", "title": null, "text": "Good."}\n\n'
     path.write_bytes(good + line + b'\n{"id": "last", "title": "t", "text": "Last."}')
     result = read_corpus(str(path), columns=COLUMNS)
-    assert result.documents["doc_id"].to_list() == ["good", "last"]
+    assert result.rows["doc_id"].to_list() == ["good", "last"]
     assert result.quarantine.schema == QUARANTINE_SCHEMA
     assert result.quarantine.select("where", "reason").rows() == [(f"{path}:3", reason)]
     assert result.counts[reason] == result.counts["quarantined"] == 1
@@ -115,7 +113,7 @@ def test_a_bad_csv_line_is_quarantined_and_the_others_are_read(
     path = tmp_path / "corpus.csv"
     path.write_bytes(b"\xef\xbb\xbfid,title,text\na,t,Good.\n" + line + b"\n\nb,t,Last.\n")
     result = read_corpus(str(path), columns=COLUMNS)
-    assert result.documents["doc_id"].to_list() == ["a", "b"]
+    assert result.rows["doc_id"].to_list() == ["a", "b"]
     assert result.quarantine.select("where", "reason").rows() == [(f"{path}:3", reason)]
 
 
@@ -124,7 +122,7 @@ def test_a_quote_that_is_never_closed_is_reported(tmp_path: Path) -> None:
     path.write_text('id,title,text\na,t,Good.\nb,t,"open\nc,t,swallowed\n')
     result = read_corpus(str(path), columns=COLUMNS)
     assert result.counts["broken_csv"] == 1
-    assert result.documents["doc_id"].to_list() == ["a", "c"]
+    assert result.rows["doc_id"].to_list() == ["a", "c"]
     assert json.loads(result.quarantine["record"][0]) == {"line": 'b,t,"open'}
 
 
@@ -135,9 +133,9 @@ def test_a_single_line_of_five_megabytes_is_read_and_cut(tmp_path: Path, suffix:
     heads = {".jsonl": '{"text": "%s"}', ".csv": "text\n%s", ".txt": "%s"}
     path.write_text(heads[suffix] % text)
     source = str(tmp_path if suffix == ".txt" else path)
-    documents = read_corpus(source, columns={"text": "text"}).documents
+    documents = read_corpus(source, columns={"text": "text"}).rows
     assert documents["text"][0] == text.strip()
-    passages = make_passages(documents).passages
+    passages = make_passages(documents).rows
     assert passages["text"].str.len_chars().max() < 200 * 7
 
 
@@ -145,7 +143,7 @@ def test_a_text_that_is_an_html_page_is_converted_and_counted(tmp_path: Path) ->
     page = "<!DOCTYPE html><title>Ponds</title><p>About &amp; around <b>them</b>."
     source = jsonl(tmp_path / "c.jsonl", {"text": page}, {"text": "a <b> is no page"})
     result = read_corpus(source, columns={"text": "text", "title": None})
-    assert result.documents.select("title", "text").rows() == [
+    assert result.rows.select("title", "text").rows() == [
         ("Ponds", "About & around them."),
         (None, "a <b> is no page"),
     ]
@@ -155,7 +153,7 @@ def test_a_text_that_is_an_html_page_is_converted_and_counted(tmp_path: Path) ->
 def test_control_characters_are_removed_and_counted(tmp_path: Path) -> None:
     source = jsonl(tmp_path / "c.jsonl", {"text": "a\x00b\r\nc"}, {"text": "clean"})
     result = read_corpus(source, columns={"text": "text"})
-    assert result.documents["text"].to_list() == ["ab\nc", "clean"]
+    assert result.rows["text"].to_list() == ["ab\nc", "clean"]
     assert result.counts["control_characters_removed"] == 1
     assert result.counts["newlines_normalised"] == 1
 
@@ -252,7 +250,7 @@ def test_a_folder_is_read_in_a_fixed_order_with_titles(tmp_path: Path) -> None:
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
-    documents = read_corpus(str(tmp_path), columns={}).documents
+    documents = read_corpus(str(tmp_path), columns={}).rows
     assert documents.select("doc_id", "title", "text", "group").rows() == [
         ("a.md", "ATX title", "Body.", "a.md"),
         ("c.md", "After the fence", files["c.md"], "c.md"),
@@ -270,7 +268,7 @@ def test_bad_files_of_a_folder_are_quarantined(tmp_path: Path) -> None:
     (tmp_path / "gone.txt").symlink_to(tmp_path / "nowhere")
     (tmp_path / "good.txt").write_text(HARD_TEXT)
     result = read_corpus(str(tmp_path), columns={})
-    assert result.documents["text"].to_list() == [HARD_TEXT]
+    assert result.rows["text"].to_list() == [HARD_TEXT]
     assert result.quarantine.select("row_id", "reason").rows() == [
         ("empty.txt", "empty_text"),
         ("gone.txt", "unreadable"),
@@ -311,5 +309,5 @@ def test_html_gives_the_text_that_a_reader_sees(page: str, title: str | None, te
 def test_a_real_corpus_is_read_whole(shared_data: Callable[[str], Path]) -> None:
     path = shared_data("eval_cranfield") / "corpus.parquet"
     result = read_corpus(str(path), columns=COLUMNS)
-    assert result.documents.height + result.quarantine.height == 1_400
-    assert result.documents.height >= 1_398  # two documents of Cranfield have no text
+    assert result.rows.height + result.quarantine.height == 1_400
+    assert result.rows.height >= 1_398  # two documents of Cranfield have no text

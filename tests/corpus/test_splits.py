@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gecko_kedro.base.errors import InputError
-from gecko_kedro.corpus.schemas import PASSAGE_SCHEMA, QUARANTINE_SCHEMA
+from gecko_kedro.corpus.schemas import PASSAGE_SCHEMA
 from gecko_kedro.corpus.settings import HeldoutSettings
-from gecko_kedro.corpus.splits import cap, decontaminate, split_heldout, stable_hash
+from gecko_kedro.corpus.splits import cap, split_heldout, stable_hash
 
 
 def settings(groups: list[str], fraction: float, seed: int) -> HeldoutSettings:
@@ -86,27 +86,3 @@ def test_no_limit_keeps_all() -> None:
 def test_the_hash_is_the_same_on_every_machine() -> None:
     assert stable_hash("gecko", seed=7) == 17444245476660197588
     assert stable_hash("gecko", seed=8) != stable_hash("gecko", seed=7)
-
-
-def test_training_rows_that_the_evaluation_holds_are_taken_out() -> None:
-    training, heldout = passages(["a"] * 5), passages(["b"] * 2)
-    heldout = heldout.with_columns(
-        text=pl.Series(["TEXT  1", "other"]), summary=pl.Series(["summary 3", None])
-    )
-    clean = decontaminate(training, heldout)
-    assert clean.rows["passage_id"].to_list() == ["p0", "p2", "p4"]
-    assert clean.quarantine.schema == QUARANTINE_SCHEMA
-    assert clean.quarantine.select("row_id", "reason").rows() == [
-        ("p1", "text_in_heldout"),
-        ("p3", "summary_in_heldout"),
-    ]
-    assert clean.counts == {
-        "rows": 3, "quarantined": 2, "summary_in_heldout": 1, "text_in_heldout": 1,
-    }  # fmt: skip
-
-
-def test_a_training_query_that_is_a_heldout_summary_is_taken_out_of_pairs() -> None:
-    pairs = pl.DataFrame(
-        {"pair_id": ["x", "y"], "query": ["summary 0", "free"], "text": ["t", "u"]}
-    )
-    assert decontaminate(pairs, passages(["b"])).rows["pair_id"].to_list() == ["y"]

@@ -17,9 +17,8 @@ from gecko_kedro.base.errors import InputError
 from gecko_kedro.base.files import files_below
 from gecko_kedro.corpus import formats
 from gecko_kedro.corpus.formats import read_table
-from gecko_kedro.corpus.query_log import read_query_log
-from gecko_kedro.corpus.readers import read_corpus
-from gecko_kedro.corpus.results import ReadResult
+from gecko_kedro.corpus.quarantine import Checked
+from gecko_kedro.corpus.readers import read_corpus, read_query_log
 from gecko_kedro.corpus.values import as_names, as_text, as_texts, whole_numbers
 from tests.support.observing import Observe
 
@@ -32,7 +31,7 @@ def written(path: Path, content: str | bytes) -> str:
     return str(path)
 
 
-def records(read: ReadResult) -> list[dict[str, Any]]:
+def records(read: Checked) -> list[dict[str, Any]]:
     return [json.loads(record) for record in read.quarantine["record"]]
 
 
@@ -50,7 +49,7 @@ def sixty(separator: str, changes: dict[int, str]) -> str:
 def test_a_lone_quotation_mark_in_tsv_is_a_letter(tmp_path: Path, observe: Observe) -> None:
     changes = {9: '"Never again, said the keeper', 40: 'a pane and a 24" screen'}
     read = read_corpus(written(tmp_path / "c.tsv", sixty("\t", changes)), columns=TEXT_ONLY)
-    texts = dict(read.documents.select("doc_id", "text").rows())
+    texts = dict(read.rows.select("doc_id", "text").rows())
     assert len(texts) == 60
     assert (texts["9"], texts["40"]) == (changes[9], changes[40])
     assert read.quarantine.is_empty()
@@ -68,7 +67,7 @@ def test_a_quotation_mark_in_csv_that_swallows_rows_costs_its_own_line_only(
 ) -> None:
     table = sixty(",", {9: '"Never again', 40: last})
     read = read_corpus(written(tmp_path / "c.csv", table), columns=TEXT_ONLY)
-    assert read.documents["doc_id"].to_list() == [str(n) for n in range(60) if n != 9]
+    assert read.rows["doc_id"].to_list() == [str(n) for n in range(60) if n != 9]
     assert read.quarantine.select("where", "reason").rows() == [
         (f"{tmp_path / 'c.csv'}:11", "broken_csv")
     ]
@@ -88,17 +87,17 @@ def test_a_quoted_text_of_several_lines_is_one_text(tmp_path: Path, text: str) -
     table = pl.DataFrame({"id": ["7", "8"], "text": [text, "short"]})
     table.write_csv(tmp_path / "c.csv")
     read = read_corpus(str(tmp_path / "c.csv"), columns=TEXT_ONLY)
-    assert read.documents["text"].to_list() == [text.replace("\r\n", "\n"), "short"]
+    assert read.rows["text"].to_list() == [text.replace("\r\n", "\n"), "short"]
     assert read.quarantine.is_empty()
 
 
 def test_a_quotation_mark_that_closes_on_the_next_row_is_seen_by_its_number(tmp_path: Path) -> None:
     path = written(tmp_path / "c.csv", 'id,text\n1,"an open one\n2,a 24" screen\n3,x "y"\n')
     read = read_corpus(path, columns=TEXT_ONLY)
-    assert read.documents["doc_id"].to_list() == ["2", "3"]
+    assert read.rows["doc_id"].to_list() == ["2", "3"]
     path = written(tmp_path / "c.csv", 'id,text\n1,"an open one\n2,a long end"\n3,third\n')
     read = read_corpus(path, columns=TEXT_ONLY)
-    assert read.documents["doc_id"].to_list() == ["2", "3"]
+    assert read.rows["doc_id"].to_list() == ["2", "3"]
 
 
 def test_rows_and_lines_and_the_separator_are_said(
@@ -107,12 +106,12 @@ def test_rows_and_lines_and_the_separator_are_said(
     caplog.set_level(logging.INFO)
     path = written(tmp_path / "c.csv", 'id;text\n1;"two\nlines"\n2;one, line\n')
     read = read_corpus(path, columns=TEXT_ONLY)
-    assert read.documents["text"].to_list() == ["two\nlines", "one, line"]
+    assert read.rows["text"].to_list() == ["two\nlines", "one, line"]
     assert "2 rows on 4 lines, separated by ';'" in caplog.text
     path = written(tmp_path / "c.csv", 'id\ttext\n1\t"two\nlines"\n')
-    assert read_corpus(path, columns=TEXT_ONLY).documents["text"].to_list() == ["two\nlines"]
+    assert read_corpus(path, columns=TEXT_ONLY).rows["text"].to_list() == ["two\nlines"]
     path = written(tmp_path / "c.tsv", 'id\ttext\n1\t"quoted"\n')
-    assert read_corpus(path, columns=TEXT_ONLY).documents["text"].to_list() == ['"quoted"']
+    assert read_corpus(path, columns=TEXT_ONLY).rows["text"].to_list() == ['"quoted"']
     assert "1 rows have a field within quotation marks" in caplog.text
 
 
@@ -146,7 +145,7 @@ def test_encodings_and_line_ends_make_no_difference(
     }[suffix]
     path = written(tmp_path / f"c.{suffix.upper()}", newline.join(lines).encode(encoding))
     read = read_corpus(path, columns=TEXT_ONLY)
-    assert read.documents.select("doc_id", "text").rows() == [("1", "naïve 狐"), ("2", "zwei")]
+    assert read.rows.select("doc_id", "text").rows() == [("1", "naïve 狐"), ("2", "zwei")]
     assert read.quarantine.is_empty()
 
 
@@ -186,7 +185,7 @@ def test_a_bad_row_is_set_aside_with_its_record(
     }[suffix]
     path = written(tmp_path / f"c.{suffix}", good[0] + line + b"\n" + good[1])
     read = read_corpus(path, columns=TEXT_ONLY)
-    assert read.documents["doc_id"].to_list() == ["1", "2"]
+    assert read.rows["doc_id"].to_list() == ["1", "2"]
     assert read.quarantine["reason"].to_list() == [reason]
     [record] = records(read)
     assert record
@@ -198,7 +197,7 @@ def test_nul_bytes_and_huge_fields_are_read(tmp_path: Path) -> None:
     text = "a word or two " * 30_000
     path = written(tmp_path / "c.csv", f'id,text\n1,a\0b\n2,"{text}"\n3,"{text}"" and more"\n')
     read = read_corpus(path, columns=TEXT_ONLY)
-    assert read.documents["text"].to_list() == ["ab", text.strip(), f'{text}" and more']
+    assert read.rows["text"].to_list() == ["ab", text.strip(), f'{text}" and more']
     assert read.counts["control_characters_removed"] == 1
 
 
@@ -210,14 +209,14 @@ def test_nul_bytes_and_huge_fields_are_read(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_json_array_is_read_as_its_objects(tmp_path: Path, content: str) -> None:
     read = read_corpus(written(tmp_path / "c.jsonl", content), columns=TEXT_ONLY)
-    assert read.documents.select("doc_id", "text").rows() == [("1", "a"), ("2", "b")]
+    assert read.rows.select("doc_id", "text").rows() == [("1", "a"), ("2", "b")]
     assert read.quarantine.is_empty()
 
 
 def test_a_file_with_brackets_in_its_name_is_that_file(tmp_path: Path) -> None:
     path = tmp_path / "part[1].parquet"
     pl.DataFrame({"id": ["1"], "text": ["a"]}).write_parquet(path)
-    assert read_corpus(str(path), columns=TEXT_ONLY).documents.height == 1
+    assert read_corpus(str(path), columns=TEXT_ONLY).rows.height == 1
 
 
 def test_a_pipe_in_place_of_a_table_is_refused_at_once(tmp_path: Path) -> None:
@@ -242,7 +241,7 @@ def test_numbers_as_ids_are_converted_and_a_bad_field_costs_the_field_only(
     ]
     lines = [json.dumps({**row, "text": f"text {n}"}) for n, row in enumerate(rows)]
     read = read_corpus(written(tmp_path / "c.jsonl", "\n".join(lines)), columns=COLUMNS)
-    made = read.documents.select("doc_id", "title", "group").rows()
+    made = read.rows.select("doc_id", "title", "group").rows()
     assert made[:2] == [("12", "1984", "3"), ("12.5", None, "12.5")]
     assert made[4] == ("7", None, "7")
     assert [len(doc_id) for doc_id, _, _ in made[2:4]] == [16, 16]  # hashes
@@ -256,7 +255,7 @@ def test_numbers_as_ids_are_converted_and_a_bad_field_costs_the_field_only(
 def test_ids_of_a_parquet_file_of_floats_are_whole_numbers(tmp_path: Path) -> None:
     table = pl.DataFrame({"id": [12.0, None, 13.0], "text": ["a", "b", "c"]})
     table.write_parquet(tmp_path / "c.parquet")
-    ids = read_corpus(str(tmp_path / "c.parquet"), columns=TEXT_ONLY).documents["doc_id"]
+    ids = read_corpus(str(tmp_path / "c.parquet"), columns=TEXT_ONLY).rows["doc_id"]
     assert [ids[0], ids[2]] == ["12", "13"]
 
 
@@ -291,11 +290,11 @@ def test_a_query_log_follows_the_same_rules(tmp_path: Path) -> None:
     log = read_query_log(
         written(tmp_path / "l.tsv", table), columns={"query_id": "n", "query": "q"}
     )
-    assert log.queries["query"].to_list() == [*lines[:3], "ＡＢＣ"]  # noqa: RUF001
+    assert log.rows["query"].to_list() == [*lines[:3], "ＡＢＣ"]  # noqa: RUF001
     assert log.counts["duplicate_query"] == 2
     text = "one\rtwo\r\nthree\n".encode("utf-16")
     log = read_query_log(written(tmp_path / "l.txt", text), columns={})
-    assert log.queries["query"].to_list() == ["one", "two", "three"]
+    assert log.rows["query"].to_list() == ["one", "two", "three"]
 
 
 # --------------------------------------------------------------------------------- folders
@@ -309,15 +308,15 @@ def test_a_file_name_that_is_no_utf8_is_read_under_a_readable_name(
     (tmp_path / name).write_text("A text.")
     (tmp_path / os.fsdecode(b"na\xefve.TXT")).write_bytes(b"not \xff UTF-8")
     read = read_corpus(str(tmp_path), columns={})
-    assert read.documents.select("doc_id", "title", "text").rows() == [
+    assert read.rows.select("doc_id", "title", "text").rows() == [
         ("caf\\xe9.txt", "caf\\xe9", "A text.")
     ]
     assert read.quarantine.select("row_id", "reason").rows() == [("na\\xefve.TXT", "not_utf8")]
     assert records(read)[0]["text"] == "not \\xff UTF-8"
-    read.documents.write_parquet(tmp_path / "d.parquet")
+    read.rows.write_parquet(tmp_path / "d.parquet")
     read.quarantine.write_parquet(tmp_path / "q.parquet")
     assert source_identity(str(tmp_path), {}) == source_identity(str(tmp_path), {})
-    observe("a file name that is no UTF-8 in a corpus folder", read.documents["doc_id"][0])
+    observe("a file name that is no UTF-8 in a corpus folder", read.rows["doc_id"][0])
 
 
 @pytest.mark.faults
@@ -337,7 +336,7 @@ def test_linked_folders_are_followed_once_and_nothing_blocks(
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(os.path.relpath(corpus / "socket.txt"))
         read = read_corpus(str(corpus), columns={})
-    assert read.documents.select("doc_id", "text").rows() == [
+    assert read.rows.select("doc_id", "text").rows() == [
         ("b/x.txt", "in b"), ("out/x.txt", "in elsewhere"),
     ]  # fmt: skip
     assert sorted(read.quarantine.select("row_id", "reason").rows()) == [

@@ -3,8 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gecko_kedro.corpus.cleaning import clean_text, is_unicode
-from gecko_kedro.corpus.words import WORD_PATTERN, count_words, has_words
+from gecko_kedro.corpus.texts import WORD_PATTERN, clean_text, count_words, has_words, is_unicode
 
 MIXED = "alpha βeta 狐狸。かな ภาษาไทย 😀👩‍👩‍👧 שלום مرحبا x\u0301 \n\t.,"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from kedro.io import DataCatalog, DatasetError
 
+from gecko_kedro.corpus.settings import PythonDocsSettings
 from gecko_kedro.datasets import CorpusDataset, QueryLogDataset
-from gecko_kedro.datasets import corpus as corpus_module
-from gecko_kedro.datasets import query_log as query_log_module
+from gecko_kedro.datasets import sources as sources_module
 
 PYTHON_DOCS = {"include": ["json"], "exclude": [], "stdlib": True, "workers": 1}
 COLUMNS = {"text": "text"}
@@ -30,23 +30,41 @@ def test_the_catalog_loads_documents_with_their_quarantine(corpus: Path) -> None
         "python_docs": PYTHON_DOCS,
     }
     result = DataCatalog.from_config({"documents": entry}).load("documents")
-    assert result.documents["text"].to_list() == ["Ponds."]
+    assert result.rows["text"].to_list() == ["Ponds."]
     assert result.counts["null_text"] == 1
 
 
 def test_the_embedded_source_reads_the_installed_packages() -> None:
     dataset = CorpusDataset(source="python-docs", columns=COLUMNS, python_docs=PYTHON_DOCS)
     assert dataset.exists()
-    assert "json.dumps" in dataset.load().documents["doc_id"]
-    other = CorpusDataset(
-        source="python-docs", columns=COLUMNS, python_docs=PYTHON_DOCS | {"stdlib": False}
-    )
-    assert dataset.fingerprint() != other.fingerprint()
+    assert "json.dumps" in dataset.load().rows["doc_id"]
 
 
-def test_the_embedded_source_needs_its_arguments() -> None:
-    with pytest.raises(DatasetError, match=r"corpus\.python_docs"):
-        CorpusDataset(source="python-docs", columns=COLUMNS).load()
+def test_the_embedded_source_has_defaults() -> None:
+    dataset = CorpusDataset(source="python-docs", columns=COLUMNS)
+    named = PythonDocsSettings().model_dump()
+    other = CorpusDataset(source="python-docs", columns=COLUMNS, python_docs=named)
+    assert dataset.fingerprint() == other.fingerprint()
+
+
+def embedded(**changes: object) -> CorpusDataset:
+    return CorpusDataset(source="python-docs", columns=COLUMNS, python_docs=PYTHON_DOCS | changes)
+
+
+def test_an_unknown_package_is_explained_through_kedro() -> None:
+    with pytest.raises(DatasetError, match=r"'jsn'.*json"):
+        embedded(include=["jsn"]).load()
+
+
+def test_the_fingerprint_changes_with_what_would_be_read_and_not_with_workers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = embedded().fingerprint()
+    assert embedded(workers=2).fingerprint() == first
+    for change in ({"include": None}, {"exclude": ["json"]}, {"stdlib": False}):
+        assert embedded(**change).fingerprint() != first
+    monkeypatch.setattr(sources_module.importlib_metadata, "distributions", list)
+    assert embedded().fingerprint() != first
 
 
 def test_existence_is_that_of_the_file_and_open_for_a_hub_id(corpus: Path) -> None:
@@ -120,7 +138,7 @@ def test_a_query_log_loads_previews_and_is_told_apart(tmp_path: Path) -> None:
     path.write_text("what is a frog\nwhat is a toad\n")
     dataset = QueryLogDataset(source=str(path), columns={"query": "query"})
     assert dataset.exists()
-    assert dataset.load().queries["query"].to_list() == ["what is a frog", "what is a toad"]
+    assert dataset.load().rows["query"].to_list() == ["what is a frog", "what is a toad"]
     assert dataset.preview(nrows=1)["data"][0][1] == "what is a frog"
     before = dataset.fingerprint()
     path.write_text("what is a newt\n")
@@ -131,7 +149,7 @@ def test_a_query_log_loads_previews_and_is_told_apart(tmp_path: Path) -> None:
 def test_no_query_log_exists_and_is_empty() -> None:
     dataset = QueryLogDataset(source=None, columns={"query": "query"})
     assert dataset.exists()
-    assert dataset.load().queries.is_empty()
+    assert dataset.load().rows.is_empty()
     assert dataset.preview()["data"] == []
 
 
@@ -143,8 +161,7 @@ def test_an_error_of_the_reader_keeps_its_four_parts_through_kedro(corpus: Path)
         dataset.load()
 
 
-@pytest.mark.parametrize("module", [corpus_module, query_log_module])
-def test_the_examples_in_the_docstrings_are_true(module) -> None:
-    results = doctest.testmod(module)
-    assert results.attempted > 0
+def test_the_examples_in_the_docstrings_are_true() -> None:
+    results = doctest.testmod(sources_module)
+    assert results.attempted > 2
     assert results.failed == 0

@@ -8,7 +8,7 @@ import pytest
 from kedro.io.core import DatasetError
 
 from gecko_kedro.base.errors import InputError
-from gecko_kedro.datasets import TableDataset, TableScanDataset
+from gecko_kedro.datasets import TableDataset
 
 SCHEMA = "gecko_kedro.corpus.schemas.QUERY_LOG_SCHEMA"
 ROWS = pl.DataFrame({"query_id": ["a", "b"], "query": ["emoji 🦎", "שלום"]})
@@ -78,8 +78,8 @@ def test_the_preview_cuts_long_texts(tmp_path: Path) -> None:
     assert preview["columns"] == ["query_id", "query"]
 
 
-def scan(folder: Path) -> TableScanDataset:
-    return TableScanDataset(filepath=str(folder / "log.parquet"), schema=SCHEMA)
+def scan(folder: Path) -> TableDataset:
+    return TableDataset(filepath=str(folder / "log.parquet"), schema=SCHEMA, scan=True)
 
 
 def test_a_scan_gives_the_same_rows_from_the_disk(tmp_path: Path) -> None:
@@ -108,11 +108,6 @@ def test_a_scan_of_a_file_that_is_not_whole_is_an_error_that_says_what_to_do(
     with pytest.raises(DatasetError) as error:
         scan(tmp_path).load()
     assert "Delete the file and run again" in reason(error)
-
-
-def test_a_scan_cannot_be_saved(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="read only"):
-        scan(tmp_path).save(ROWS)
 
 
 def test_a_lazy_table_is_saved_like_the_table_itself(tmp_path: Path) -> None:

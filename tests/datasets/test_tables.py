@@ -8,7 +8,7 @@ from kedro.io.core import DatasetError
 
 from gecko_kedro.datasets import TablesDataset
 
-SCHEMA = "gecko_kedro.evaluation.scoring.schemas.FAILURES_SCHEMA"
+SCHEMA = "gecko_kedro.evaluation.scoring.score_table.FAILURES_SCHEMA"
 ROW = {"model": "m", "dimension": 8, "task": "t", "status": "failed", "error": "no"}
 
 

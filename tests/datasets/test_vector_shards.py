@@ -80,7 +80,9 @@ def test_a_search_in_the_file_is_that_in_memory_to_the_bit(
     assert np.array_equal(mapped.scores, in_memory.scores)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None
+)
 @given(order=st.permutations(range(3)))
 def test_shards_may_come_in_any_order(tmp_path: Path, order: list[int]) -> None:
     name = hashlib.sha256(str(order).encode()).hexdigest()[:12]

@@ -10,8 +10,7 @@ import pytest
 from gecko_kedro.encoder.encoding import encode_texts
 from gecko_kedro.evaluation.comparing.comparison import Comparison, compare
 from gecko_kedro.evaluation.scoring import mteb_models
-from gecko_kedro.evaluation.scoring.schemas import PER_QUERY_SCHEMA, SCORES_SCHEMA
-from gecko_kedro.evaluation.scoring.score_table import ScoreTable
+from gecko_kedro.evaluation.scoring.score_table import PER_QUERY_SCHEMA, SCORES_SCHEMA, ScoreTable
 from gecko_kedro.evaluation.tasks.retrieval import RetrievalData
 from gecko_kedro.fret import LABEL_SAMPLE
 

@@ -14,10 +14,9 @@ from gecko_kedro.evaluation.comparing.ablation import (
     summarise_ablations,
 )
 from gecko_kedro.evaluation.comparing.bootstrap import paired_bootstrap
-from gecko_kedro.evaluation.reporting.difference_plots import ablation_differences
+from gecko_kedro.evaluation.reporting.plots import ablation_differences
 from gecko_kedro.evaluation.reporting.terminal import ablation_text
-from gecko_kedro.evaluation.scoring.schemas import PER_QUERY_SCHEMA, SCORES_SCHEMA
-from gecko_kedro.evaluation.scoring.score_table import ScoreTable
+from gecko_kedro.evaluation.scoring.score_table import PER_QUERY_SCHEMA, SCORES_SCHEMA, ScoreTable
 
 QUERIES = 60
 GROUPS = pl.DataFrame(

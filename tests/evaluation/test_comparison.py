@@ -14,11 +14,15 @@ from gecko_kedro.evaluation.comparing.comparison import (
     compare,
 )
 from gecko_kedro.evaluation.comparing.verdicts import headline
-from gecko_kedro.evaluation.reporting.difference_plots import group_differences
 from gecko_kedro.evaluation.reporting.moved import moved_queries
-from gecko_kedro.evaluation.reporting.plots import dimension_curve, loss_curves, plot_training
+from gecko_kedro.evaluation.reporting.plots import (
+    dimension_curve,
+    group_differences,
+    loss_curves,
+    plot_training,
+)
 from gecko_kedro.evaluation.reporting.terminal import as_text
-from gecko_kedro.evaluation.scoring.schemas import PER_QUERY_SCHEMA
+from gecko_kedro.evaluation.scoring.score_table import PER_QUERY_SCHEMA
 from gecko_kedro.evaluation.tasks.retrieval import RetrievalData
 from gecko_kedro.evaluation.tasks.tables import to_tables
 

@@ -6,7 +6,7 @@ from gecko_kedro.corpus.schemas import EVALUATION_TEXT_SCHEMA
 from gecko_kedro.evaluation.tasks.registered import RegisteredTask
 from gecko_kedro.evaluation.tasks.retrieval import RetrievalData
 from gecko_kedro.evaluation.tasks.rows import checked_rows
-from gecko_kedro.evaluation.tasks.texts import evaluation_texts
+from gecko_kedro.evaluation.tasks.task import evaluation_texts
 
 
 def row_task(kind: str, **columns: list):

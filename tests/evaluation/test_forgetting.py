@@ -9,9 +9,8 @@ from gecko_kedro.evaluation.comparing.forgetting import (
     query_side,
     sweep_table,
 )
-from gecko_kedro.evaluation.reporting.difference_plots import forgetting_curve
-from gecko_kedro.evaluation.scoring.schemas import PER_QUERY_SCHEMA, SCORES_SCHEMA
-from gecko_kedro.evaluation.scoring.score_table import ScoreTable
+from gecko_kedro.evaluation.reporting.plots import forgetting_curve
+from gecko_kedro.evaluation.scoring.score_table import PER_QUERY_SCHEMA, SCORES_SCHEMA, ScoreTable
 
 GROUPS = [f"document{n % 40}" for n in range(400)]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from huggingface_hub import constants
 
-from gecko_kedro.evaluation.tasks.hub import hub_answers, without_retries
+from gecko_kedro.evaluation.tasks.registered import hub_answers, without_retries
 
 
 class Answering(http.server.BaseHTTPRequestHandler):

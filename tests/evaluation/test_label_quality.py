@@ -12,9 +12,9 @@ from gecko_kedro.evaluation.comparing.label_quality import (
     label_quality,
     label_quality_metrics,
 )
-from gecko_kedro.evaluation.reporting.difference_plots import label_quality_plot
+from gecko_kedro.evaluation.reporting.plots import label_quality_plot
 from gecko_kedro.evaluation.reporting.terminal import label_quality_text
-from gecko_kedro.evaluation.scoring.rankings import score_ranking
+from gecko_kedro.evaluation.scoring.items import score_ranking
 from gecko_kedro.evaluation.tasks.judged import JudgedSettings, half_of, sample_judged
 from gecko_kedro.evaluation.tasks.retrieval import RetrievalData
 

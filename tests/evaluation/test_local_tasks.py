@@ -19,7 +19,7 @@ from gecko_kedro.encoder.loading import load_encoder
 from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.evaluation.scoring.scoring_run import evaluate_bm25, evaluate_encoder
 from gecko_kedro.evaluation.scoring.under_test import EncoderUnderTest
-from gecko_kedro.evaluation.tasks.keeping import keeping
+from gecko_kedro.evaluation.tasks.mteb_tasks import keeping
 from gecko_kedro.evaluation.tasks.reading import read_tasks
 from gecko_kedro.evaluation.tasks.settings import TaskPrompts, TaskSettings
 from gecko_kedro.evaluation.tasks.task import ReadTasks

@@ -12,10 +12,19 @@ from gecko_kedro.base.errors import InputError
 from gecko_kedro.encoder import settings as encoder_settings
 from gecko_kedro.encoder.encoding import encode_texts, truncate_vectors
 from gecko_kedro.encoder.settings import LoadSettings
-from gecko_kedro.evaluation.scoring.lexical_models import Bm25Search
-from gecko_kedro.evaluation.scoring.mteb_models import EmbedOnce, GeckoEncoder, quantised, rendered
-from gecko_kedro.evaluation.scoring.schemas import PER_QUERY_SCHEMA, SCORES_SCHEMA
-from gecko_kedro.evaluation.scoring.score_table import BM25, concat_scores
+from gecko_kedro.evaluation.scoring.mteb_models import (
+    Bm25Search,
+    EmbedOnce,
+    GeckoEncoder,
+    quantised,
+    rendered,
+)
+from gecko_kedro.evaluation.scoring.score_table import (
+    BM25,
+    PER_QUERY_SCHEMA,
+    SCORES_SCHEMA,
+    concat_scores,
+)
 from gecko_kedro.evaluation.scoring.scoring_run import evaluate_bm25, evaluate_encoder
 from gecko_kedro.evaluation.scoring.under_test import EncoderUnderTest
 from gecko_kedro.evaluation.tasks.retrieval import RetrievalData

@@ -19,8 +19,12 @@ from gecko_kedro.evaluation.comparing.verdicts import (
 )
 from gecko_kedro.evaluation.reporting.report import ReportContent, write_report
 from gecko_kedro.evaluation.reporting.terminal import as_text, parity_text
-from gecko_kedro.evaluation.scoring.schemas import FAILURES_SCHEMA, SCORES_SCHEMA
-from gecko_kedro.evaluation.scoring.score_table import ScoreTable, concat_scores
+from gecko_kedro.evaluation.scoring.score_table import (
+    FAILURES_SCHEMA,
+    SCORES_SCHEMA,
+    ScoreTable,
+    concat_scores,
+)
 from gecko_kedro.evaluation.scoring.scoring_run import evaluate_encoder
 from gecko_kedro.evaluation.scoring.under_test import EncoderUnderTest
 from gecko_kedro.evaluation.tasks.reading import read_tasks

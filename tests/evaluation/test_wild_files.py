@@ -88,7 +88,7 @@ def test_a_table_of_pairs_is_read_by_the_same_rule(tmp_path: Path, suffix: str) 
     rows = ["query{}text", 'a{}"open', "b{}one", "c{}two", "d{}three", 'e{}a 24" screen']
     (tmp_path / f"own.{suffix}").write_text("\n".join(row.format(tab) for row in rows))
     found = read(tmp_path, "Retrieval", f"own.{suffix}")
-    assert found.retrieval[0].queries.height == (5 if suffix == "tsv" else 4)
+    assert found.tasks[0].queries.height == (5 if suffix == "tsv" else 4)
     assert found.quarantine["reason"].to_list() == ([] if suffix == "tsv" else ["broken_csv"])
 
 
@@ -106,5 +106,5 @@ def test_labels_that_pandas_made_floats_are_the_labels_of_the_other_split(tmp_pa
         tmp_path / "test.parquet"
     )
     found = read(tmp_path, "Classification", ".")
-    assert set(found.rows[0].rows["label"]) == {"0", "1"}
+    assert set(found.tasks[0].rows["label"]) == {"0", "1"}
     assert found.quarantine["reason"].to_list() == ["missing_label"]

@@ -3,6 +3,7 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -13,16 +14,18 @@ from pydantic import BaseModel, ConfigDict, Field
 from gecko_kedro.base.shards import Shard
 from gecko_kedro.datasets import (
     EncoderDataset,
+    JsonDataset,
     ShardedParquetDataset,
     TableDataset,
-    TableScanDataset,
 )
 from gecko_kedro.hooks.fingerprints import Change, Fingerprints, Outputs
+from tests.support.conf import all_base_parameters
 
 
 class Params(BaseModel):
     model_config = ConfigDict(frozen=True)
     limit: int = 3
+    note: str = ""
     threads: int = Field(default=1, json_schema_extra={"execution_only": True})
 
 
@@ -88,6 +91,34 @@ def test_a_changed_parameter_is_named_with_both_values(folder: Path) -> None:
 
 def test_a_parameter_that_only_changes_speed_does_not_count(folder: Path) -> None:
     assert stale(folder, Params(threads=8)) == {}
+
+
+def test_a_node_that_takes_all_parameters_is_stale_where_one_of_them_counts(
+    tmp_path: Path,
+) -> None:
+    def show(parameters: dict[str, Any]) -> dict[str, Any]:
+        return parameters
+
+    pipeline = Pipeline([Node(show, "parameters", "page")])
+
+    def made(**search: int) -> Fingerprints:
+        parameters = all_base_parameters()
+        parameters["mine"]["search"] |= search
+        page = JsonDataset(filepath=str(tmp_path / "page.json"))
+        given = MemoryDataset(parameters)
+        return Fingerprints(pipeline, DataCatalog({"page": page, "parameters": given}))
+
+    (tmp_path / "page.json").write_text("{}", "utf-8")
+    made().record("page")
+    assert made(threads=3).outputs() == Outputs({}, {})
+    changed = made(n_candidates=3).outputs().stale
+    assert changed == {"page": Change(("mine.search.n_candidates: 20 -> 3",))}
+
+
+def test_a_long_value_is_cut_in_a_message(folder: Path) -> None:
+    (said,) = stale(folder, Params(note="word " * 99))["short"].differences
+    assert said.startswith("short.note: '' -> 'word word")
+    assert len(said) < 120
 
 
 def test_a_changed_input_file_is_named(folder: Path) -> None:
@@ -174,7 +205,7 @@ def test_two_ways_to_read_a_table_are_one_dataset(folder: Path) -> None:
             "twice": plain.get("twice"),
             "params:short": plain.get("params:short"),
             "short@table": TableDataset(filepath=short),
-            "short@scan": TableScanDataset(filepath=short),
+            "short@scan": TableDataset(filepath=short, scan=True),
         }
     )
     fingerprints = Fingerprints(pipeline, catalog)

@@ -8,19 +8,18 @@ from tests.support.stale_table import StaleTable
 SHOWN = "relabel.audit."  # of reports: how much is shown
 SEARCH = "mine.search.n_candidates"
 LORA = "encoder.train.lora"
-BEFORE_CANDIDATES = {
-    "passages", "seed_passages", "queries", "seed_examples", "seed_retriever",
-    "seed_retriever_history", "passage_vector_shards", "query_vector_shards", "passage_popularity",
-}  # fmt: skip
+LABELS = {"candidates", "relabel.judgement_shards", "fret"}
 BEFORE_TRAINING = {
-    "all_passages", "passages", "heldout_passages", "natural_pairs", "seed_passages",
-    "query_shards", "queries", "seed_examples",
+    "synthesize.all_passages", "passages@table", "synthesize.heldout_passages",
+    "natural_pairs@table", "synthesize.seed_passages", "synthesize.query_shards", "queries@table",
+    "mine.seed_examples",
+}  # fmt: skip
+BEFORE_CANDIDATES = {
+    *BEFORE_TRAINING, "mine.seed_retriever", "mine.seed_retriever_history",
+    "mine.passage_vector_shards", "mine.query_vector_shards", "mine.passage_popularity",
 }  # fmt: skip
 # Blocks and names of which another value never changes a result, only when and where it is made.
-EXEMPT_BLOCKS = (
-    "engine.", "teacher.budget.", "teacher.prices.",
-    "estimate.passages",  # read by estimate_run out of all parameters, which count nowhere
-)  # fmt: skip
+EXEMPT_BLOCKS = ("engine.", "teacher.budget.")
 EXEMPT_NAMES = {
     "device", "attention", "batch_size", "workers", "threads", "compile", "checkpoint_steps",
     "queries_at_once", "min_recall", "recall_queries", "shard_size",
@@ -37,19 +36,24 @@ def road(table: StaleTable, leaf: str) -> set[str]:
     """The stale outputs of the six stages, without those beside the road."""
     beside = tuple(f"{name}." for name in EXTRAS)
     return {
-        output.partition("@")[0]
+        output
         for node in table.pipeline.nodes
         if node.name in table.nodes_of(leaf) and not node.name.startswith(beside)
         for output in node.outputs
     }
 
 
+def test_the_names_of_these_rules_are_those_of_the_pipelines(table: StaleTable) -> None:
+    assert {*BEFORE_CANDIDATES, *LABELS} <= table.pipeline.all_outputs()
+
+
 def test_a_display_setting_reaches_only_reports(table: StaleTable) -> None:
     shown = [leaf for leaf in table.readers if leaf.startswith(SHOWN)]
     assert shown
     for leaf in shown:
-        folders = {table.layer(name) for name in road(table, leaf)}
+        folders = {table.layer(name) for name in table.of(leaf)}
         assert folders == {"08_reporting"}, leaf
+        assert not any(name.startswith(tuple(EXTRAS)) for name in table.nodes_of(leaf)), leaf
 
 
 def test_the_number_of_candidates_reaches_only_candidates_and_what_follows(
@@ -74,7 +78,7 @@ def test_an_option_of_training_reaches_nothing_before_training(table: StaleTable
 def test_a_training_makes_no_label_stale(table: StaleTable, stage: str) -> None:
     for leaf in table.readers:
         if leaf.startswith(f"{stage}."):
-            assert not road(table, leaf) & {"candidates", "judgement_shards", "fret"}, leaf
+            assert not road(table, leaf) & LABELS, leaf
 
 
 def test_nothing_that_changes_a_result_is_exempt(table: StaleTable) -> None:

@@ -16,8 +16,7 @@ from gecko_kedro.base.errors import InputError
 from gecko_kedro.corpus.schemas import PAIR_SCHEMA, QUARANTINE_SCHEMA
 from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.evaluation.comparing.ablation import main_scores
-from gecko_kedro.evaluation.comparing.ablation_rows import AblationRow, AblationRows
-from gecko_kedro.evaluation.comparing.settings import AblationSettings
+from gecko_kedro.evaluation.comparing.settings import AblationRow, AblationRows, AblationSettings
 from gecko_kedro.evaluation.tasks.retrieval import RetrievalData
 from gecko_kedro.fret.schemas import CANDIDATE, JUDGEMENT, QUERY, table
 from gecko_kedro.params import FinetuneParams, RelabelParams
@@ -258,7 +257,7 @@ def test_the_label_mask_reads_the_same_rows_without_ids(
     for name in ("recipe", "label_mask"):
         known = seeded(name, row_of(name), 1, relabel=RELABEL, finetune=finetune, settings=RUN)
         source = runs.training.read_source(finetune.sources[0], seed=finetune.mix.seed)
-        whole = replace(material, source_examples=source.examples)
+        whole = replace(material, source_examples=source.rows)
         examples = Mixtures(whole, finetune, place.bench.load, as_they_are).examples(known)
         made[name] = examples.filter(dataset="intents")
     with_ids, masked = made["recipe"], made["label_mask"]

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from gecko_kedro.base.errors import InputError
-from gecko_kedro.corpus.results import QueryLogResult
+from gecko_kedro.corpus.quarantine import Checked
 from gecko_kedro.corpus.schemas import (
     OVERLAP_SCHEMA,
     PAIR_SCHEMA,
@@ -16,11 +16,12 @@ from gecko_kedro.corpus.schemas import (
     QUARANTINE_SCHEMA,
     QUERY_LOG_SCHEMA,
 )
+from gecko_kedro.corpus.settings import PairSettings
 from gecko_kedro.datasets import EvaluationTasksDataset
 from gecko_kedro.evaluation import ReadTasks
 from gecko_kedro.evaluation.tasks.retrieval import CheckedData, RetrievalData
 from gecko_kedro.evaluation.tasks.rows import checked_rows
-from gecko_kedro.fret import FilterSettings, JoinSettings
+from gecko_kedro.fret import FilterSettings, JoinSettings, RoundTripSettings
 from gecko_kedro.fret.schemas import QUERY
 from gecko_kedro.params import Parameters
 from gecko_kedro.pipeline_registry import EXTRAS, STAGES, register_pipelines
@@ -34,11 +35,12 @@ from gecko_kedro.pipelines.synthesize.nodes import (
     collect_queries,
     decontaminate_passages,
     filter_queries,
+    pair_passages,
 )
 from gecko_kedro.training.examples import EXAMPLE_SCHEMA
 from gecko_kedro.training.sources import SourceSettings, read_source
+from tests.support.conf import PROJECT, all_base_parameters
 
-PROJECT = Path(__file__).parents[2]
 QUERY_TEXT = "which alloy resists salt water"
 POSITIVE = "Bronze with a little aluminium resists sea water for many decades of service."
 TESTED = "I never got my card by post"
@@ -47,10 +49,7 @@ NOTHING = pl.DataFrame(schema=QUARANTINE_SCHEMA)
 
 @pytest.fixture(scope="module")
 def params() -> Parameters:
-    values: dict[str, Any] = {}
-    for file in sorted((PROJECT / "conf/base").glob("parameters/*.yml")):
-        values |= yaml.safe_load(file.read_text("utf-8"))
-    return Parameters.model_validate(values)
+    return Parameters.model_validate(all_base_parameters())
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +71,26 @@ def declared() -> ReadTasks:
     )  # fmt: skip
     task = checked_rows("Intents", "Classification", rows, where="here", task="t").data
     return ReadTasks([task], NOTHING)
+
+
+def test_a_pair_with_a_query_or_text_of_the_heldout_pairs_is_set_aside() -> None:
+    def passages(*rows: tuple[str, str]) -> pl.DataFrame:
+        full = [(f"p{n}", "d", None, s, t, "g", 0, 9) for n, (s, t) in enumerate(rows)]
+        return pl.DataFrame(full, schema=PASSAGE_SCHEMA, orient="row")
+
+    training = passages(("Summary 0.", "same"), ("free", "TEXT  1"), ("summary\n3.", "other"))
+    heldout = passages(("One.", "text 1"), ("Summary 3.", "more"))
+    settings = PairSettings(kinds=["summary_body"], heldout_kinds=["summary_body"])
+    pairs, held, quarantine = pair_passages(training, heldout, settings)
+    assert pairs["passage_id"].to_list() == ["p0"]
+    assert held.height == 2
+    assert quarantine.schema == QUARANTINE_SCHEMA
+    assert quarantine.select("where", "row_id", "reason", "detail").rows() == [
+        ("decontamination", "summary_body:p1", "text_in_heldout",
+         "its text is in the evaluation data"),
+        ("decontamination", "summary_body:p2", "query_in_heldout",
+         "its query is in the evaluation data"),
+    ]  # fmt: skip
 
 
 def heldout_pairs(*queries: str) -> pl.DataFrame:
@@ -144,16 +163,16 @@ def test_all_that_makes_training_rows_is_told_what_evaluate_and_guard_score() ->
         if name in {*STAGES, *EXTRAS}
         for node in pipeline.nodes
     }
-    told = {name for name, inputs in made.items() if "unseen_tasks" in inputs}
+    told = {name for name, inputs in made.items() if "evaluation_tasks@unseen" in inputs}
     assert told == {
         "synthesize.decontaminate_passages", "synthesize.collect_queries",
         "pretrain.decontaminate_pretrain_examples", "finetune.decontaminate_finetune_examples",
         "ablate.run_ablations",
     }  # fmt: skip
     entries = yaml.safe_load((PROJECT / "conf/base/catalog/01_raw.yml").read_text("utf-8"))
-    tasks, more = (entries["unseen_tasks"][key] for key in ("tasks", "more"))
-    assert tasks == entries["evaluation_tasks"]["tasks"] == "${params:evaluate.tasks}"
-    assert more == entries["general_tasks"]["tasks"] == "${params:guard.tasks}"
+    tasks, more = (entries["evaluation_tasks@unseen"][key] for key in ("tasks", "more"))
+    assert tasks == entries["evaluation_tasks@listed"]["tasks"] == "${params:evaluate.tasks}"
+    assert more == entries["evaluation_tasks@general"]["tasks"] == "${params:guard.tasks}"
 
 
 def test_another_text_of_the_evaluation_is_no_reason(own_data, declared, params) -> None:
@@ -231,14 +250,15 @@ def test_queries_of_the_teacher_and_of_the_log_are_checked(
     ]  # fmt: skip
     log = pl.DataFrame({"query_id": ["1", "2"], "query": [TESTED, "rules of the road at sea"]},
                        schema=QUERY_LOG_SCHEMA)  # fmt: skip
-    query_log, pairs = QueryLogResult(log, NOTHING, {}), heldout_pairs("how to weld")
+    query_log, pairs = Checked(log, NOTHING, {}), heldout_pairs("how to weld")
     asked, overlaps = collect_queries(
         pl.DataFrame(written, schema=QUERY), query_log, pairs, own_data, declared,
         JoinSettings(use=use), params.encoder.load, params.decontaminate,  # type: ignore[arg-type]
     )  # fmt: skip
     queries, quarantine = filter_queries(
-        asked, overlaps, NOTHING, query_log, passages, pairs, FilterSettings(max_reject_rate=1.0)
-    )
+        asked, overlaps, NOTHING, query_log, passages, pairs, params.encoder.load,
+        FilterSettings(max_reject_rate=1.0, round_trip=RoundTripSettings(rank=None)),
+    )  # fmt: skip
     synthetic = {"how to sail"} if use == "join" else set()
     assert set(queries["query"]) == {"rules of the road at sea", *synthetic}
     assert set(quarantine["reason"]) == {"evaluation_query"}

@@ -13,8 +13,6 @@ from gecko_kedro.estimation import Measures
 from gecko_kedro.fret.schemas import QUERY, empty_table
 from gecko_kedro.params import CorpusParams, Parameters, check_parameters
 from gecko_kedro.pipeline_registry import register_pipelines
-from gecko_kedro.pipelines import _teacher
-from gecko_kedro.pipelines._teacher import PreparedTeacher, prepare_teacher
 from gecko_kedro.pipelines.estimate import nodes
 from gecko_kedro.pipelines.estimate.asking import measure_teacher
 from gecko_kedro.pipelines.estimate.calibration import (
@@ -75,8 +73,10 @@ def measured_corpus(params: CorpusParams) -> tuple[Any, pl.DataFrame]:
     return measure_corpus(documents(), sample=1000, params=loose)
 
 
-def prepared(known: Parameters, store: Path) -> PreparedTeacher:
-    return prepare_teacher(PROMPTS, store, known.teacher, known.engine)
+def prepared(known: Parameters, store: Path) -> fret.PreparedTeacher:
+    return fret.PreparedTeacher(
+        teacher=known.teacher, prompts=PROMPTS, engine=known.engine, store=store
+    )
 
 
 def ask(passages: pl.DataFrame, known: Parameters, store: Path, **changes: Any) -> Any:
@@ -118,7 +118,7 @@ def test_the_stages_of_an_estimate_are_nodes_of_the_road(
         dimension=encoding.dimension, dtype="float32", settings=known.mine.search, seed=1
     )
     measures = Measures(corpus_measure, encoding, searching, teaching, training)
-    estimate = plan_run(measures, logged=0, parameters=parameters)
+    estimate = plan_run(measures, logged=0, prices=known.teacher.prices, parameters=parameters)
     names = {node.name for node in register_pipelines()["__default__"].nodes}
     assert set(estimate.content["stages"]) <= names
     assert all(stage["seconds"] > 0 for stage in estimate.content["stages"].values())
@@ -127,7 +127,7 @@ def test_the_stages_of_an_estimate_are_nodes_of_the_road(
     assert len(estimate.text.splitlines()) == 2 + len(names & set(estimate.content["stages"])) + 1
 
 
-def large_corpus() -> corpus.ReadResult:
+def large_corpus() -> corpus.Checked:
     """More documents than the estimate reads, of two passages each, in twenty groups."""
     sentences = [f"Room {n} of the {TOPICS[n % 8]} store is kept dry and cool." for n in range(600)]
     rows = [
@@ -140,7 +140,7 @@ def large_corpus() -> corpus.ReadResult:
     others = [pl.lit(None, dtype=DOCUMENT_SCHEMA[name]).alias(name)
               for name in DOCUMENT_SCHEMA if name not in table.columns]  # fmt: skip
     documents = table.with_columns(others).select(list(DOCUMENT_SCHEMA))
-    return corpus.ReadResult(documents, QUARANTINE_SCHEMA.to_frame(), {})
+    return corpus.Checked(documents, QUARANTINE_SCHEMA.to_frame(), {})
 
 
 @pytest.mark.parametrize(("corpus_seed", "max_passages"), [(7, None), (7, 900), (3, 900)])
@@ -163,10 +163,10 @@ def test_the_replies_of_an_estimate_are_some_of_those_that_the_run_asks_for(
     sample, measure = nodes.sample_documents(
         documents, corpus_params.model_dump(), drawing.n_seeds, 10, 5
     )
-    assert 10 < measure["sampled_documents"] < documents.documents.height / 2
+    assert 10 < measure["sampled_documents"] < documents.rows.height / 2
     # The lexical stand-in is another one for each corpus that it is fitted on; an LLM is not.
     texts = sample["text"]
-    monkeypatch.setattr(_teacher, "build_teacher", lambda settings, **given: build_teacher(
+    monkeypatch.setattr(fret.prepared, "build_teacher", lambda settings, **given: build_teacher(
         settings, **(given | {"texts": texts})
     ))  # fmt: skip
     ask(sample, known, tmp_path, queries=5)

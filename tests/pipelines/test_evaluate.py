@@ -1,21 +1,14 @@
 """What the model card is told."""
 
-from pathlib import Path
-from typing import Any
-
 import polars as pl
-import yaml
 
 from gecko_kedro.pipelines.evaluate import content
 from gecko_kedro.training.examples import EXAMPLE_SCHEMA
-
-PROJECT = Path(__file__).parents[2]
+from tests.support.conf import all_base_parameters
 
 
 def test_the_card_names_the_licence_of_everything_that_went_in() -> None:
-    values: dict[str, Any] = {}
-    for file in sorted((PROJECT / "conf/base").glob("parameters/*.yml")):
-        values |= yaml.safe_load(file.read_text("utf-8"))
+    values = all_base_parameters()
     source = {"name": "faq", "data": "faq.csv", "converter": "pairs", "columns": {}, "task": "t"}
     values["finetune"]["sources"] = [source]
     values["pretrain"]["sources"] = [source | {"name": "titles", "data": "titles.csv"}]

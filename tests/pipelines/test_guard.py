@@ -49,10 +49,10 @@ def test_the_sweep_scores_the_data_that_evaluate_would_score_now(tmp_path: Path)
 
     def swept(data: str) -> pl.DataFrame:
         tasks = select_sweep_tasks(
-            PAIR_SCHEMA.to_frame(), own_data(data), NO_TASKS, general(), SelectSettings()
+            PAIR_SCHEMA.to_frame(), own_data(data), NO_TASKS, SelectSettings()
         )
         return sweep_weights(
-            tasks, str(tmp_path / "tuned"), tmp_path / "cache", load, "gecko", [32],
+            tasks, general(), str(tmp_path / "tuned"), tmp_path / "cache", load, "gecko", [32],
             SweepSettings(weights=[0, 1], resamples=50),
         )[0]  # fmt: skip
 

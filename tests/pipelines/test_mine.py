@@ -10,6 +10,7 @@ import pytest
 from gecko_kedro import training
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.base.shards import Shard
+from gecko_kedro.datasets.search_work import SearchWork
 from gecko_kedro.encoder import encode_texts, save_encoder
 from gecko_kedro.encoder.formatting import prompts_by_name
 from gecko_kedro.encoder.settings import LoadSettings
@@ -63,7 +64,7 @@ def test_it_is_trained_on_queries_and_their_seeds_with_in_batch_negatives(
         asked.update(options, examples=examples)
         return training.TrainResult(base, training.HISTORY_SCHEMA.to_frame(), {})  # type: ignore[arg-type]
 
-    monkeypatch.setattr(training, "train_encoder", watch)
+    monkeypatch.setattr(training, "train_or_keep", watch)
     examples, quarantine = nodes.select_seed_examples(QUERIES, PASSAGES.lazy())
     nodes.train_seed_retriever(examples, tmp_path, load, EncoderTraining(), "trained", TRAIN)
     assert asked["loss"] == "in_batch"
@@ -177,11 +178,12 @@ def search(
     """The nodes from the vectors to the shards of candidates, and the route."""
     settings = SearchSettings(**{"shard_size": 1, **changes})
     chosen = nodes.choose_route(*tables, folder, settings.n_candidates, route)
-    prepared = nodes.prepare_search(
-        passages.lazy(), tables[1], nodes.measure_popularity(*tables, popularity), chosen, folder,
-        engine_settings(), settings,
-    )  # fmt: skip
-    return list(nodes.search_candidates(queries, tables[0], prepared, finished)), chosen
+    popular = nodes.measure_popularity(*tables, popularity)
+    work = SearchWork(finished, folder, engine_settings())
+    shards = nodes.search_candidates(
+        queries, tables[0], passages.lazy(), tables[1], popular, chosen, work, settings
+    )
+    return list(shards), chosen
 
 
 def candidates_of(*args: Any, **changes: Any) -> tuple[pl.DataFrame, dict[str, float]]:
@@ -280,12 +282,12 @@ def test_popularity_may_be_taken_over_some_of_the_queries(tmp_path: Path) -> Non
 def test_popularity_of_other_passages_is_refused(tmp_path: Path) -> None:
     queries, passages, *tables = random_mine(8, 5)
     popularity = nodes.measure_popularity(*tables, PopularitySettings(temperature=0.05))
-    prepared = nodes.prepare_search(
-        passages.lazy(), tables[1], popularity.reverse(), {"route": "exact"}, tmp_path,
-        engine_settings(), SearchSettings(),
+    shards = nodes.search_candidates(
+        queries, tables[0], passages.lazy(), tables[1], popularity.reverse(), {"route": "exact"},
+        SearchWork(frozenset(), tmp_path, engine_settings()), SearchSettings(),
     )  # fmt: skip
     with pytest.raises(InputError, match=r"mine\.measure_popularity"):
-        next(nodes.search_candidates(queries, tables[0], prepared, frozenset()))
+        next(shards)
 
 
 def test_a_finished_shard_is_not_searched_again(tmp_path: Path) -> None:

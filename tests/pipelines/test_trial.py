@@ -8,12 +8,13 @@ import polars as pl
 import pytest
 import yaml
 
+from gecko_kedro import fret
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.base.shards import Shard
 from gecko_kedro.datasets import ShardedParquetDataset
-from gecko_kedro.forgetting import forget_replies
+from gecko_kedro.forgetting import SHARDS, TEACHER, forget_replies
 from gecko_kedro.params import Parameters
-from gecko_kedro.pipelines._teacher import PreparedTeacher, prepare_teacher
+from gecko_kedro.pipeline_registry import register_pipelines
 from gecko_kedro.pipelines.relabel import nodes as relabel
 from gecko_kedro.pipelines.synthesize import nodes as synthesize
 from gecko_kedro.teacher import ResponseStore
@@ -39,8 +40,10 @@ def parameters(server: ServerState) -> Parameters:
     return known.model_copy(update={"teacher": known.teacher.model_copy(update={"http": http})})
 
 
-def prepared(folder: Path, params: Parameters) -> PreparedTeacher:
-    return prepare_teacher(PROMPTS, folder, params.teacher, params.engine)
+def prepared(folder: Path, params: Parameters) -> fret.PreparedTeacher:
+    return fret.PreparedTeacher(
+        teacher=params.teacher, prompts=PROMPTS, engine=params.engine, store=folder
+    )
 
 
 def written(passages: pl.DataFrame, folder: Path, params: Parameters) -> list[Shard]:
@@ -132,33 +135,41 @@ def test_a_ranker_that_says_nothing_stops_the_run_and_is_asked_again_once_it_is_
     observe("a teacher that gives all candidates one grade", stop.value)
 
 
+def test_what_is_forgotten_is_what_the_pipelines_keep() -> None:
+    pipeline = register_pipelines()["__default__"]
+    assert {name for names in SHARDS.values() for name in names} <= pipeline.all_outputs()
+    assert TEACHER in pipeline.inputs()
+
+
 class Catalog:
     """The two tables of synthesis and the store, as ``forget_replies`` asks for them."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, params: Parameters) -> None:
+        self.folder, self.params = folder, params
 
     def get(self, name: str) -> ShardedParquetDataset:
+        assert name in register_pipelines()["__default__"].all_outputs()
         return ShardedParquetDataset(path=str(self.folder / name))
 
-    def load(self, name: str) -> Path:
-        return self.folder
+    def load(self, name: str) -> fret.PreparedTeacher:
+        assert name in register_pipelines()["__default__"].inputs()
+        return prepared(self.folder, self.params)
 
 
 @pytest.mark.parametrize(("reasons", "replies", "shards"), [(["empty"], 2, 1), ([], 24, 5)])
 def test_replies_are_forgotten_by_stage_and_reason_with_the_shards_made_of_them(
     passages: pl.DataFrame, tmp_path: Path, reasons: list[str], replies: int, shards: int
 ) -> None:
-    catalog = Catalog(tmp_path)
     with serving() as server:
         useless = raw(json.dumps(chat_reply('{"task": "", "query": ""}')))
         server.faults.extend([useless] * 2)
         params = parameters(server)
+        catalog = Catalog(tmp_path, params)
         for rejected, queries in synthesize.synthesize_queries(
             passages, passages, frozenset(), prepared(tmp_path, params), params.synthesize.write
         ):
-            catalog.get("rejected_reply_shards").save(rejected)
-            catalog.get("query_shards").save(queries)
+            catalog.get("synthesize.rejected_reply_shards").save(rejected)
+            catalog.get("synthesize.query_shards").save(queries)
     assert forget_replies(catalog, "synthesize", reasons) == (replies, shards)
-    assert len(catalog.get("query_shards").shards()) == 5 - shards
+    assert len(catalog.get("synthesize.query_shards").shards()) == 5 - shards
     assert len(ResponseStore(tmp_path / "responses.sqlite")) == 24 - replies

@@ -8,7 +8,7 @@ import torch
 
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.engine import LocalEngine
-from gecko_kedro.retrieval import Index, SlicedIndex, devices, open_exact, torch_index
+from gecko_kedro.retrieval import Index, SlicedIndex, exact, open_exact, torch_index
 from gecko_kedro.retrieval.torch_index import TorchIndex
 from gecko_kedro.retrieval.vector_table import narrowed
 from tests.support.random_vectors import make_vectors
@@ -107,16 +107,16 @@ def test_a_map_is_moved_block_by_block(monkeypatch):
 def test_one_query_widens_no_more_passages_than_many(monkeypatch):
     monkeypatch.setattr(torch_index, "_NUMBERS_AT_ONCE", 24 * 50)
     widths: list[int] = []
-    exclude = torch_index._exclude
+    threshold = torch_index._threshold
     monkeypatch.setattr(
-        torch_index, "_exclude",
-        lambda scores, *rest: widths.append(scores.shape[1]) or exclude(scores, *rest),
+        torch_index, "_threshold",
+        lambda scores, *rest: widths.append(scores.shape[1]) or threshold(scores, *rest),
     )  # fmt: skip
     TorchIndex(PASSAGES, device="cpu").search(QUERIES[:1], 3)
     assert max(widths) == 100
 
 
 def test_what_is_no_matrix_is_refused_before_a_gpu_is_looked_for(monkeypatch):
-    monkeypatch.setattr(devices, "_obstacle", None)
+    monkeypatch.setattr(exact, "_obstacle", None)
     with pytest.raises(InputError, match="a matrix"):
         open_exact(np.zeros(3))

@@ -11,7 +11,7 @@ import pytest
 
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.retrieval import Index
-from gecko_kedro.retrieval.mapping import MappedFile
+from gecko_kedro.retrieval.vectors import MappedFile
 
 CUT = "a file that keeps its"
 
@@ -65,10 +65,10 @@ def test_a_file_that_grows_is_no_error(level, path: Path):
 
 def test_the_map_behind_an_array_is_found_through_views(path: Path, tmp_path: Path):
     mapped = np.load(path, mmap_mode="r")
-    assert MappedFile.behind(np.asarray(mapped)[5:, ::2].T) is not None
-    assert MappedFile.behind(np.zeros((2, 2))) is None
+    assert MappedFile(np.asarray(mapped)[5:, ::2].T)
+    assert not MappedFile(np.zeros((2, 2)))
     with mmap.mmap(-1, 4096) as anonymous:
-        assert MappedFile.behind(np.frombuffer(anonymous, dtype=np.uint8)) is None
+        assert not MappedFile(np.frombuffer(anonymous, dtype=np.uint8))
     late = np.memmap(path, dtype=np.float32, mode="r", offset=128 + 4096 * 3, shape=(5000, 32))
     index = Index(late)
     os.truncate(path, 4096 * 3 + 5000 * 128)  # 128 bytes too few

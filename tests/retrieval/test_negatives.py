@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.retrieval import sample_negatives
 from gecko_kedro.retrieval.levels import VARIABLE
-from gecko_kedro.retrieval.philox import philox4x32
+from gecko_kedro.retrieval.sampling import philox4x32
 
 # Known answers that come with Random123, the generator's reference implementation.
 KNOWN = [

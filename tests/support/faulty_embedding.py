@@ -16,7 +16,7 @@ from kedro.pipeline import Node, Pipeline
 from kedro.runner import SequentialRunner
 
 from gecko_kedro.base.shards import Shard
-from gecko_kedro.datasets import FinishedShardsDataset, TableScanDataset, VectorShardsDataset
+from gecko_kedro.datasets import FinishedShardsDataset, TableDataset, VectorShardsDataset
 from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.pipelines.mine import nodes
 from gecko_kedro.retrieval import EmbedSettings
@@ -56,7 +56,7 @@ def embed(folder: Path, engine: str, shards: int) -> None:
     }
     catalog = DataCatalog(
         {
-            "passages": TableScanDataset(filepath=str(folder / "passages.parquet")),
+            "passages": TableDataset(filepath=str(folder / "passages.parquet"), scan=True),
             "finished": FinishedShardsDataset(
                 path=str(folder / "vectors"), of="vectors", vectors=True
             ),

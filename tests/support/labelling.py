@@ -13,19 +13,22 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import yaml
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 from kedro.runner import SequentialRunner
 
 from gecko_kedro import fret
 from gecko_kedro.config import ParameterAwareConfigLoader
-from gecko_kedro.corpus.query_log import read_query_log
+from gecko_kedro.corpus.readers import read_query_log
 from gecko_kedro.corpus.schemas import PAIR_SCHEMA, PASSAGE_SCHEMA, QUARANTINE_SCHEMA
-from gecko_kedro.datasets import FinishedShardsDataset, ShardedParquetDataset, TableDataset
+from gecko_kedro.datasets import (
+    FinishedShardsDataset,
+    ShardedParquetDataset,
+    TableDataset,
+    TeacherDataset,
+)
 from gecko_kedro.evaluation import ReadTasks
 from gecko_kedro.params import Parameters, check_parameters
-from gecko_kedro.pipelines._teacher import teacher_step
 from gecko_kedro.pipelines.relabel import nodes as relabel
 from gecko_kedro.pipelines.synthesize import nodes as synthesize
 from tests.support.clusters import engine_settings
@@ -66,8 +69,6 @@ def catalog(folder: Path, url: str, engine: str) -> DataCatalog:
     """The datasets of the catalog under ``folder``; ``passages.parquet`` is there already."""
     params = parameters(url, engine)
     in_memory = {
-        "prompts": yaml.safe_load((CONF / "prompts" / "gecko.yml").read_text("utf-8")),
-        "response_store": folder / "response_store",
         "query_log": read_query_log(None, columns=params.queries.columns),
         "heldout_pairs": pl.DataFrame(schema=PAIR_SCHEMA),
         "evaluation_data": None,
@@ -79,6 +80,10 @@ def catalog(folder: Path, url: str, engine: str) -> DataCatalog:
             for name, value in getattr(params, block)
         },
     }
+    teacher = TeacherDataset(
+        settings=params.teacher.model_dump(), engine=params.engine.model_dump(),
+        prompts=str(CONF / "prompts/gecko.yml"), store=str(folder / "response_store"),
+    )  # fmt: skip
     shards = {
         name: ShardedParquetDataset(path=str(folder / name))
         for name in (
@@ -94,12 +99,11 @@ def catalog(folder: Path, url: str, engine: str) -> DataCatalog:
         for name in ("passages", "queries", "candidates", "rankings", "fret")
     }
     memory = {name: MemoryDataset(value) for name, value in in_memory.items()}
-    return DataCatalog({**memory, **shards, **finished, **tables})
+    return DataCatalog({**memory, **shards, **finished, **tables, "teacher": teacher})
 
 
 PIPELINE = Pipeline(
     [
-        teacher_step("teacher"),
         Node(
             synthesize.synthesize_queries,
             ["passages", "passages", "finished_query_shards", "teacher", "params:synthesize.write"],

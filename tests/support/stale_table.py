@@ -10,13 +10,13 @@ dataset that the node reads and no node makes; then come all outputs that are ma
 import re
 import textwrap
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import yaml
 from kedro.config import OmegaConfigLoader
+from kedro.io import CatalogConfigResolver
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from pydantic import BaseModel
@@ -24,10 +24,10 @@ from pydantic import BaseModel
 from gecko_kedro.hooks.fingerprints import counts
 from gecko_kedro.params import Parameters, check_parameters
 from gecko_kedro.pipeline_registry import EXTRAS, STAGES, register_pipelines
-from tests.support.conf import CONF, PROJECT
+from tests.support.conf import CONF, PROJECT, all_base_parameters
 
 REVIEWED = PROJECT / "tests/hooks/stale.yml"
-_READ_BY_CATALOG = re.compile(r"\$\{params:([\w.]+)\}")
+_LAYER = re.compile(r"/(\d\d_\w+)/")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class StaleTable:
 
     pipeline: Pipeline
     parameters: Parameters
-    entries: Mapping[str, Any]  # of the catalog
+    catalog: CatalogConfigResolver  # in which ${params:corpus.source} reads "params:corpus.source"
 
     @cached_property
     def readers(self) -> dict[str, list[Node]]:
@@ -48,7 +48,7 @@ class StaleTable:
         return found
 
     def of(self, leaf: str) -> set[str]:
-        """The datasets, without Kedro's ``@``, that another value of ``leaf`` makes stale."""
+        """The datasets that another value of ``leaf`` makes stale."""
         return {name for node in self.readers[leaf] for name in self.reached(node)}
 
     def exempt(self) -> set[str]:
@@ -68,13 +68,28 @@ class StaleTable:
 
     def layer(self, dataset: str) -> str:
         """The folder of the data that ``dataset`` lies in, such as 08_reporting."""
-        entries = [entry for name, entry in self.entries.items() if own(name) == dataset]
-        found = re.search(r"\$\{globals:data\}/(\w+)/", str(entries))
+        found = _LAYER.search(self.key(dataset))
         return found[1] if found else "none"
 
     def read_by_catalog(self, dataset: str) -> list[str]:
         """The parameters in the catalog's entry of ``dataset``."""
-        return _READ_BY_CATALOG.findall(str(self.entries.get(dataset, "")))
+        values = self._entry(dataset).values()
+        found = [value for value in values if isinstance(value, str)]
+        return [one.removeprefix("params:") for one in found if one.startswith("params:")]
+
+    def key(self, dataset: str) -> str:
+        """The file, where there is one: entries that read the same file are the same dataset."""
+        entry = self._entry(dataset)
+        if (entry.get("metadata") or {}).get("scratch"):
+            return dataset
+        return str(entry.get("filepath") or entry.get("path") or dataset)
+
+    def _entry(self, dataset: str) -> dict[str, Any]:
+        return self.catalog.resolve_pattern(dataset) if self._is_listed(dataset) else {}
+
+    def _is_listed(self, dataset: str) -> bool:
+        listed = dataset in self.catalog.config
+        return listed or self.catalog.match_dataset_pattern(dataset) is not None
 
     def nodes_of(self, leaf: str) -> set[str]:
         """The nodes that run again for another value of ``leaf``."""
@@ -86,7 +101,7 @@ class StaleTable:
 
     def reached(self, node: Node) -> list[str]:
         """What ``node`` makes and what is made from it."""
-        return [own(name) for later in self.after(node) for name in later.outputs]
+        return [name for later in self.after(node) for name in later.outputs]
 
     def text(self) -> str:
         """The reviewed file."""
@@ -108,30 +123,39 @@ class StaleTable:
         for node in sorted(self.pipeline.nodes, key=lambda node: node.name):
             follow = sorted(later.name for later in self.after(node) if later is not node)
             lines.append(f"  {node.name}:")
-            lines += _list("makes", [own(name) for name in node.outputs], indent=4)
+            lines += _list("makes", node.outputs, indent=4)
             lines += _list("then", follow, indent=4)
         return "\n".join(lines) + "\n"
 
     @cached_property
     def _after(self) -> dict[str, list[Node]]:
-        """Through Kedro's transcoding too: ``passages@table`` and ``passages@scan`` are one."""
+        """By what lies in the same place: ``passages@table`` and ``passages@scan`` are one."""
         takers: dict[str, set[Node]] = defaultdict(set)
         for node in self.pipeline.nodes:
             for name in node.inputs:
-                takers[own(name)].add(node)
+                takers[self.key(name)].add(node)
         found: dict[str, set[Node]] = {}
-        for node in reversed(self.pipeline.nodes):
-            direct = {taker for name in node.outputs for taker in takers[own(name)]}
-            found[node.name] = {node}.union(*(found[taker.name] for taker in direct))
+        for node in self.pipeline.nodes:
+            later, fresh = {node}, [node]
+            while fresh:
+                made = fresh.pop().outputs
+                new = {taker for name in made for taker in takers[self.key(name)]} - later
+                later |= new
+                fresh += new
+            found[node.name] = later
         order = {node: place for place, node in enumerate(self.pipeline.nodes)}
         return {name: sorted(nodes, key=order.__getitem__) for name, nodes in found.items()}
 
     def _taken(self, node: Node) -> Iterator[str]:
-        made = {own(name) for name in self.pipeline.all_outputs()}
+        made = set(map(self.key, self.pipeline.all_outputs()))
         for name in node.inputs:
-            if name.startswith("params:"):
+            if (self._entry(name).get("metadata") or {}).get("scratch"):
+                continue
+            if name == "parameters":
+                yield from all_leaves(self.parameters, counted=True)
+            elif name.startswith("params:") and not self._is_listed(name):
                 yield from self._below(name.removeprefix("params:"))
-            elif own(name) not in made:
+            elif self.key(name) not in made:
                 for parameter in self.read_by_catalog(name):
                     yield from self._below(parameter)
 
@@ -155,11 +179,6 @@ def _list(key: str, items: Sequence[str], *, indent: int) -> list[str]:
     )  # fmt: skip
 
 
-def own(dataset: str) -> str:
-    """Without Kedro's ``@scan``, ``@table``."""
-    return dataset.partition("@")[0]
-
-
 def all_leaves(settings: BaseModel, prefix: str = "", *, counted: bool = False) -> Iterator[str]:
     """Names of all fields that are no nested settings; ``counted``: those that change a result.
 
@@ -177,13 +196,16 @@ def all_leaves(settings: BaseModel, prefix: str = "", *, counted: bool = False) 
 
 def stale_table() -> StaleTable:
     """The table of all pipelines with the parameters of conf/base."""
-    loader = OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base")
+    resolvers = {"params": lambda name: f"params:{name}", "conf": lambda path: f"conf/{path}"}
+    loader = OmegaConfigLoader(
+        str(CONF), base_env="base", default_run_env="base", custom_resolvers=resolvers
+    )
     pipelines = register_pipelines()
     every = sum((pipelines[name] for name in (*STAGES, *EXTRAS)), Pipeline([]))
-    entries: dict[str, Any] = {}
-    for file in sorted((CONF / "base/catalog").glob("*.yml")):
-        entries |= yaml.safe_load(file.read_text("utf-8"))
-    return StaleTable(every, check_parameters(loader["parameters"]), entries)
+    makers = Pipeline([node for node in every.nodes if node.outputs])
+    memory = {"{default}": {"type": "kedro.io.MemoryDataset"}}
+    catalog = CatalogConfigResolver(loader["catalog"], default_runtime_patterns=memory)
+    return StaleTable(makers, check_parameters(all_base_parameters()), catalog)
 
 
 def write() -> None:

@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 
 from gecko_kedro.base.errors import InputError
-from gecko_kedro.training.examples import EXAMPLE_SCHEMA, ExampleResult
+from gecko_kedro.corpus.quarantine import Checked
+from gecko_kedro.training.examples import EXAMPLE_SCHEMA
 from gecko_kedro.training.mixture import plan_batches
 from gecko_kedro.training.sources import SourceSettings, read_source
 
@@ -22,19 +23,19 @@ def source(path: Path, **values: Any) -> SourceSettings:
     )
 
 
-def read(tmp_path: Path, rows: list[dict[str, Any]], **values: Any) -> ExampleResult:
+def read(tmp_path: Path, rows: list[dict[str, Any]], **values: Any) -> Checked:
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     columns = values.pop("columns", {name: name for row in rows for name in row})
     result = read_source(source(path, columns=columns, **values), seed=1)
-    assert dict(result.examples.schema) == dict(EXAMPLE_SCHEMA)
-    assert result.counts["examples"] == result.examples.height
+    assert dict(result.rows.schema) == dict(EXAMPLE_SCHEMA)
+    assert result.counts["examples"] == result.rows.height
     assert result.counts["quarantined"] == result.quarantine.height
     return result
 
 
-def short(result: ExampleResult) -> list[tuple[Any, ...]]:
-    rows = result.examples.select("query", "positive_title", "positive", "negatives").rows()
+def short(result: Checked) -> list[tuple[Any, ...]]:
+    rows = result.rows.select("query", "positive_title", "positive", "negatives").rows()
     return [(q, t, p, [(n["title"], n["text"]) for n in negatives]) for q, t, p, negatives in rows]
 
 
@@ -50,7 +51,7 @@ def test_pairs_may_have_a_title_and_negatives_of_their_own(tmp_path: Path) -> No
         ("q2", None, "p2", [(None, "c")]),
         ("q3", None, "p3", []),
     ]
-    shared = result.examples.select("dataset", "task_name", "symmetric").unique().rows()
+    shared = result.rows.select("dataset", "task_name", "symmetric").unique().rows()
     assert shared == [("set", "duplicates", True)]
 
 
@@ -135,7 +136,7 @@ def test_nli_pairs_entailments_with_the_contradictions_of_their_premise(
 CLASSES = [{"text": f"text {i}", "label": f"class {i % 3}"} for i in range(12)]
 
 
-def classes_of(result: ExampleResult, *, cut: int) -> list[tuple[str, str, str]]:
+def classes_of(result: Checked, *, cut: int) -> list[tuple[str, str, str]]:
     label = {row["text"]: row["label"] for row in CLASSES}
     return [
         (label[q[: len(q) - cut]], label[p[: len(p) - cut]], label[n[0][1][: len(n[0][1]) - cut]])
@@ -147,18 +148,16 @@ def test_classification_draws_within_and_outside_the_class_and_appends_one_id(
     tmp_path: Path,
 ) -> None:
     result = read(tmp_path, CLASSES, converter="classification", task="classification")
-    assert result.examples.height == 12
+    assert result.rows.height == 12
     for own, same, other in classes_of(result, cut=9):
         assert own == same != other
     ids = [{text[-8:] for text in (q, p, n[0][1])} for q, _, p, n in short(result)]
     assert all(len(own) == 1 for own in ids)
     assert len(set.union(*ids)) == 12
-    assert result.examples["label"].is_null().all()
+    assert result.rows["label"].is_null().all()
     assert [row[0][:-9] != row[2][:-9] for row in short(result)] == [True] * 12
     # No text occurs twice, so that one batch may hold the whole class.
-    (batch,) = plan_batches(
-        result.examples, batch_size=12, epochs=1, max_steps=None, seed=0
-    ).batches
+    (batch,) = plan_batches(result.rows, batch_size=12, epochs=1, max_steps=None, seed=0).batches
     assert len(batch) == 12
 
 
@@ -167,9 +166,7 @@ def test_a_label_mask_leaves_the_texts_as_they_are_and_names_the_class(tmp_path:
     for own, same, other in classes_of(result, cut=0):
         assert own == same != other
     label = {row["text"]: row["label"] for row in CLASSES}
-    assert [label[query] for query in result.examples["query"]] == result.examples[
-        "label"
-    ].to_list()
+    assert [label[query] for query in result.rows["query"]] == result.rows["label"].to_list()
 
 
 def test_classes_that_make_no_triple_are_set_aside(tmp_path: Path) -> None:
@@ -209,9 +206,9 @@ def test_rows_that_cannot_be_read_are_counted_too(tmp_path: Path) -> None:
     result = read_source(settings, seed=1)
     assert result.counts == {"examples": 2, "quarantined": 1, "broken_json": 1}
     only = settings.model_copy(update={"only": {"kind": "1"}})
-    assert read_source(only, seed=1).examples["query"].to_list() == ["c"]
+    assert read_source(only, seed=1).rows["query"].to_list() == ["c"]
     first = settings.model_copy(update={"max_rows": 1})
-    assert read_source(first, seed=1).examples["query"].to_list() == ["a"]
+    assert read_source(first, seed=1).rows["query"].to_list() == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -258,7 +255,7 @@ def test_real_pairs_are_converted(shared_data: SharedData, name: str) -> None:
     assert total == min(expected, settings.max_rows or expected)
     assert result.counts["examples"] > 0.95 * total
     if name == "snli":
-        assert result.examples["negatives"].list.len().max() == 3
+        assert result.rows["negatives"].list.len().max() == 3
 
 
 @pytest.mark.shared_data
@@ -270,7 +267,7 @@ def test_real_claims_are_converted(shared_data: SharedData, name: str) -> None:
                       only={"source": name}, task="fact checking")  # fmt: skip
     result = read_source(settings, seed=1)
     assert result.counts["examples"] > 1500
-    assert result.examples["negatives"].list.len().max() > 1
+    assert result.rows["negatives"].list.len().max() > 1
     assert (
         result.quarantine["reason"]
         .is_in(["negative_is_known_positive", "positive_equals_negative", "query_equals_positive"])
@@ -300,13 +297,13 @@ def test_labels_and_answers_that_pandas_made_floats_mean_the_same(
     tmp_path: Path, number: type
 ) -> None:
     rows = [{"premise": "a", "hypothesis": f"h{n}", "label": number(n)} for n in range(3)]
-    assert read(tmp_path, rows, converter="nli").examples.height == 1
+    assert read(tmp_path, rows, converter="nli").rows.height == 1
     rows = [{"question": "q", "option_0": "no", "option_1": "yes", "answer": number(1),
              "explanation": float("nan")}]  # fmt: skip
-    assert read(tmp_path, rows, converter="multiple_choice").examples["positive"][0] == "yes"
+    assert read(tmp_path, rows, converter="multiple_choice").rows["positive"][0] == "yes"
     labels = [number(0), 0.0, number(1), 1.0]
     rows = [{"text": f"t{n}", "label": label} for n, label in enumerate(labels)]
-    assert read(tmp_path, rows, converter="classification").examples.height == 4
+    assert read(tmp_path, rows, converter="classification").rows.height == 4
     assert read(tmp_path, rows, converter="classification", only={"label": "1"}).counts == {
         "examples": 0, "quarantined": 2, "only_one_class": 2,
     }  # fmt: skip
@@ -324,7 +321,7 @@ def test_values_that_are_no_text_cost_the_field_or_the_row_and_never_the_run(
         {"query": "half \ud83d", "positive": "p5", "positive_title": None},
     ]
     result = read(tmp_path, rows, converter="pairs")
-    assert result.examples.select("query", "positive_title").rows() == [
+    assert result.rows.select("query", "positive_title").rows() == [
         ("q0", "1984"), ("q1", None), ("q2", None),
     ]  # fmt: skip
     assert sorted(result.quarantine["reason"]) == [

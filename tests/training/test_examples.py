@@ -32,7 +32,7 @@ def test_pairs_keep_their_kind_and_have_no_title() -> None:
         ],
         schema=PAIR_SCHEMA,
     )  # fmt: skip
-    examples = from_pairs(pairs).examples
+    examples = from_pairs(pairs).rows
     assert dict(examples.schema) == dict(EXAMPLE_SCHEMA)
     assert examples["dataset"].to_list() == ["summary_body", "title_body"]
     assert examples["positive_title"].to_list() == [None, None]
@@ -51,8 +51,8 @@ def test_fret_rows_keep_both_titles_and_may_lack_a_negative() -> None:
     ]
     result = from_fret(pl.DataFrame(rows, schema=FRET))
     assert result.counts == {"examples": 2, "quarantined": 0}
-    assert result.examples["negatives"].to_list() == [[{"title": "Bread", "text": "No."}], []]
-    assert result.examples["task_name"].unique().to_list() == ["fact checking"]
+    assert result.rows["negatives"].to_list() == [[{"title": "Bread", "text": "No."}], []]
+    assert result.rows["task_name"].unique().to_list() == ["fact checking"]
 
 
 def test_seed_queries_get_their_passage_and_log_queries_none() -> None:
@@ -68,7 +68,7 @@ def test_seed_queries_get_their_passage_and_log_queries_none() -> None:
         schema=QUERY,
     )  # fmt: skip
     result = from_seed_queries(queries, PASSAGES)
-    assert result.examples.select("query", "positive", "positive_title").rows() == [
+    assert result.rows.select("query", "positive", "positive_title").rows() == [
         ("why tides", "The moon pulls the sea.", "Tides")
     ]
     assert result.counts == {"examples": 1, "quarantined": 1, "empty_positive": 1}
@@ -93,7 +93,7 @@ def test_seed_queries_get_their_passage_and_log_queries_none() -> None:
 )
 def test_a_bad_row_is_set_aside_with_its_reason(row: dict[str, object], reason: str) -> None:
     result = check_examples(table(example(), row), where="rows.jsonl")
-    assert result.examples.height == 1
+    assert result.rows.height == 1
     assert result.counts == {"examples": 1, "quarantined": 1, reason: 1}
     (bad,) = result.quarantine.to_dicts()
     assert (bad["where"], bad["row_id"], bad["reason"]) == ("rows.jsonl", "row 1", reason)
@@ -108,12 +108,12 @@ def test_brackets_alone_do_not_make_a_list(text: str) -> None:
 def test_no_rows_are_no_error() -> None:
     result = check_examples(table(), where="here")
     assert result.counts == {"examples": 0, "quarantined": 0}
-    assert render_examples(result.examples).is_empty()
+    assert render_examples(result.rows).is_empty()
 
 
 def test_a_list_that_is_missing_is_no_negative() -> None:
     result = check_examples(table(example() | {"negatives": None}), where="here")
-    assert result.examples["negatives"].to_list() == [[]]
+    assert result.rows["negatives"].to_list() == [[]]
 
 
 def test_wrong_columns_stop_and_are_named() -> None:
@@ -167,7 +167,7 @@ def test_for_distillation_a_fret_row_has_all_its_candidates_and_their_scores() -
         "fused_ranks": [1, 2, 3, 4], "query_likelihoods": [-1.0, -2.0, -3.0, -4.0],
         "relevances": [-0.5, None, -0.25, -1.0], "retriever_scores": [1.0, 0.9, 0.8, 0.7],
     }  # fmt: skip
-    (made,) = from_fret(pl.DataFrame([row], schema=FRET), passages=passages).examples.to_dicts()
+    (made,) = from_fret(pl.DataFrame([row], schema=FRET), passages=passages).rows.to_dicts()
     assert [negative["text"] for negative in made["negatives"]] == ["text 3", "text 0", "text 1"]
     assert made["teacher_scores"] == [-1.5, -5.0, -2.0, -3.25]
     assert made["negatives"][0]["title"] == "T3"

@@ -11,7 +11,7 @@ from gecko_kedro.base import events
 from gecko_kedro.encoder.encoding import encode_texts
 from gecko_kedro.encoder.formatting import GECKO, render_passage, render_query
 from gecko_kedro.training import heldout as heldout_module
-from gecko_kedro.training import setup
+from gecko_kedro.training import job
 from gecko_kedro.training.heldout import METRIC, heldout_score, split_heldout
 from gecko_kedro.training.trainer import TrainResult, train_encoder
 from tests.support.example_rows import example, table
@@ -118,7 +118,7 @@ def test_a_run_that_stops_before_its_first_log_has_a_history_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     falling(monkeypatch, [0.5, 0.4])
-    monkeypatch.setattr(setup, "_LOGGED_POINTS", 1)
+    monkeypatch.setattr(job, "_LOGGED_POINTS", 1)
     result = run(tmp_path, patience=1)
     assert result.history["step"].to_list() == [4]
 

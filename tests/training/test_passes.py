@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gecko_kedro.encoder.grouping import token_budget_ranges
+from gecko_kedro.encoder.encoding import token_budget_ranges
 from gecko_kedro.training import passes as passes_module
 from gecko_kedro.training.losses.batch import BatchLoss
 from gecko_kedro.training.losses.embedded import Rows

@@ -15,10 +15,10 @@ import torch
 from gecko_kedro.base import events
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.encoder.record import stages_of
-from gecko_kedro.training.checkpoints import last_whole_checkpoint
+from gecko_kedro.training.checkpoints import last_whole_checkpoint, remove_checkpoints
 from gecko_kedro.training.examples import EXAMPLE_SCHEMA
 from gecko_kedro.training.settings import TrainSettings
-from gecko_kedro.training.trainer import HISTORY_SCHEMA, remove_checkpoints, train_encoder
+from gecko_kedro.training.trainer import HISTORY_SCHEMA, train_encoder
 from tests.support.example_rows import example, table
 from tests.support.small_training import SETTINGS, assert_equal_weights, changed, examples, weights
 from tests.support.tiny_encoder import WIDTH, tiny_encoder

@@ -2,6 +2,7 @@
 
 import ctypes
 import logging
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -28,10 +29,9 @@ def reset_peak_memory() -> None:
 def peak_memory_mb() -> float:
     """Highest resident size since the last reset, in MiB; the present one where unknown."""
     status = Path("/proc/self/status")
-    if status.is_file():
-        for line in status.read_text("ascii", errors="replace").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024
+    text = status.read_text("ascii", errors="replace") if status.is_file() else ""
+    if found := re.search(r"VmHWM:\s*(\d+)", text):
+        return int(found[1]) / 1024
     return resident_memory() / 2**20
 
 

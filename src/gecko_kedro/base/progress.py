@@ -4,13 +4,10 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
 
 from tqdm import tqdm
 
 logger = logging.getLogger(__name__)
-T = TypeVar("T")
 _SECONDS_BETWEEN_LINES = 15.0
 
 
@@ -55,14 +52,3 @@ class Progress:
                 self.description, self.done, self.total, self.unit, rate, left,
                 f"; {note}" if note else "",
             )  # fmt: skip
-
-
-def track(
-    items: Iterable[T], description: str, *, total: int | None = None, unit: str = "row"
-) -> Iterator[T]:
-    """Yield ``items`` and show progress; ``total`` is needed where ``len(items)`` is unknown."""
-    size = total if total is not None else len(items)  # type: ignore[arg-type]
-    with Progress(description, total=size, unit=unit) as progress:
-        for item in items:
-            yield item
-            progress.advance()

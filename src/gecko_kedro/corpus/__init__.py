@@ -1,18 +1,11 @@
 """Passages: reading, cleaning, chunking, deduplication, splits and natural pairs."""
 
-from gecko_kedro.corpus.overlap import find_overlaps, remove_overlaps
-from gecko_kedro.corpus.pairs import collect_pairs, natural_pairs
+from gecko_kedro.corpus.overlap import remove_overlaps
+from gecko_kedro.corpus.pairs import collect_pairs
 from gecko_kedro.corpus.passages import make_passages
-from gecko_kedro.corpus.query_log import read_query_log
-from gecko_kedro.corpus.readers import read_corpus
-from gecko_kedro.corpus.results import (
-    DecontaminationResult,
-    OverlapResult,
-    PairResult,
-    PassageResult,
-    QueryLogResult,
-    ReadResult,
-)
+from gecko_kedro.corpus.python_docs import harvest
+from gecko_kedro.corpus.quarantine import Checked
+from gecko_kedro.corpus.readers import read_corpus, read_query_log
 from gecko_kedro.corpus.settings import (
     DecontaminateSettings,
     HeldoutSettings,
@@ -21,28 +14,21 @@ from gecko_kedro.corpus.settings import (
     PassageSettings,
     PythonDocsSettings,
 )
-from gecko_kedro.corpus.splits import cap, decontaminate, heldout_groups, split_heldout
+from gecko_kedro.corpus.splits import cap, heldout_groups, split_heldout
 
 __all__ = [
+    "Checked",
     "DecontaminateSettings",
-    "DecontaminationResult",
     "HeldoutSettings",
-    "OverlapResult",
     "OverlapSettings",
-    "PairResult",
     "PairSettings",
-    "PassageResult",
     "PassageSettings",
     "PythonDocsSettings",
-    "QueryLogResult",
-    "ReadResult",
     "cap",
     "collect_pairs",
-    "decontaminate",
-    "find_overlaps",
+    "harvest",
     "heldout_groups",
     "make_passages",
-    "natural_pairs",
     "read_corpus",
     "read_query_log",
     "remove_overlaps",

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-from gecko_kedro.corpus.words import WORD
+from gecko_kedro.corpus.texts import WORD
 
 _PARAGRAPH, _SENTENCE, _LINE, _WORD, _NEVER = 4, 3, 2, 1, 0
 # The end of a sentence before white space, and before anything where no spaces are written.
@@ -18,7 +18,7 @@ def chunk(
     """Character offsets ``(start, end)`` of the passages of ``text``, in order.
 
     Every word of ``text`` is in at least one passage; a passage has at most ``max_words`` words
-    (see words.py) and begins and ends with a word. A text of at most ``max_words`` is one
+    (see texts.py) and begins and ends with a word. A text of at most ``max_words`` is one
     passage. A longer one is cut at the best border in the second half of the room: the end of a
     paragraph, else of a sentence, else of a line, else of a word. The next passage begins with the
     first whole sentence (else line, else word) among the last ``overlap_words`` words of the one
@@ -28,7 +28,8 @@ def chunk(
     spans = [match.span() for match in WORD.finditer(text)]
     if len(spans) <= max_words:
         return [(spans[0][0], spans[-1][1])] if spans else []
-    borders = _borders(text, spans)
+    # How good it is to begin a passage at each word; the end of the text is the best.
+    borders = [*(_border(text, spans, at) for at in range(len(spans))), _PARAGRAPH]
     chunks, first = [], 0
     while True:
         last = _best(borders, first + max(1, (max_words + 1) // 2), first + max_words)
@@ -46,11 +47,6 @@ def first_sentence(text: str) -> tuple[str, str]:
         if _border(text, spans, at) >= _SENTENCE:
             return text[: spans[at - 1][1]].strip(), text[spans[at][0] :]
     return text, ""
-
-
-def _borders(text: str, spans: list[tuple[int, int]]) -> list[int]:
-    """For each word, how good it is to begin a passage there; the end of the text is the best."""
-    return [_border(text, spans, at) for at in range(len(spans))] + [_PARAGRAPH]
 
 
 def _border(text: str, spans: list[tuple[int, int]], at: int) -> int:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gecko_kedro.base.errors import InputError
-from gecko_kedro.corpus.cleaning import is_unicode
-from gecko_kedro.corpus.columns import check_columns
 from gecko_kedro.corpus.lines import RawRow, read_lines, readable
+from gecko_kedro.corpus.texts import is_unicode
+from gecko_kedro.corpus.values import check_columns
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,6 @@ Only the standard library is imported here, because worker processes load this m
 """
 
 import ast
-import inspect
 import io
 import re
 import tokenize
@@ -13,8 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from gecko_kedro.corpus.cleaning import clean_text
-from gecko_kedro.corpus.words import count_words, has_words
+from gecko_kedro.corpus.texts import clean_text, count_words, has_words
 
 SUMMARY_WORDS = (4, 60)  # a summary line is a phrase, not a label and not an essay
 BODY_WORDS = 20  # a body shorter than this stays with its summary
@@ -48,11 +46,11 @@ class FileDocs(NamedTuple):
     """What one file gave: its docstrings, or the reason why it could not be read."""
 
     source: Source
-    rows: list[DocRow]
-    reason: str | None
-    detail: str
-    newlines: int
-    controls: int
+    rows: tuple[DocRow, ...] = ()
+    reason: str | None = None
+    detail: str = ""
+    newlines: int = 0
+    controls: int = 0
 
 
 def read_docstrings(source: Source) -> FileDocs:
@@ -64,21 +62,28 @@ def read_docstrings(source: Source) -> FileDocs:
     try:
         data = Path(source.path).read_bytes()
     except OSError as error:
-        return _problem(source, "unreadable", str(error))
+        return FileDocs(source, reason="unreadable", detail=str(error))
     if not _MAY_HAVE_DOCSTRING.search(data):
-        return FileDocs(source, [], None, "", 0, 0)
+        return FileDocs(source)
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
         code = data.decode(encoding)
     except (SyntaxError, UnicodeDecodeError, LookupError) as error:
-        return _problem(source, "not_decodable", str(error))
+        return FileDocs(source, reason="not_decodable", detail=str(error))
     try:
         with warnings.catch_warnings():  # other people's invalid escapes are not our users' news
             warnings.simplefilter("ignore")
             tree = ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        return _problem(source, "syntax_error", f"{type(error).__name__}: {error}")
-    return _collect(source, tree)
+        detail = f"{type(error).__name__}: {error}"
+        return FileDocs(source, reason="syntax_error", detail=detail)
+    rows, newlines, controls = [], 0, 0
+    for name, node in _definitions(tree, source.module):
+        clean = clean_text(ast.get_docstring(node) or "")
+        newlines, controls = newlines + bool(clean.newlines), controls + bool(clean.controls)
+        if clean.text:
+            rows.append(DocRow(name, *split_summary(clean.text), source.group))
+    return FileDocs(source, tuple(rows), newlines=newlines, controls=controls)
 
 
 def split_summary(docstring: str) -> tuple[str | None, str]:
@@ -102,20 +107,6 @@ def _is_summary(summary: str, body: str) -> bool:
     return fewest <= count_words(summary) <= most and has_words(body, BODY_WORDS)
 
 
-def _collect(source: Source, tree: ast.Module) -> FileDocs:
-    rows, newlines, controls = [], 0, 0
-    for name, node in _definitions(tree, source.module):
-        docstring = _docstring(node)
-        if docstring is None:
-            continue
-        clean = clean_text(inspect.cleandoc(docstring))
-        newlines, controls = newlines + bool(clean.newlines), controls + bool(clean.controls)
-        if clean.text:
-            summary, text = split_summary(clean.text)
-            rows.append(DocRow(name, summary, text, source.group))
-    return FileDocs(source, rows, None, "", newlines, controls)
-
-
 def _definitions(tree: ast.Module, module: str) -> Iterator[tuple[str, _Definition]]:
     """Every documented thing with its qualified name, also under ``if``, ``try`` and ``with``."""
     yield module, tree
@@ -129,18 +120,7 @@ def _definitions(tree: ast.Module, module: str) -> Iterator[tuple[str, _Definiti
             if isinstance(node, ast.ClassDef):
                 stack.extend((name, child) for child in reversed(node.body))
         elif isinstance(node, _HOLDS_STATEMENTS):
-            children = [
-                child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)
-            ]
+            inner = list(ast.iter_child_nodes(node))
             for handler in getattr(node, "handlers", []):
-                children.extend(handler.body)
-            stack.extend((scope, child) for child in reversed(children))
-
-
-def _docstring(node: _Definition) -> str | None:
-    docstring = ast.get_docstring(node, clean=False)
-    return docstring if docstring is not None and docstring.strip() else None
-
-
-def _problem(source: Source, reason: str, detail: str) -> FileDocs:
-    return FileDocs(source, [], reason, detail, 0, 0)
+                inner.extend(handler.body)
+            stack.extend((scope, child) for child in reversed(inner))

@@ -5,11 +5,11 @@ the table: of equal texts the one with the lowest id stays, and a near-duplicate
 row that stays itself.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gecko_kedro.base.text import normalise
-from gecko_kedro.corpus.words import WORD
+from gecko_kedro.corpus.texts import WORD
 
 _PERMUTATIONS = 120  # has many divisors, hence many choices for the number of bands
 _RECALL = 0.99  # share of the pairs at the threshold that the bands must find
@@ -19,17 +19,18 @@ _BATCH = 2_000  # texts whose shingles are held in memory together
 
 
 def exact_duplicates(texts: Mapping[str, str]) -> dict[str, str]:
-    """Ids whose normalised text another has too, with the id that stays: ``{gone: kept}``.
+    """``repeated`` of ``texts`` (id to text) in ascending order of their ids."""
+    return repeated(sorted(texts.items()))
 
-    ``texts`` maps id to text; ``base.text`` says what is the same.
-    """
+
+def repeated(rows: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Ids of (id, text) that have the text (by ``base.text``) of an earlier row: {gone: kept}."""
     kept: dict[str, str] = {}
-    gone: dict[str, str] = {}
-    for row_id in sorted(texts):
-        first = kept.setdefault(normalise(texts[row_id]), row_id)
-        if first != row_id:
-            gone[row_id] = first
-    return gone
+    return {
+        row_id: first
+        for row_id, text in rows
+        if (first := kept.setdefault(normalise(text), row_id)) != row_id
+    }
 
 
 class NearTexts:
@@ -94,7 +95,7 @@ def shingles(text: str) -> set[str]:
     return set(map(" ".join, zip(words, words[1:], words[2:], strict=False)))
 
 
-def sketch_all(texts: list[str], seed: int) -> Iterator[Any]:
+def sketch_all(texts: Sequence[str], seed: int) -> Iterator[Any]:
     """A MinHash sketch of the shingles of each text, in their order."""
     import rensa
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.base.files import FoundFile, files_below
-from gecko_kedro.corpus.cleaning import is_unicode
 from gecko_kedro.corpus.html_text import html_to_text, looks_like_html
 from gecko_kedro.corpus.lines import RawRow, decoding_of, readable
+from gecko_kedro.corpus.texts import is_unicode
 
 logger = logging.getLogger(__name__)
 
@@ -89,12 +89,9 @@ def _read_file(file: FoundFile, doc_id: str) -> RawRow:
         title, text = html_to_text(text)
     elif suffix in _MARKDOWN:
         title, text = markdown_parts(text)
-    values |= {"title": title or _file_title(Path(doc_id).stem), "text": text}
-    return RawRow(where, values)
-
-
-def _file_title(stem: str) -> str:
-    return " ".join(re.split(r"[-_\s]+", stem)).strip() or stem
+    stem = Path(doc_id).stem
+    of_file = " ".join(re.split(r"[-_\s]+", stem)).strip() or stem
+    return RawRow(where, values | {"title": title or of_file, "text": text})
 
 
 def _first_heading(text: str) -> tuple[str | None, int, int]:

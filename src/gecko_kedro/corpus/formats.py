@@ -12,10 +12,10 @@ from typing import Any
 import polars as pl
 
 from gecko_kedro.base.errors import InputError
-from gecko_kedro.corpus.cleaning import is_unicode
-from gecko_kedro.corpus.columns import check_columns
 from gecko_kedro.corpus.delimited import read_delimited
 from gecko_kedro.corpus.lines import RawRow, decoding_of, read_lines, readable
+from gecko_kedro.corpus.texts import is_unicode
+from gecko_kedro.corpus.values import check_columns
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ def _array_of(path: Path) -> list[Any] | None:
     """The objects of a file that is one JSON array, whatever its name says."""
     with path.open("rb") as file:
         head = file.read(_HEAD)
-    encoding = decoding_of(head).encoding
+    encoding, _ = decoding_of(head)
     if not head.decode(encoding, "replace").lstrip().startswith("["):
         return None
     try:

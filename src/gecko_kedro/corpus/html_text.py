@@ -36,7 +36,7 @@ class _Reader(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self._pieces: list[str] = []
-        self._titles: dict[str, str] = {}  # "title" and "heading", the first of each
+        self._titles = {"title": "", "heading": ""}  # the first of each
         self._unread = 0  # depth inside elements that are not read
         self._pre = 0
         self._capturing: str | None = None
@@ -48,10 +48,9 @@ class _Reader(HTMLParser):
             self._unread = 0  # an unclosed <head> ends here
         self._pre += tag == "pre"
         self._break(tag)
-        kind = "title" if tag == "title" else "heading" if tag in _HEADINGS else None
-        if kind is not None and not self._titles.get(kind):
+        kind = "heading" if tag in _HEADINGS else tag
+        if self._titles.get(kind) == "":
             self._capturing = kind
-            self._titles[kind] = ""
 
     def handle_endtag(self, tag: str) -> None:
         if tag in _NOT_READ:
@@ -75,11 +74,8 @@ class _Reader(HTMLParser):
 
     def title(self) -> str | None:
         """The title, else the first heading, on one line."""
-        for kind in ("title", "heading"):
-            words = " ".join(self._titles.get(kind, "").split())
-            if words:
-                return words
-        return None
+        title, heading = (" ".join(text.split()) for text in self._titles.values())
+        return title or heading or None
 
     def text(self) -> str:
         """Lines without outer white space, at most one empty line together."""

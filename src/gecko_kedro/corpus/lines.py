@@ -52,23 +52,17 @@ def usable(
         )
 
 
-class Decoding(NamedTuple):
-    """Arguments of ``bytes.decode``, ``open`` and the like."""
+def decoding_of(head: bytes) -> tuple[str, str]:
+    """Encoding and errors, as ``bytes.decode`` takes them.
 
-    encoding: str
-    errors: str
-
-
-def decoding_of(head: bytes) -> Decoding:
-    """UTF-8, unless a byte-order mark or a zero in every second byte says UTF-16 or UTF-32.
-
+    UTF-8, unless a byte-order mark or a zero in every second byte says UTF-16 or UTF-32.
     Bytes that are no UTF-8 become lone surrogates, so that only their line or file is set aside.
     """
     for mark, name in _MARKS:
         if head.startswith(mark):
-            return Decoding(name, "surrogateescape" if name == "utf-8-sig" else "surrogatepass")
+            return name, "surrogateescape" if name == "utf-8-sig" else "surrogatepass"
     wide = _WITHOUT_MARK.get(tuple(byte == 0 for byte in head[:4]))
-    return Decoding(wide, "surrogatepass") if wide else Decoding("utf-8", "surrogateescape")
+    return (wide, "surrogatepass") if wide else ("utf-8", "surrogateescape")
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -77,15 +71,15 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     An encoding that is not plain UTF-8 is said in the log.
     """
     with path.open("rb") as file:
-        decoding = decoding_of(file.read(4))
-    if decoding.encoding != "utf-8":
-        logger.info("%s is read as %s, as its first bytes say", path, decoding.encoding)
+        encoding, errors = decoding_of(file.read(4))
+    if encoding != "utf-8":
+        logger.info("%s is read as %s, as its first bytes say", path, encoding)
     try:
-        with path.open(**decoding._asdict(), newline="") as lines:
+        with path.open(encoding=encoding, errors=errors, newline="") as lines:
             yield from enumerate(lines, start=1)
     except UnicodeDecodeError as error:  # half a letter of two bytes
         raise InputError(
-            str(path), expected=f"text in {decoding.encoding}", got=str(error),
+            str(path), expected=f"text in {encoding}", got=str(error),
             fix="Save it as UTF-8.",
         ) from error  # fmt: skip
 

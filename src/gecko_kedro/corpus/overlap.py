@@ -1,7 +1,8 @@
 """Training texts that are, contain or nearly repeat a text of the evaluation."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -11,10 +12,9 @@ import polars as pl
 from gecko_kedro.base.text import normalise
 from gecko_kedro.corpus.duplicates import NearTexts, sketch_all
 from gecko_kedro.corpus.quarantine import record_json
-from gecko_kedro.corpus.results import OverlapResult
 from gecko_kedro.corpus.schemas import OVERLAP_SCHEMA
 from gecko_kedro.corpus.settings import OverlapSettings
-from gecko_kedro.corpus.words import WORD
+from gecko_kedro.corpus.texts import WORD
 
 REASONS = ("equal_text", "shared_ngram", "near_duplicate", "similar_embedding")
 # Texts -> (n, d) L2-normalised vectors; this room knows no encoder.
@@ -29,6 +29,9 @@ class Overlap(NamedTuple):
     reason: str
     similarity: float
     evaluation_text: str
+
+
+_Test = Callable[[Mapping[int, str]], dict[int, Overlap]]  # of texts by their row
 
 
 def find_overlaps(
@@ -53,9 +56,18 @@ def find_overlaps(
     rows_of.pop("", None)
     if not known or not rows_of:
         return {}
+    tests: list[_Test] = [partial(_equal, known=set(known))]
+    if settings.ngram_words is not None:
+        tests.append(partial(_shared_ngrams, known=known, size=settings.ngram_words))
+    if settings.near_duplicate_threshold is not None:
+        tests.append(partial(_near, known=known, settings=settings))
+    if settings.embedding_threshold is not None and embed is not None:
+        tests.append(
+            partial(_similar, known=known, threshold=settings.embedding_threshold, embed=embed)
+        )
     found: dict[int, Overlap] = {}
     rest = {rows[0]: text for text, rows in rows_of.items()}  # each text is tested once
-    for test in _tests(known, settings, embed):
+    for test in tests:  # the cheapest first
         hits = test(rest)
         found |= {row: hit for first, hit in hits.items() for row in rows_of[rest[first]]}
         rest = {row: text for row, text in rest.items() if row not in hits}
@@ -71,12 +83,12 @@ def remove_overlaps(
     columns: Sequence[str],
     embed: Embed | None = None,
     removed: bool = True,
-) -> OverlapResult:
-    """Take the rows out of a training table of which a text overlaps with the evaluation's.
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows of a training table that do not overlap with the evaluation, and those that do.
 
     ``evaluation`` has EVALUATION_TEXT_SCHEMA. ``columns`` hold texts or lists of texts, nulls as
-    none, and the first column of ``table`` is its id. Each row is listed once, with the first of
-    the ``columns`` that overlaps; ``removed`` is what the list says of them.
+    none, and the first column of ``table`` is its id. Each row is listed once (OVERLAP_SCHEMA),
+    with the first of the ``columns`` that overlaps; ``removed`` is what the list says of them.
     """
     texts = pl.concat([_texts(table, column) for column in columns])
     hits = find_overlaps(texts["text"].to_list(), evaluation["text"], settings, embed=embed)
@@ -93,11 +105,8 @@ def remove_overlaps(
          record_json(table.row(row, named=True)))
         for row, (column, hit) in sorted(first.items())
     ]  # fmt: skip
-    overlaps = pl.DataFrame(listed, schema=OVERLAP_SCHEMA, orient="row")
     kept = table.filter(~pl.int_range(pl.len()).is_in(list(first)))
-    reasons = Counter(f"{column}_{hit.reason}" for column, hit in first.values())
-    counts = {"rows": kept.height, "overlapping": len(first), **dict(sorted(reasons.items()))}
-    return OverlapResult(kept, overlaps, counts)
+    return kept, pl.DataFrame(listed, schema=OVERLAP_SCHEMA, orient="row")
 
 
 def _texts(table: pl.DataFrame, column: str) -> pl.DataFrame:
@@ -110,23 +119,8 @@ def _texts(table: pl.DataFrame, column: str) -> pl.DataFrame:
     return found.with_columns(pl.col("text").cast(pl.String).fill_null(""))
 
 
-def _tests(
-    known: Sequence[str], settings: OverlapSettings, embed: Embed | None
-) -> list[Callable[[Mapping[int, str]], dict[int, Overlap]]]:
-    """The tests that are switched on, the cheapest first; each maps row to text to its hits."""
-    equal = set(known)
-    tests: list[Callable[[Mapping[int, str]], dict[int, Overlap]]] = [
-        lambda left: {row: Overlap("equal_text", 1.0, t) for row, t in left.items() if t in equal}
-    ]
-    if settings.ngram_words is not None:
-        size = settings.ngram_words
-        grams = {gram: text for text in reversed(known) for gram in _ngrams(text, size)}
-        tests.append(lambda left: _shared_ngrams(left, grams, size))
-    if settings.near_duplicate_threshold is not None:
-        tests.append(lambda left: _near(left, known, settings))
-    if settings.embedding_threshold is not None and embed is not None:
-        tests.append(lambda left: _similar(left, known, settings, embed))
-    return tests
+def _equal(left: Mapping[int, str], known: Collection[str]) -> dict[int, Overlap]:
+    return {row: Overlap("equal_text", 1.0, text) for row, text in left.items() if text in known}
 
 
 def _ngrams(text: str, size: int) -> set[str]:
@@ -134,10 +128,8 @@ def _ngrams(text: str, size: int) -> set[str]:
     return {" ".join(words[start : start + size]) for start in range(len(words) - size + 1)}
 
 
-def _shared_ngrams(
-    left: Mapping[int, str], grams: Mapping[str, str], size: int
-) -> dict[int, Overlap]:
-    """``grams``: n-gram of the evaluation -> the text that it is from."""
+def _shared_ngrams(left: Mapping[int, str], known: Sequence[str], size: int) -> dict[int, Overlap]:
+    grams = {gram: text for text in reversed(known) for gram in _ngrams(text, size)}
     shared = {row: _ngrams(text, size) & grams.keys() for row, text in left.items()}
     texts_with = Counter(gram for own in shared.values() for gram in own)
     found = {}
@@ -152,7 +144,7 @@ def _near(
     left: Mapping[int, str], known: Sequence[str], settings: OverlapSettings
 ) -> dict[int, Overlap]:
     texts = NearTexts(settings.near_duplicate_threshold or 1.0)
-    for number, sketch in enumerate(sketch_all(list(known), settings.seed)):
+    for number, sketch in enumerate(sketch_all(known, settings.seed)):
         texts.add(number, known[number], sketch)
     sketches = sketch_all(list(left.values()), settings.seed)
     found = {}
@@ -164,19 +156,16 @@ def _near(
 
 
 def _similar(
-    left: Mapping[int, str], known: Sequence[str], settings: OverlapSettings, embed: Embed
+    left: Mapping[int, str], known: Sequence[str], threshold: float, embed: Embed
 ) -> dict[int, Overlap]:
     if not left:
         return {}
-    rows, evaluation = list(left), embed(known)
-    threshold = settings.embedding_threshold or 1.0
-    vectors = embed(list(left.values()))
+    rows, evaluation, vectors = list(left), embed(known), embed(list(left.values()))
     found = {}
     for start in range(0, len(rows), _ROWS):
         similarity = vectors[start : start + _ROWS] @ evaluation.T  # (r, d) @ (d, e) -> (r, e)
-        nearest = similarity.argmax(axis=1)
-        for place in np.flatnonzero(similarity.max(axis=1) >= threshold).tolist():
-            best = float(similarity[place, nearest[place]])
+        best, nearest = similarity.max(axis=1), similarity.argmax(axis=1)
+        for place in np.flatnonzero(best >= threshold).tolist():
             text = known[int(nearest[place])]
-            found[rows[start + place]] = Overlap("similar_embedding", best, text)
+            found[rows[start + place]] = Overlap("similar_embedding", float(best[place]), text)
     return found

@@ -7,22 +7,21 @@ import polars as pl
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.corpus.chunking import chunk
 from gecko_kedro.corpus.duplicates import exact_duplicates, near_duplicates
-from gecko_kedro.corpus.quarantine import count_reasons, quarantine_table, set_aside
-from gecko_kedro.corpus.results import PassageResult
+from gecko_kedro.corpus.quarantine import Checked, count_reasons, quarantine_table, set_aside
 from gecko_kedro.corpus.schemas import PASSAGE_SCHEMA
 from gecko_kedro.corpus.settings import PassageSettings
-from gecko_kedro.corpus.words import WORD_PATTERN
+from gecko_kedro.corpus.texts import WORD_PATTERN
 
 logger = logging.getLogger(__name__)
 
 
 def make_passages(
     documents: pl.DataFrame, settings: PassageSettings = PassageSettings()
-) -> PassageResult:
+) -> Checked:
     """Cut ``documents`` into passages of ``min_words`` to ``max_words`` words, each text once.
 
     A passage's text is ``document.text[start:end]``, letter by letter. Its id is the document's
-    where the document is one passage, else ``"{doc_id}#{start}-{end}"``. See words.py for what a
+    where the document is one passage, else ``"{doc_id}#{start}-{end}"``. See texts.py for what a
     word is (a Chinese text is not too short) and chunking.py for the borders. Set aside, in this
     order: ``too_short``; ``exact_duplicate`` (the same text by ``base.text``); ``near_duplicate``
     (Jaccard similarity of 3-word shingles of at least the threshold; ``None`` turns it off). Of
@@ -33,30 +32,24 @@ def make_passages(
     """
     min_words = settings.min_words
     passages = _cut(documents, settings)
-    cut = passages.height
+    cut, aside = passages.height, []
 
-    words = pl.col("text").str.count_matches(WORD_PATTERN)
-    short = passages.filter(words < min_words).select("passage_id", words.alias("words"))
-    passages, aside = set_aside(
-        passages,
-        {row_id: f"{n} words, fewer than {min_words}" for row_id, n in short.iter_rows()},
-        id_column="passage_id", where="passages", reason="too_short",
-    )  # fmt: skip
-    passages, exact = set_aside(
-        passages,
-        {gone: f"same text as {kept}" for gone, kept in exact_duplicates(_texts(passages)).items()},
-        id_column="passage_id", where="passages", reason="exact_duplicate",
-    )  # fmt: skip
-    aside += exact
-    threshold = settings.near_duplicate_threshold
-    if threshold is not None:
-        near = near_duplicates(_texts(passages), threshold=threshold, seed=settings.seed)
-        passages, similar = set_aside(
-            passages,
-            {gone: f"{share:.2f} similar to {kept}" for gone, (kept, share) in near.items()},
-            id_column="passage_id", where="passages", reason="near_duplicate",
-        )  # fmt: skip
-        aside += similar
+    def take_out(reason: str, details: dict[str, str]) -> None:
+        nonlocal passages
+        passages, rows = set_aside(
+            passages, details, id_column="passage_id", where="passages", reason=reason
+        )
+        aside.extend(rows)
+
+    words = passages.select("passage_id", pl.col("text").str.count_matches(WORD_PATTERN))
+    short = words.filter(pl.col("text") < min_words).iter_rows()
+    take_out("too_short", {row_id: f"{n} words, fewer than {min_words}" for row_id, n in short})
+    exact = exact_duplicates(_texts(passages))
+    take_out("exact_duplicate", {gone: f"same text as {kept}" for gone, kept in exact.items()})
+    if (threshold := settings.near_duplicate_threshold) is not None:
+        near = near_duplicates(_texts(passages), threshold=threshold, seed=settings.seed).items()
+        details = {gone: f"{share:.2f} similar to {kept}" for gone, (kept, share) in near}
+        take_out("near_duplicate", details)
     counts = {"documents": documents.height, "cut": cut, "passages": passages.height}
     counts |= count_reasons(aside)
     if passages.is_empty():
@@ -67,7 +60,7 @@ def make_passages(
             fix="Look at the documents, or lower min_words.",
         )
     logger.info("Cut %d documents into %d passages: %s", documents.height, passages.height, counts)
-    return PassageResult(passages, quarantine_table(aside), counts)
+    return Checked(passages, quarantine_table(aside), counts)
 
 
 def _cut(documents: pl.DataFrame, settings: PassageSettings) -> pl.DataFrame:

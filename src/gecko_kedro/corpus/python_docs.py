@@ -16,17 +16,18 @@ from pathlib import Path
 import polars as pl
 
 from gecko_kedro.base.errors import InputError
-from gecko_kedro.base.progress import track
-from gecko_kedro.corpus.cleaning import is_unicode
+from gecko_kedro.base.progress import Progress
 from gecko_kedro.corpus.docstrings import DocRow, FileDocs, Source, read_docstrings
 from gecko_kedro.corpus.quarantine import (
+    Checked,
     QuarantineRow,
     count_reasons,
     quarantine_row,
     quarantine_table,
 )
-from gecko_kedro.corpus.results import ReadResult
 from gecko_kedro.corpus.schemas import DOCUMENT_SCHEMA
+from gecko_kedro.corpus.settings import PythonDocsSettings
+from gecko_kedro.corpus.texts import is_unicode
 
 logger = logging.getLogger(__name__)
 
@@ -37,11 +38,11 @@ _VENDORED = ("_vendor", "vendor", "_vendored", "vendored")
 _SKIPPED_FOLDERS = {*_TESTS, *_VENDORED, "site-packages", "dist-packages", "__pycache__"}
 _FILES_WORTH_A_POOL = 400  # below this, starting worker processes takes longer than reading
 _FILES_PER_BATCH = 32
+_SHORTER = "another definition of this name has a longer docstring"
+_SURROGATE = "the docstring holds half of a surrogate pair, which is no character"
 
 
-def harvest(
-    *, include: Sequence[str] | None, exclude: Sequence[str], stdlib: bool, workers: int
-) -> ReadResult:
+def harvest(settings: PythonDocsSettings = PythonDocsSettings()) -> Checked:
     """The docstrings of the standard library and of every installed package, as documents.
 
     ``include`` and ``exclude`` are top-level package names; ``"stdlib"`` names the whole standard
@@ -51,41 +52,29 @@ def harvest(
 
     Raises InputError when a name of ``include`` is not installed.
     """
-    sources = list(package_sources(site_folders()))
-    if stdlib:
-        sources += stdlib_sources()
-    chosen = _choose(sources, include=include, exclude=exclude)
-    result = harvest_sources(chosen, workers=workers)
+    paths = sysconfig.get_paths()
+    sources = list(package_sources(Path(paths[name]) for name in ("purelib", "platlib")))
+    if settings.stdlib:
+        files = _python_files(Path(paths["stdlib"]))
+        sources += [Source(str(file), module, STDLIB) for file, module in files]
+    chosen = _choose(sources, settings)
+    result = harvest_sources(chosen, workers=settings.workers)
     logger.info(
         "Harvested %d docstrings from %d files of %d packages (%d rows quarantined)",
-        result.documents.height,
-        len(chosen),
-        len({source.group for source in chosen}),
+        result.rows.height, len(chosen), len({source.group for source in chosen}),
         result.quarantine.height,
-    )
+    )  # fmt: skip
     return result
-
-
-def site_folders() -> list[Path]:
-    """The folders of the running environment into which packages are installed."""
-    paths = sysconfig.get_paths()
-    return [Path(path) for path in dict.fromkeys((paths["purelib"], paths["platlib"]))]
 
 
 def package_sources(folders: Iterable[Path]) -> Iterator[Source]:
     """The Python files of every package and module in ``folders``, in a fixed order."""
-    for folder in folders:
+    for folder in dict.fromkeys(folders):
         for file, module in _python_files(folder):
             yield Source(str(file), module, module.partition(".")[0])
 
 
-def stdlib_sources() -> Iterator[Source]:
-    """The Python files of the standard library, without tests and IDLE."""
-    for file, module in _python_files(Path(sysconfig.get_paths()["stdlib"])):
-        yield Source(str(file), module, STDLIB)
-
-
-def harvest_sources(sources: Sequence[Source], *, workers: int) -> ReadResult:
+def harvest_sources(sources: Sequence[Source], *, workers: int) -> Checked:
     """The docstrings of ``sources``; ``workers`` processes share the files.
 
     Of several docstrings with one qualified name (overloads, conditional definitions) the longest
@@ -94,20 +83,26 @@ def harvest_sources(sources: Sequence[Source], *, workers: int) -> ReadResult:
     rows: dict[str, DocRow] = {}
     aside: list[QuarantineRow] = []
     newlines = controls = 0
-    files = _read_all(sources, workers)
-    for file in track(files, "Reading docstrings", total=len(sources), unit="file"):
-        newlines, controls = newlines + file.newlines, controls + file.controls
-        if file.reason is not None:
-            aside.append(
-                quarantine_row(
-                    file.source.path, file.source.module,
-                    reason=file.reason, detail=file.detail, record=file.source._asdict(),
-                )
-            )  # fmt: skip
-        for row in file.rows:
-            loser = _keep_longest(rows, row)
-            if loser is not None:
-                aside.append(_aside(file.source, *loser))
+
+    def set_aside(row_id: str, reason: str, detail: str, record: Source | DocRow) -> None:
+        aside.append(
+            quarantine_row(
+                file.source.path, row_id, reason=reason, detail=detail, record=record._asdict()
+            )
+        )
+
+    with Progress("Reading docstrings", total=len(sources), unit="file") as progress:
+        for file in _read_all(sources, workers):
+            newlines, controls = newlines + file.newlines, controls + file.controls
+            if file.reason is not None:
+                set_aside(file.source.module, file.reason, file.detail, file.source)
+            for row in file.rows:
+                if not is_unicode(row.text + (row.summary or "")):
+                    set_aside(row.doc_id, "lone_surrogate", _SURROGATE, row)
+                elif (kept := rows.setdefault(row.doc_id, row)) is not row:
+                    rows[row.doc_id], loser = sorted((kept, row), key=_length, reverse=True)
+                    set_aside(row.doc_id, "duplicate_name", _SHORTER, loser)
+            progress.advance()
     documents = pl.DataFrame(
         [(r.doc_id, r.doc_id, r.summary, r.text, r.group) for _, r in sorted(rows.items())],
         schema=DOCUMENT_SCHEMA,
@@ -119,7 +114,7 @@ def harvest_sources(sources: Sequence[Source], *, workers: int) -> ReadResult:
         "newlines_normalised": newlines,
         "control_characters_removed": controls,
     }
-    return ReadResult(documents, quarantine_table(aside), counts | count_reasons(aside))
+    return Checked(documents, quarantine_table(aside), counts | count_reasons(aside))
 
 
 def _python_files(folder: Path) -> Iterator[tuple[Path, str]]:
@@ -140,26 +135,21 @@ def _is_test(stem: str) -> bool:
     return stem.startswith("test_") or stem.endswith("_test") or stem == "conftest"
 
 
-def _choose(
-    sources: Sequence[Source], *, include: Sequence[str] | None, exclude: Sequence[str]
-) -> list[Source]:
-    def names(source: Source) -> set[str]:
-        return {source.group, source.module.partition(".")[0]}
-
-    known = set().union(*(names(source) for source in sources))
-    for name in include or ():
-        if name not in known:
-            near = ", ".join(get_close_matches(name, known, n=3)) or "none"
-            raise InputError(
-                "python_docs.include",
-                expected="top-level names of installed packages",
-                got=name,
-                fix=f"Install it or take it out of the parameter; names near to it: {near}.",
-            )
+def _choose(sources: Sequence[Source], settings: PythonDocsSettings) -> list[Source]:
+    names = [{source.group, source.module.partition(".")[0]} for source in sources]
+    known, include = set().union(*names), settings.include
+    if unknown := [name for name in include or () if name not in known]:
+        near = ", ".join(get_close_matches(unknown[0], known, n=3)) or "none"
+        raise InputError(
+            "python_docs.include",
+            expected="top-level names of installed packages",
+            got=unknown[0],
+            fix=f"Install it or take it out of the parameter; names near to it: {near}.",
+        )
     return [
         source
-        for source in sources
-        if (include is None or names(source) & set(include)) and not names(source) & set(exclude)
+        for source, own in zip(sources, names, strict=True)
+        if (include is None or own & set(include)) and not own & set(settings.exclude)
     ]
 
 
@@ -175,29 +165,5 @@ def _read_all(sources: Sequence[Source], workers: int) -> Iterator[FileDocs]:
         yield from pool.map(read_docstrings, sources, chunksize=_FILES_PER_BATCH)
 
 
-def _keep_longest(rows: dict[str, DocRow], row: DocRow) -> tuple[str, DocRow] | None:
-    """Add ``row``; what has to go for it, with the reason."""
-    if not is_unicode(row.text) or not is_unicode(row.summary or ""):
-        return "lone_surrogate", row
-    kept = rows.get(row.doc_id)
-    if kept is None:
-        rows[row.doc_id] = row
-        return None
-    if _length(row) > _length(kept):
-        rows[row.doc_id] = row
-        return "duplicate_name", kept
-    return "duplicate_name", row
-
-
 def _length(row: DocRow) -> int:
     return len(row.summary or "") + len(row.text)
-
-
-def _aside(source: Source, reason: str, row: DocRow) -> QuarantineRow:
-    detail = {
-        "duplicate_name": "another definition of this name has a longer docstring",
-        "lone_surrogate": "the docstring holds half of a surrogate pair, which is no character",
-    }[reason]
-    return quarantine_row(
-        source.path, row.doc_id, reason=reason, detail=detail, record=row._asdict()
-    )

@@ -1,7 +1,9 @@
 """Bad rows are data: kept with where they came from, why they went and what they said."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -12,6 +14,15 @@ LONGEST_STRING = 2_000  # characters of each string that are kept
 _LONGEST_RECORD = 20_000
 
 QuarantineRow = tuple[str, str, str, str, str]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A table, what was set aside (QUARANTINE_SCHEMA), and counts of both and of each reason."""
+
+    rows: pl.DataFrame
+    quarantine: pl.DataFrame
+    counts: dict[str, int]
 
 
 def quarantine_row(
@@ -55,5 +66,5 @@ def set_aside(
 
 def count_reasons(rows: Sequence[QuarantineRow]) -> dict[str, int]:
     """``quarantined`` (all rows) and the number of rows of each reason, sorted by name."""
-    reasons = [row[2] for row in rows]
-    return {"quarantined": len(rows)} | {r: reasons.count(r) for r in sorted(set(reasons))}
+    reasons = Counter(row[2] for row in rows)
+    return {"quarantined": len(rows), **dict(sorted(reasons.items()))}

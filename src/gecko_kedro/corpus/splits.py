@@ -1,4 +1,4 @@
-"""Held-out groups, stable samples, and the removal of what evaluation must not see in training."""
+"""Held-out groups and stable samples."""
 
 import logging
 from collections.abc import Collection
@@ -7,19 +7,9 @@ from hashlib import blake2b
 import polars as pl
 
 from gecko_kedro.base.errors import InputError, Words
-from gecko_kedro.base.text import normalise
-from gecko_kedro.corpus.quarantine import (
-    QuarantineRow,
-    count_reasons,
-    quarantine_table,
-    set_aside,
-)
-from gecko_kedro.corpus.results import DecontaminationResult
 from gecko_kedro.corpus.settings import HeldoutSettings
 
 logger = logging.getLogger(__name__)
-
-_HASH_RANGE = 1 << 64
 
 
 def stable_hash(text: str, *, seed: int) -> int:
@@ -72,7 +62,7 @@ def heldout_groups(present: Collection[str], settings: HeldoutSettings) -> set[s
     """Those of the groups ``present`` that ``split_heldout`` holds out."""
     hashes = {group: stable_hash(group, seed=settings.seed) for group in present}
     out = {group for group in present if group in settings.groups}
-    out = out or {group for group in present if hashes[group] < settings.fraction * _HASH_RANGE}
+    out = out or {group for group in present if hashes[group] < settings.fraction * 2**64}
     if not out and settings.fraction > 0 and len(present) > 1:
         out = {min(present, key=lambda group: (hashes[group], group))}
     return out
@@ -91,40 +81,3 @@ def cap(
     hashes = [stable_hash(row_id, seed=seed) for row_id in rows[id_column]]
     chosen = sorted(range(rows.height), key=lambda row: (hashes[row], row))[:limit]
     return rows[sorted(chosen)]
-
-
-def decontaminate(training: pl.DataFrame, heldout: pl.DataFrame) -> DecontaminationResult:
-    """Take the rows out of a training table that hold a text or query of the evaluation.
-
-    Both tables are passages or pairs; the first column of ``training`` is its id. A row goes when
-    its ``text``, ``query`` or ``summary`` is the same text (``base.text``) as any of these of
-    ``heldout``. Reasons: ``text_in_heldout``, ``query_in_heldout``, ``summary_in_heldout``.
-    Titles are not compared: "Introduction" is no leak.
-    """
-    seen = {
-        normalise(value)
-        for column in _compared(heldout)
-        for value in heldout[column].drop_nulls().unique()
-    } - {""}
-    id_column = training.columns[0]
-    aside: list[QuarantineRow] = []
-    for column in _compared(training):
-        details = {
-            row_id: f"its {column} is in the evaluation data"
-            for row_id, value in training.select(id_column, column).iter_rows()
-            if value is not None and normalise(value) in seen
-        }
-        training, rows = set_aside(
-            training,
-            details,
-            id_column=id_column,
-            where="decontamination",
-            reason=f"{column}_in_heldout",
-        )
-        aside += rows
-    counts = {"rows": training.height} | count_reasons(aside)
-    return DecontaminationResult(training, quarantine_table(aside), counts)
-
-
-def _compared(table: pl.DataFrame) -> list[str]:
-    return [column for column in ("text", "query", "summary") if column in table.columns]

@@ -17,7 +17,6 @@ from gecko_kedro.retrieval.settings import VectorType
 from gecko_kedro.retrieval.vector_table import STORED_AS
 
 _SHAPE = "vectors.json"
-_BYTES_AT_ONCE = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -58,12 +57,12 @@ class VectorFile:
         data = np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data
         file = self._file(shape)
         try:
-            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT, 0o666)
-            try:
-                _write_all(descriptor, data, start * shape.row_bytes)
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            file.touch()
+            with file.open("r+b") as opened:
+                opened.seek(start * shape.row_bytes)
+                opened.write(data)
+                opened.flush()
+                os.fsync(opened.fileno())
         except OSError as error:
             raise write_error(file, error) from error
         digest = hashlib.sha256(data).hexdigest()
@@ -73,19 +72,15 @@ class VectorFile:
     def is_whole(self, part: str) -> bool:
         """Whether the bytes of ``part`` are those that were written. Reads them."""
         shape = self.shape()
-        try:
-            record = json.loads(self._record(part).read_text("utf-8"))
-            start, rows = int(record["start"]), int(record["rows"])
-            expected = str(record["sha256"])
-        except (OSError, ValueError, LookupError, TypeError):
-            return False
         if shape is None:
             return False
         try:
-            found = file_sha256(self._file(shape), start * shape.row_bytes, rows * shape.row_bytes)
-        except (OSError, EOFError):
+            record = json.loads(self._record(part).read_text("utf-8"))
+            place = (int(record[key]) * shape.row_bytes for key in ("start", "rows"))
+            found = file_sha256(self._file(shape), *place)
+            return bool(found == record["sha256"])
+        except (OSError, EOFError, ValueError, LookupError, TypeError):
             return False
-        return found == expected
 
     def load(self, rows: int) -> tuple[NDArray[Any], VectorType] | None:
         """The first ``rows`` rows as a read-only memory map, and their type; None if cut short."""
@@ -126,9 +121,3 @@ class VectorFile:
 
     def _record(self, part: str) -> Path:
         return self._folder / f"{part}.vectors.json"
-
-
-def _write_all(descriptor: int, data: memoryview, offset: int) -> None:
-    done = 0
-    while done < len(data):
-        done += os.pwrite(descriptor, data[done : done + _BYTES_AT_ONCE], offset + done)

@@ -6,25 +6,23 @@ import json
 import logging
 import re
 from contextlib import suppress
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
 import polars as pl
-from kedro.io.core import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
 from gecko_kedro.base.digests import file_sha256
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.base.files import atomic_path, write_text
 from gecko_kedro.base.shards import NO_SHARD, Shard
-from gecko_kedro.datasets.table import TableDataset
+from gecko_kedro.datasets._base import FolderDataset, Metadata, table_preview
 
 logger = logging.getLogger(__name__)
 _NAME = re.compile(r"shard-(\d{5,})-of-(\d{5,})\.parquet")
 _MANIFEST = "_manifest.json"
 
 
-class ShardedParquetDataset(AbstractDataset[Shard, pl.DataFrame | pl.LazyFrame]):
+class ShardedParquetDataset(FolderDataset[Shard, pl.DataFrame | pl.LazyFrame]):
     """Saves ``Shard`` after ``Shard``, loads the whole table in shard order.
 
     With ``scan`` it loads a lazy table over the shards, which are checked but not kept in memory.
@@ -41,18 +39,10 @@ class ShardedParquetDataset(AbstractDataset[Shard, pl.DataFrame | pl.LazyFrame])
     ones it need not make again.
     """
 
-    def __init__(
-        self, *, path: str, scan: bool = False, metadata: dict[str, Any] | None = None
-    ) -> None:
-        self._folder = PurePosixPath(path)
+    def __init__(self, *, path: str, scan: bool = False, metadata: Metadata = None) -> None:
+        super().__init__(path=path, metadata=metadata)
         self._scan = scan
-        self.metadata = metadata
         self._fingerprint: str | None = None
-
-    @property
-    def path(self) -> Path:
-        """The folder of the shards."""
-        return Path(self._folder)
 
     def expect_fingerprint(self, fingerprint: str) -> None:
         """Count only the shards that were made under ``fingerprint``."""
@@ -76,7 +66,7 @@ class ShardedParquetDataset(AbstractDataset[Shard, pl.DataFrame | pl.LazyFrame])
         with atomic_path(file) as temporary:
             data.table.write_parquet(temporary, compression="zstd")
             # Before the shard takes its name: no moment has a shard that cannot be checked.
-            _write_checksum(file, file_sha256(temporary))
+            write_text(_checksum_file(file), f"{file_sha256(temporary)}  {file.name}\n")
 
     def load(self) -> pl.DataFrame | pl.LazyFrame:
         shards = self.shards()
@@ -99,8 +89,8 @@ class ShardedParquetDataset(AbstractDataset[Shard, pl.DataFrame | pl.LazyFrame])
         """First rows of the first shard, for Kedro-Viz."""
         shards = self.shards()
         if not shards:
-            return TablePreview({"index": [], "columns": [], "data": []})
-        return TableDataset(filepath=str(self.file(*shards[0]))).preview(nrows)
+            return table_preview(pl.DataFrame())
+        return table_preview(pl.read_parquet(self.file(*shards[0]), n_rows=nrows, glob=False))
 
     def file(self, index: int, total: int) -> Path:
         """The file of one shard."""
@@ -161,16 +151,9 @@ class ShardedParquetDataset(AbstractDataset[Shard, pl.DataFrame | pl.LazyFrame])
         shards = self.shards()
         return self.is_current() and bool(shards) and len(shards) == shards[0][1]
 
-    def _describe(self) -> dict[str, Any]:
-        return {"path": str(self._folder)}
-
 
 def _checksum_file(shard: Path) -> Path:
     return shard.with_suffix(".sha256")
-
-
-def _write_checksum(shard: Path, digest: str) -> None:
-    write_text(_checksum_file(shard), f"{digest}  {shard.name}\n")
 
 
 def _read_checksum(shard: Path) -> str | None:

@@ -1,36 +1,29 @@
-"""A polars table in one Parquet file, written atomically and checked when it comes from outside."""
+"""Polars tables in Parquet files, written atomically and checked when they come from outside."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
-from pathlib import Path, PurePosixPath
-from typing import Any, NoReturn, TypeVar
+from typing import TypeVar
 
 import polars as pl
-from kedro.io.core import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
-from gecko_kedro.base.errors import InputError, Words
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.base.files import atomic_path
 from gecko_kedro.base.shards import ROWS_AT_ONCE
+from gecko_kedro.datasets._base import FileDataset, FolderDataset, Metadata, table_preview
 
 _Table = TypeVar("_Table", pl.DataFrame, pl.LazyFrame)
 
 
-class TableDataset(AbstractDataset[pl.DataFrame | pl.LazyFrame, pl.DataFrame]):
+class TableDataset(FileDataset[pl.DataFrame | pl.LazyFrame, pl.DataFrame | pl.LazyFrame]):
     """Loads and saves a ``polars.DataFrame``; a ``LazyFrame`` is written as it is computed.
 
     ``schema`` names a mapping from column to polars type (``"gecko_kedro.fret.schemas.QUERY"``).
     A table on the disk must have these columns with these types, whoever wrote it, so each pipeline
     can be entered with a file made elsewhere; further columns are kept. With ``optional`` an absent
-    file loads as a table without rows.
-
-    Example::
-
-        queries:
-          type: gecko_kedro.datasets.TableDataset
-          filepath: data/03_primary/queries.parquet
-          schema: gecko_kedro.fret.schemas.QUERY
+    file loads as a table without rows. With ``scan`` it loads a ``LazyFrame``, so that the table
+    stays on the disk: for a second catalog entry of a table (Kedro's transcoding).
     """
 
     def __init__(
@@ -39,20 +32,18 @@ class TableDataset(AbstractDataset[pl.DataFrame | pl.LazyFrame, pl.DataFrame]):
         filepath: str,
         schema: str | None = None,
         optional: bool = False,
-        metadata: dict[str, Any] | None = None,
+        scan: bool = False,
+        metadata: Metadata = None,
     ) -> None:
-        self._filepath = PurePosixPath(filepath)
-        self._schema = schema
-        self.optional = optional
-        self.metadata = metadata
+        super().__init__(filepath=filepath, optional=optional, metadata=metadata)
+        self._schema, self._scan = schema, scan
 
-    @property
-    def path(self) -> Path:
-        """Where the file lies."""
-        return Path(self._filepath)
+    def load(self) -> pl.DataFrame | pl.LazyFrame:
+        return self.scan() if self._scan else self.read()
 
-    def load(self) -> pl.DataFrame:
-        if self.optional and not self.path.is_file():
+    def read(self) -> pl.DataFrame:
+        """The whole table, in memory."""
+        if self._is_left_out():
             return pl.DataFrame(schema=self._expected_columns())
         with self._reading():
             table = pl.read_parquet(self.path, memory_map=False, glob=False)
@@ -78,7 +69,7 @@ class TableDataset(AbstractDataset[pl.DataFrame | pl.LazyFrame, pl.DataFrame]):
         expected = self._expected_columns()
         if all(found.get(column) == dtype for column, dtype in expected.items()):
             return table
-        return self.load().lazy()
+        return self.read().lazy()
 
     def save(self, data: pl.DataFrame | pl.LazyFrame) -> None:
         with atomic_path(self.path) as temporary:
@@ -99,20 +90,18 @@ class TableDataset(AbstractDataset[pl.DataFrame | pl.LazyFrame, pl.DataFrame]):
                     got=found.names(),
                     fix=f"See {self._schema} for all columns.",
                 )
-            if found[column] != dtype:
-                table = self._cast(table, column, dtype)
+            if found[column] == dtype:
+                continue
+            try:  # exact casts only: another file format may know just one kind of integer
+                table = table.with_columns(pl.col(column).cast(dtype, strict=True))
+            except pl.exceptions.PolarsError as error:
+                raise InputError(
+                    f"{self.path}, column {column!r}",
+                    expected=str(dtype),
+                    got=str(found[column]),
+                    fix=f"Convert the column: {error}",
+                ) from error
         return table
-
-    def _cast(self, table: _Table, column: str, dtype: pl.DataType) -> _Table:
-        try:  # exact casts only: another file format may know just one kind of integer
-            return table.with_columns(pl.col(column).cast(dtype, strict=True))
-        except pl.exceptions.PolarsError as error:
-            raise InputError(
-                f"{self.path}, column {column!r}",
-                expected=str(dtype),
-                got=str(table.collect_schema()[column]),
-                fix=f"Convert the column: {error}",
-            ) from error
 
     def _expected_columns(self) -> dict[str, pl.DataType]:
         if self._schema is None:
@@ -123,61 +112,38 @@ class TableDataset(AbstractDataset[pl.DataFrame | pl.LazyFrame, pl.DataFrame]):
 
     def preview(self, nrows: int = 20) -> TablePreview:
         """First rows, with long texts cut, for Kedro-Viz."""
-        table = pl.read_parquet(self.path, n_rows=nrows, glob=False)
-        rows = [[_short(value) for value in row] for row in table.rows()]
-        content = {"index": list(range(len(rows))), "columns": table.columns, "data": rows}
-        return TablePreview(content)
-
-    def _exists(self) -> bool:
-        return self.path.is_file()
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath), "schema": self._schema}
+        return table_preview(pl.read_parquet(self.path, n_rows=nrows, glob=False))
 
 
-class TableScanDataset(AbstractDataset[NoReturn, pl.LazyFrame]):
-    """Loads the file of a ``TableDataset`` as a ``polars.LazyFrame``, so that it stays on the disk.
+Tables = Mapping[str, pl.DataFrame]
 
-    For a second catalog entry of the same table (Kedro's transcoding)::
 
-        passages@table:
-          type: gecko_kedro.datasets.TableDataset
-          filepath: data/02_intermediate/passages.parquet
-        passages@scan:
-          type: gecko_kedro.datasets.TableScanDataset
-          filepath: data/02_intermediate/passages.parquet
+class TablesDataset(FolderDataset[Tables, Tables]):
+    """Loads and saves several ``polars.DataFrame`` by name, each a Parquet file in ``path``.
+
+    ``schemas`` says of each table what TableDataset's ``schema`` says of one. While they are
+    written none is there: all of them are of one run, or it is made anew.
     """
 
-    def __init__(
-        self, *, filepath: str, schema: str | None = None, metadata: dict[str, Any] | None = None
-    ) -> None:
-        self._table = TableDataset(filepath=filepath, schema=schema)
-        self.metadata = metadata
+    def __init__(self, *, path: str, schemas: Mapping[str, str], metadata: Metadata = None) -> None:
+        super().__init__(path=path, metadata=metadata)
+        self._tables = {
+            name: TableDataset(filepath=f"{path}/{name}.parquet", schema=schema)
+            for name, schema in schemas.items()
+        }
 
-    @property
-    def path(self) -> Path:
-        """Where the file lies."""
-        return self._table.path
+    def load(self) -> Tables:
+        return {name: table.read() for name, table in self._tables.items()}
 
-    def load(self) -> pl.LazyFrame:
-        return self._table.scan()
+    def save(self, data: Tables) -> None:
+        for table in self._tables.values():
+            table.path.unlink(missing_ok=True)
+        for name, table in self._tables.items():
+            table.save(data[name])
 
-    def save(self, data: NoReturn) -> None:
-        raise InputError(
-            "TableScanDataset",
-            expected="to be read only",
-            got=Words("no save is possible"),
-            fix="Save the table through its TableDataset.",
-        )
+    def preview(self, nrows: int = 20) -> TablePreview:
+        """First rows of the first table, for Kedro-Viz."""
+        return next(iter(self._tables.values())).preview(nrows)
 
     def _exists(self) -> bool:
-        return self._table.exists()
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self.path)}
-
-
-def _short(value: Any, limit: int = 120) -> Any:
-    if isinstance(value, str) and len(value) > limit:
-        return value[:limit] + "..."
-    return value if isinstance(value, str | int | float | bool | None) else str(value)[:limit]
+        return all(table.exists() for table in self._tables.values())

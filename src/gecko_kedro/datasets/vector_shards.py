@@ -2,15 +2,14 @@
 
 import logging
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import polars as pl
-from kedro.io.core import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.base.shards import NO_SHARD, Shard
+from gecko_kedro.datasets._base import FolderDataset, Metadata, ReadOnlyDataset
 from gecko_kedro.datasets._vector_file import Shape, VectorFile
 from gecko_kedro.datasets.sharded import ShardedParquetDataset, remove_shard
 from gecko_kedro.retrieval.settings import VectorType
@@ -20,7 +19,7 @@ logger = logging.getLogger(__name__)
 _VECTOR = "vector"
 
 
-class VectorShardsDataset(AbstractDataset[Shard, VectorTable]):
+class VectorShardsDataset(FolderDataset[Shard, VectorTable]):
     """Saves shards of (id, vector); loads ids and a read-only memory map of all vectors.
 
     A shard's table has a column of ids and ``vector``, an array of float32, which is rounded to
@@ -32,14 +31,6 @@ class VectorShardsDataset(AbstractDataset[Shard, VectorTable]):
     vectors' SHA-256 is kept for each shard. A shard counts as soon as its ids have taken their
     name, which is after its vectors were flushed to the disk: what a killed run has half written
     is not looked at. A shard whose bytes have changed is removed and made again, alone.
-
-    Example::
-
-        passage_vector_shards:
-          type: gecko_kedro.datasets.VectorShardsDataset
-          path: data/04_feature/passage_vector_shards
-          dtype: float16
-          rows_per_shard: 1000
     """
 
     def __init__(
@@ -48,18 +39,13 @@ class VectorShardsDataset(AbstractDataset[Shard, VectorTable]):
         path: str,
         dtype: VectorType = "float32",
         rows_per_shard: int | None = None,
-        metadata: dict[str, Any] | None = None,
+        metadata: Metadata = None,
     ) -> None:
+        super().__init__(path=path, metadata=metadata)
         self._ids = ShardedParquetDataset(path=path)
         self._vectors = VectorFile(self._ids.path)
         self._dtype = dtype
         self._rows_per_shard = rows_per_shard
-        self.metadata = metadata
-
-    @property
-    def path(self) -> Path:
-        """The folder of the file and the ids."""
-        return self._ids.path
 
     def expect_fingerprint(self, fingerprint: str) -> None:
         """Count only the shards that were made under ``fingerprint``."""
@@ -137,9 +123,42 @@ class VectorShardsDataset(AbstractDataset[Shard, VectorTable]):
     def _exists(self) -> bool:
         return self._ids.exists() and self._vectors.shape() is not None
 
-    def _describe(self) -> dict[str, Any]:
-        return {"path": str(self.path), "dtype": self._dtype}
-
 
 def _part(index: int, total: int) -> str:
     return f"shard-{index:05d}-of-{total:05d}"
+
+
+class FinishedShardsDataset(ReadOnlyDataset[frozenset[int]]):
+    """Loads the indices of the finished shards of the folder ``path``.
+
+    ``of`` is the catalog name of the dataset of shards on the same folder, whose expected
+    fingerprint holds here too. ``beside`` is the ``{path: ...}`` of another table that the same
+    node makes: an index counts only where both have their shard. With ``vectors`` the folder is
+    that of a ``VectorShardsDataset``.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: str,
+        of: str,
+        beside: dict[str, str] | None = None,
+        vectors: bool = False,
+        metadata: Metadata = None,
+    ) -> None:
+        folders = [path] if beside is None else [path, beside["path"]]
+        shards = VectorShardsDataset if vectors else ShardedParquetDataset
+        self._tables = [shards(path=folder) for folder in folders]
+        self.of = of
+        self.metadata = metadata
+
+    def expect_fingerprint(self, fingerprint: str) -> None:
+        """Count only the shards that were made under ``fingerprint``."""
+        for table in self._tables:
+            table.expect_fingerprint(fingerprint)
+
+    def load(self) -> frozenset[int]:
+        return frozenset.intersection(*(table.finished() for table in self._tables))
+
+    def _describe(self) -> dict[str, Any]:
+        return {"of": self.of}

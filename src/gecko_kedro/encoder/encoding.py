@@ -1,7 +1,8 @@
 """Texts to vectors, fast on a CPU and exact in length."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -10,7 +11,6 @@ import numpy.typing as npt
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.base.progress import Progress
 from gecko_kedro.encoder.attention import blocked_attention
-from gecko_kedro.encoder.grouping import token_budget_ranges
 from gecko_kedro.encoder.loading import longest_input
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ _TOKENS_AT_ONCE = 2048  # on a CPU: what goes from layer to layer stays in its c
 _COST_OF_A_BATCH = 64  # what a further one costs on a CPU, in tokens
 
 Vectors = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
 BatchSize = int | Literal["auto"]
 
 
@@ -47,6 +48,7 @@ def encode_texts(
     lengths of 1.002.
     """
     import torch
+    from sentence_transformers.util import batch_to_device
 
     width = model.get_embedding_dimension()
     if width is None:
@@ -60,11 +62,8 @@ def encode_texts(
         blocked_attention(model),
     ):
         for rows, features in _batches(model, texts, order, _resolved(batch_size, model)):
-            on_device = {
-                name: value.to(model.device) if isinstance(value, torch.Tensor) else value
-                for name, value in features.items()
-            }
-            vectors[rows] = model(on_device)["sentence_embedding"].float().cpu().numpy()
+            there = batch_to_device(features, model.device)
+            vectors[rows] = model(there)["sentence_embedding"].float().cpu().numpy()
             progress.advance(len(rows))
     return truncate_vectors(vectors, width if dimension is None else dimension)
 
@@ -76,18 +75,14 @@ def _resolved(batch_size: BatchSize, model: "SentenceTransformer") -> int:
 
 
 def _batches(
-    model: "SentenceTransformer", texts: Sequence[str], order: npt.NDArray[np.int64], size: int
-) -> Iterator[tuple[npt.NDArray[np.int64], dict[str, Any]]]:
+    model: "SentenceTransformer", texts: Sequence[str], order: Rows, size: int
+) -> Iterator[tuple[Rows, dict[str, Any]]]:
     """Row numbers and tokens of each batch; the tokeniser works one window ahead."""
-    import torch
 
-    def tokenise(rows: npt.NDArray[np.int64]) -> dict[str, Any]:
+    def tokenise(rows: Rows) -> dict[str, Any]:
         features: dict[str, Any] = model.preprocess([texts[row] for row in rows])
         return features
 
-    half = model.dtype == torch.bfloat16
-    on_cpu = model.device.type == "cpu"
-    step = shape_step(model.device.type, half=half, otherwise=_ENCODING_STEP)
     windows = [order[i : i + size * _WINDOW] for i in range(0, len(order), size * _WINDOW)]
     with ThreadPoolExecutor(max_workers=1) as ahead:
         coming = [ahead.submit(tokenise, window) for window in windows[:1]]
@@ -95,9 +90,7 @@ def _batches(
             features = coming.pop().result()
             coming += [ahead.submit(tokenise, after) for after in windows[number + 1 : number + 2]]
             if padded_on_the_right(features):
-                yield from _by_tokens(
-                    window, features, size, limit=longest_input(model), step=step, on_cpu=on_cpu
-                )
+                yield from _by_tokens(model, window, features, size)
                 continue
             for start in range(0, len(window), size):  # packed, or padded on the left
                 rows = window[start : start + size]
@@ -106,23 +99,18 @@ def _batches(
 
 
 def _by_tokens(
-    window: npt.NDArray[np.int64],
-    features: dict[str, Any],
-    size: int,
-    *,
-    limit: int | None,
-    step: int,
-    on_cpu: bool,
-) -> Iterator[tuple[npt.NDArray[np.int64], dict[str, Any]]]:
+    model: "SentenceTransformer", window: Rows, features: dict[str, Any], size: int
+) -> Iterator[tuple[Rows, dict[str, Any]]]:
     import torch
 
-    mask = features["attention_mask"]
-    lengths = mask.sum(dim=1)
-    order = torch.argsort(lengths, descending=True, stable=True)
+    device, half = model.device.type, model.dtype == torch.bfloat16
+    limit, step = longest_input(model), shape_step(device, half=half, otherwise=_ENCODING_STEP)
+    lengths = features["attention_mask"].sum(dim=1)
+    order = lengths.argsort(descending=True, stable=True)
     descending = lengths[order].tolist()
     padded = [padded_length(length, limit=limit, step=step) for length in descending]
     budget = size * padded[0]
-    if on_cpu:
+    if device == "cpu":
         budget = min(budget, max(padded[0], _TOKENS_AT_ONCE))
     if step == 1:  # shapes are free, so the batches may have any size
         ranges = token_budget_ranges(padded, budget, cost=_COST_OF_A_BATCH, largest=size)
@@ -130,24 +118,55 @@ def _by_tokens(
         ranges = _ranges_of_few_shapes(padded, budget, largest=size)
     for start, end in ranges:
         chosen, longest = order[start:end], descending[start]
-        batch = {
-            name: value[chosen, :longest]
-            if isinstance(value, torch.Tensor) and value.shape == mask.shape
-            else value
-            for name, value in features.items()
-        }
+        batch = _each_matrix(features, itemgetter((chosen, slice(longest))))
         yield window[chosen.numpy()], pad_tokens(batch, limit=limit, step=step)
+
+
+def _each_matrix(features: dict[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
+    """``features`` with every matrix (n, t) of tokens changed."""
+    shape = features["attention_mask"].shape
+    return {
+        name: change(value) if getattr(value, "shape", None) == shape else value
+        for name, value in features.items()
+    }
 
 
 def _ranges_of_few_shapes(padded: list[int], budget: int, *, largest: int) -> list[tuple[int, int]]:
     """(start, end) of batches: of each length as many texts as ``budget`` tokens have room for."""
-    ranges = []
-    start = 0
+    ranges, start = [], 0
     while start < len(padded):
         end = min(len(padded), start + min(largest, max(1, budget // padded[start])))
         ranges.append((start, end))
         start = end
     return ranges
+
+
+def token_budget_ranges(
+    descending: list[int], budget: int, *, cost: float, largest: int | None = None
+) -> list[tuple[int, int]]:
+    """(start, end) of groups of texts; ``descending`` are their lengths, the longest first.
+
+    A group's longest text times its size is at most ``budget``, but each has one text at least; no
+    group has more than ``largest`` texts. Of all ways to cut, this is the one with the fewest
+    tokens, padding included, where a group costs ``cost`` tokens besides.
+    """
+    n = len(descending)
+    most_texts = n if largest is None else largest
+    least = np.full(n + 1, np.inf)  # cost of the first so many texts
+    least[0] = 0
+    begin = np.zeros(n + 1, dtype=np.int64)  # of the last group of these
+    for start, longest in enumerate(descending):
+        most = min(n - start, most_texts, max(1, budget // longest))
+        costs = least[start] + cost + longest * np.arange(1, most + 1)
+        ends = slice(start + 1, start + most + 1)
+        less = costs < least[ends]
+        least[ends][less] = costs[less]
+        begin[ends][less] = start
+    ranges, end = [], n
+    while end:
+        ranges.append((int(begin[end]), end))
+        end = ranges[-1][0]
+    return ranges[::-1]
 
 
 def padded_on_the_right(features: dict[str, Any]) -> bool:
@@ -167,15 +186,9 @@ def pad_tokens(
 
     if not padded_on_the_right(features):
         return features
-    mask = features["attention_mask"]
-    width = mask.shape[1]
+    width = features["attention_mask"].shape[1]
     missing = padded_length(width, limit=limit, step=step) - width
-    return {
-        name: torch.nn.functional.pad(value, (0, missing))
-        if isinstance(value, torch.Tensor) and value.shape == mask.shape
-        else value
-        for name, value in features.items()
-    }
+    return _each_matrix(features, lambda value: torch.nn.functional.pad(value, (0, missing)))
 
 
 def padded_length(tokens: int, *, limit: int | None, step: int = _SHAPE_STEP) -> int:

@@ -51,8 +51,6 @@ def own_templates(prompts: Mapping[str, str | None]) -> Templates:
     ``prompts`` as sentence-transformers stores them: ``query``, and ``document`` or ``passage``; a
     model without any reads the bare text, a passage after its title. A model of this project keeps
     Gecko's templates, which its own prompt for documents gives away.
-
-    An encoder that has never read Gecko's templates finds much less with them than with its own.
     """
     document = prompts.get("document") or prompts.get("passage") or ""
     if document == GECKO.passage_prompt():

@@ -1,4 +1,4 @@
-"""Which kinds of model can be embedded with and trained here, and what the others lack."""
+"""Which kinds of model can be embedded with and trained here, and what is changed about them."""
 
 import logging
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ logger = logging.getLogger(__name__)
 
 # First modules that read text and can be trained: a transformer, or one vector for each token.
 _TRAINED = {"Transformer", "StaticEmbedding"}
+_ENDS = {"Pooling", "StaticEmbedding", "BoW", "CLIPModel", "Router"}  # in one vector a text
 _LACKING = {
     "Router": "queries and passages have encoders of their own in it (asymmetric)",
     "CLIPModel": "its text and image towers are trained together, which is not done here",
@@ -28,7 +29,10 @@ def check_kind(model: "SentenceTransformer", *, reference: str, for_training: bo
     weights must not be quantised, either.
     """
     kind = type(model[0]).__name__
-    if model.get_embedding_dimension() is None or not _gives_one_vector(model):
+    one_vector = bool(_ENDS & {type(module).__name__ for module in model}) or (
+        "sentence_embedding" in (getattr(model[0], "module_output_name", None) or "")
+    )
+    if model.get_embedding_dimension() is None or not one_vector:
         raise _refused(reference, kind, "it gives a vector for each token and none for the text")
     if not for_training:
         return
@@ -68,13 +72,6 @@ def give_padding_token(model: "SentenceTransformer", *, reference: str) -> None:
     )
 
 
-def _gives_one_vector(model: "SentenceTransformer") -> bool:
-    names = {type(module).__name__ for module in model}
-    return bool(names & {"Pooling", "StaticEmbedding", "BoW", "CLIPModel", "Router"}) or (
-        "sentence_embedding" in (getattr(model[0], "module_output_name", None) or "")
-    )
-
-
 def _refused(reference: str, kind: str, why: str) -> InputError:
     return InputError(
         f"encoder {reference}",
@@ -82,3 +79,44 @@ def _refused(reference: str, kind: str, why: str) -> InputError:
         got=f"a model that starts with {kind}: {why}",
         fix="Choose another encoder.load.reference.",
     )
+
+
+def project_to(model: "SentenceTransformer", width: int) -> None:
+    """Put a linear map to ``width`` dimensions behind the pooling, unless that is the width.
+
+    It begins as a random semi-orthogonal matrix, the same each time, which keeps angles as well as
+    an untrained one can. There is no bias: the map of a zero vector is zero.
+    """
+    import torch
+    from sentence_transformers.sentence_transformer.modules import Dense, Normalize
+
+    own = model.get_embedding_dimension()
+    if own is None or own == width:
+        return
+    weight = torch.empty(width, own)
+    torch.nn.init.orthogonal_(weight, generator=torch.Generator().manual_seed(0))
+    layer = Dense(own, width, bias=False, activation_function=torch.nn.Identity(),
+                  init_weight=weight)  # fmt: skip
+    layer.to(model.device, model.dtype)
+    place = len(model) - isinstance(model[-1], Normalize)
+    model.insert(place, layer)
+
+
+def see_both_ways(model: "SentenceTransformer") -> None:
+    """Switch the causal mask of a decoder off; an encoder, which has none, stays as it is.
+
+    transformers reads ``is_causal`` from the configuration, so the saved model has it too. Raises
+    InputError where the transformer does not heed it.
+    """
+    transformer: Any = model.transformers_model
+    if transformer is None:
+        raise InputError(
+            "encoder.bidirectional",
+            expected="a transformers model",
+            got=type(model[0]).__name__,
+            fix="Set encoder.bidirectional to false.",
+        )
+    transformer.config.is_causal = False
+    for layer in transformer.modules():
+        if hasattr(layer, "is_causal"):
+            layer.is_causal = False

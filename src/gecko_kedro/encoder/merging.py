@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.encoder.record import add_stage
@@ -26,9 +26,8 @@ def interpolate_encoders(
             got=tuned_share,
             fix="Correct it.",
         )
-    merged = _weighted([base, tuned], [1 - tuned_share, tuned_share], like=tuned)
-    add_stage(merged, "interpolate", settings={"tuned_share": tuned_share}, data_digests={})
-    return merged
+    shares = [1 - tuned_share, tuned_share]
+    return _weighted([base, tuned], shares, "interpolate", {"tuned_share": tuned_share})
 
 
 def average_encoders(encoders: Sequence["SentenceTransformer"]) -> "SentenceTransformer":
@@ -40,49 +39,39 @@ def average_encoders(encoders: Sequence["SentenceTransformer"]) -> "SentenceTran
     """
     if not encoders:
         raise InputError("encoders", expected="at least one", got="none", fix="Give some.")
-    merged = _weighted(encoders, [1 / len(encoders)] * len(encoders), like=encoders[-1])
-    add_stage(merged, "average", settings={"encoders": len(encoders)}, data_digests={})
-    return merged
+    count = len(encoders)
+    return _weighted(encoders, [1 / count] * count, "average", {"encoders": count})
 
 
 def _weighted(
     encoders: Sequence["SentenceTransformer"],
     shares: Sequence[float],
-    *,
-    like: "SentenceTransformer",
+    stage: str,
+    settings: dict[str, Any],
 ) -> "SentenceTransformer":
+    """A copy of the last encoder with the sum of the weights of all times their shares."""
+    import torch
+
     states = [encoder.state_dict() for encoder in encoders]
-    _check_alike(states)
-    merged = copy.deepcopy(like)
-    weights = {}
-    for name, values in like.state_dict().items():
+    shapes = [{(name, *x.shape) for name, x in state.items()} for state in states]
+    odd = set[Any]().union(*shapes) - shapes[0].intersection(*shapes)
+    if different := sorted({name for name, *_ in odd}):
+        raise InputError(
+            "encoders",
+            expected="encoders of one architecture and width",
+            got=f"{len(different)} weights of other shapes, the first {different[0]}",
+            fix="Merge only an encoder with those trained from it.",
+        )
+    weights = dict(states[-1])
+    for name, values in weights.items():
         if not values.is_floating_point():  # position numbers and the like
-            weights[name] = values
             continue
-        # In float64: the mean of equal weights is then exactly these.
-        parts = (
-            share * state[name].to(values.device).double()
-            for share, state in zip(shares, states, strict=True)
-        )
-        weights[name] = sum(parts, values.new_zeros((), dtype=values.dtype).double()).to(
-            values.dtype
-        )
+        total = values.new_zeros((), dtype=torch.float64)
+        for share, state in zip(shares, states, strict=True):
+            # In float64: the mean of equal weights is then exactly these.
+            total = total + share * state[name].to(values.device).double()
+        weights[name] = total.to(values.dtype)
+    merged = copy.deepcopy(encoders[-1])
     merged.load_state_dict(weights)
+    add_stage(merged, stage, settings=settings, data_digests={})
     return merged
-
-
-def _check_alike(states: Sequence[dict[str, "object"]]) -> None:
-    shapes = [{name: tuple(x.shape) for name, x in state.items()} for state in states]  # type: ignore[attr-defined]
-    for other in shapes[1:]:
-        different = sorted(
-            name
-            for name in shapes[0].keys() | other.keys()
-            if shapes[0].get(name) != other.get(name)
-        )
-        if different:
-            raise InputError(
-                "encoders",
-                expected="encoders of one architecture and width",
-                got=f"{len(different)} weights of other shapes, the first {different[0]}",
-                fix="Merge only an encoder with those trained from it.",
-            )

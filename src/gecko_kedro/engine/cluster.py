@@ -9,7 +9,6 @@ from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.engine.settings import RaySettings
 
 logger = logging.getLogger(__name__)
-_MB = 2**20
 _connections: list[str] = []  # made here: none or one
 
 
@@ -37,21 +36,19 @@ def connect(settings: RaySettings) -> None:
     if ray.is_initialized():
         return
     address = os.environ.get("RAY_ADDRESS")
-    quiet: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
+    options: dict[str, Any] = {"address": address}
+    if not address:
+        _refuse_too_small(settings)
+        local = settings.local_cluster
+        options = {
+            "address": "local",
+            "num_cpus": local.cpus,
+            "num_gpus": local.gpus,
+            "object_store_memory": local.object_store_mb * 2**20,
+            "include_dashboard": False,
+        }
     try:
-        if address:
-            ray.init(address=address, **quiet)
-        else:
-            _refuse_too_small(settings)
-            local = settings.local_cluster
-            ray.init(
-                address="local",
-                num_cpus=local.cpus,
-                num_gpus=local.gpus,
-                object_store_memory=local.object_store_mb * _MB,
-                include_dashboard=False,
-                **quiet,
-            )
+        ray.init(**options, log_to_driver=False, configure_logging=False)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise InputError(
             f"Ray cluster {address or 'on this machine'}",
@@ -60,7 +57,19 @@ def connect(settings: RaySettings) -> None:
             fix="Check RAY_ADDRESS and `ray status`; unset it for a cluster on this machine.",
         ) from error
     _connections.append(address or "local")
-    _tell(settings)
+    there = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    machines = len(ray.nodes())  # type: ignore[no-untyped-call]
+    logger.info(
+        "Ray %s: machines %d, CPUs %g, GPUs %g",
+        ray.__version__, machines, there.get("CPU", 0), there.get("GPU", 0),
+    )  # fmt: skip
+    for role, pool in settings.pools():
+        wanted = {"CPU": pool.actors * pool.cpus, "GPU": pool.actors * pool.gpus}
+        if any(there.get(name, 0) < amount for name, amount in wanted.items()):
+            logger.warning(
+                "engine.ray.%s wants %g CPUs and %g GPUs: workers wait until the cluster has grown",
+                role, wanted["CPU"], wanted["GPU"],
+            )  # fmt: skip
 
 
 def disconnect() -> None:
@@ -75,8 +84,7 @@ def disconnect() -> None:
 def _refuse_too_small(settings: RaySettings) -> None:
     """On this machine nothing grows: workers that do not fit would be waited for for ever."""
     cpus = settings.local_cluster.cpus or os.cpu_count() or 1
-    for role in ("encoder", "search", "teacher"):
-        pool = getattr(settings, role)
+    for role, pool in settings.pools():
         if pool.actors * pool.cpus > cpus:
             raise InputError(
                 f"engine.ray.{role}",
@@ -84,22 +92,3 @@ def _refuse_too_small(settings: RaySettings) -> None:
                 got=f"{pool.actors} x {pool.cpus:g}",
                 fix="Lower one of them, or set RAY_ADDRESS to a larger cluster.",
             )
-
-
-def _tell(settings: RaySettings) -> None:
-    import ray
-
-    there = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    machines = len(ray.nodes())  # type: ignore[no-untyped-call]
-    logger.info(
-        "Ray %s: machines %d, CPUs %g, GPUs %g",
-        ray.__version__, machines, there.get("CPU", 0), there.get("GPU", 0),
-    )  # fmt: skip
-    for role in ("encoder", "search", "teacher"):
-        pool = getattr(settings, role)
-        wanted = {"CPU": pool.actors * pool.cpus, "GPU": pool.actors * pool.gpus}
-        if any(there.get(name, 0) < amount for name, amount in wanted.items()):
-            logger.warning(
-                "engine.ray.%s wants %g CPUs and %g GPUs: workers wait until the cluster has grown",
-                role, wanted["CPU"], wanted["GPU"],
-            )  # fmt: skip

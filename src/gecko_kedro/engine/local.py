@@ -1,34 +1,20 @@
-"""The engine of one machine: this process does the work, one piece after the other."""
+"""From settings to an engine, and that of one machine: this process does the work, in turn."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from functools import cached_property
 from typing import Any
 
 import polars as pl
 
 from gecko_kedro.base.shards import Shard, missing_pieces
-from gecko_kedro.engine.protocol import Role, TableWorker, Worker
-
-
-class _Lazy:
-    """A worker that is made at its first task: where nothing is to be done, no model is loaded."""
-
-    def __init__(self, factory: Callable[[], Worker]) -> None:
-        self._factory = factory
-
-    @cached_property
-    def _worker(self) -> Worker:
-        return self._factory()
-
-    def __call__(self, task: Any) -> Any:
-        return self._worker(task)
+from gecko_kedro.engine.protocol import Engine, Lazy, Role, TableWorker, Worker
+from gecko_kedro.engine.settings import EngineSettings
 
 
 class _LocalWorkers:
     """See ``Workers``: they work in turn."""
 
     def __init__(self, factories: Sequence[Callable[[], Worker]]) -> None:
-        self._workers = [_Lazy(factory) for factory in factories]
+        self._workers = [Lazy(factory) for factory in factories]
 
     def each(self, task: Any) -> list[Any]:
         return [worker(task) for worker in self._workers]
@@ -62,10 +48,25 @@ class LocalEngine:
         role: Role,
     ) -> Iterator[Shard]:
         """See ``Engine.map``."""
-        worker = _Lazy(factory)
+        worker = Lazy(factory)
         for piece in missing_pieces(table, size=size, finished=finished):
             yield Shard(piece.index, piece.total, worker(piece.rows))
 
     def hold(self, factories: Sequence[Callable[[], Worker]], *, role: Role) -> _LocalWorkers:
         """See ``Engine.hold``."""
         return _LocalWorkers(factories)
+
+
+def build_engine(settings: EngineSettings) -> Engine:
+    """The engine that ``settings`` name. Ray's is connected to its cluster, or starts one.
+
+    Raises InputError where Ray is not installed or its cluster cannot be reached.
+    """
+    if settings.kind == "local":
+        return LocalEngine()
+    from gecko_kedro.engine.cluster import connect  # Ray is an extra
+
+    connect(settings.ray)
+    from gecko_kedro.engine.ray_engine import RayEngine
+
+    return RayEngine(settings.ray)

@@ -1,12 +1,13 @@
 """What the project asks of an engine: two ways to give work to workers, and nothing else.
 
-A *worker* is a callable that holds something dear, such as a model. It is made where it works, from
-a *factory* that can be sent there: a class of a module with its arguments (``functools.partial``).
-What a worker gives may depend on its factory and its task only. Then a task can be done again where
-a worker died, and every engine gives the same.
+A *worker* is a callable that holds something expensive, such as a model. It is made where it works,
+from a *factory* that can be sent there: a class of a module with its arguments
+(``functools.partial``). What a worker gives may depend on its factory and its task only. Then a
+task can be done again where a worker died, and every engine gives the same.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import Any, Literal, Protocol
 
 import polars as pl
@@ -16,6 +17,21 @@ from gecko_kedro.base.shards import Shard
 Role = Literal["encoder", "search", "teacher"]
 TableWorker = Callable[[pl.DataFrame], pl.DataFrame]
 Worker = Callable[[Any], Any]
+
+
+class Lazy:
+    """A worker that is made at its first task: where nothing is to be done, no model is loaded."""
+
+    def __init__(self, factory: Callable[[], Worker]) -> None:
+        self._factory = factory
+
+    @cached_property
+    def _worker(self) -> Worker:
+        return self._factory()
+
+    def __call__(self, task: Any) -> Any:
+        """What the worker gives."""
+        return self._worker(task)
 
 
 class Workers(Protocol):
@@ -36,10 +52,8 @@ class Workers(Protocol):
 class Engine(Protocol):
     """One machine or many behind one face. What a worker raises, an engine raises."""
 
-    @property
-    def in_process(self) -> bool:
-        """Whether the work is done in this process."""
-        ...
+    in_process: bool  # whether the work is done in this process
+    calls_at_once: int | None  # of a teacher, that go to a worker together; None for no limit
 
     def workers(self, role: Role) -> int:
         """How many workers do the work of ``role`` at once."""
@@ -47,11 +61,6 @@ class Engine(Protocol):
 
     def threads(self, role: Role) -> int | None:
         """CPU threads that one worker may use; None for all of the machine."""
-        ...
-
-    @property
-    def calls_at_once(self) -> int | None:
-        """How many calls of a teacher go to a worker together; None for no limit."""
         ...
 
     def map(

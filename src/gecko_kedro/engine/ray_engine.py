@@ -1,10 +1,11 @@
 """The engine of many machines: Ray Data for tables, Ray actors for workers that stay."""
 
 import io
-import json
 import logging
 import math
+import pickle
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import polars as pl
@@ -13,16 +14,13 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 from ray.util.actor_pool import ActorPool
 
-from gecko_kedro.base.errors import InputError, error_again
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.base.shards import Shard, count_rows
-from gecko_kedro.engine.protocol import Role, TableWorker, Worker
+from gecko_kedro.engine.protocol import Lazy, Role, TableWorker, Worker
 from gecko_kedro.engine.settings import PoolSettings, RaySettings
 
 logger = logging.getLogger(__name__)
 _SECONDS_BETWEEN_LINES = 30.0
-_MADE = pa.schema(
-    {"index": pa.int64(), "total": pa.int64(), "error": pa.string(), "table": pa.large_binary()}
-)
 
 
 class RayEngine:
@@ -55,23 +53,21 @@ class RayEngine:
         finished: Collection[int],
         role: Role,
     ) -> Iterator[Shard]:
-        """See ``Engine.map``: ``map_batches`` on a pool of actors, one row a piece.
-
-        What travels to a worker is ``piece_plan``.
-        """
+        """See ``Engine.map``: ``map_batches`` on a pool of actors, one ``piece_plan`` a row."""
         total = max(1, -(-count_rows(table) // size))
         rows = [
-            {"index": index, "total": total,
-             "plan": piece_plan(table, index * size, size)}
+            {"index": index, "total": total, "plan": piece_plan(table, index * size, size)}
             for index in range(total)
             if index not in finished
-        ]  # fmt: skip
+        ]
         if not rows:
             return
         pool = self._pool(role)
-        _quieten()
+        # Progress is shown by ours; Ray Data's plans and bars go to its own log files.
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
         # A block a piece, so that each result comes as soon as it is there.
-        made = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
+        shards = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
             _TableActor,
             fn_constructor_args=(factory,),
             compute=ray.data.ActorPoolStrategy(size=min(pool.actors, len(rows))),
@@ -80,15 +76,15 @@ class RayEngine:
             num_cpus=pool.cpus,
             num_gpus=pool.gpus or None,
         )
-        batches: Iterable[Any] = made.iter_batches(
+        batches: Iterable[Any] = shards.iter_batches(
             batch_size=None, batch_format="pyarrow", prefetch_batches=0
         )
-        try:
+        with _reasons():
             for batch in batches:
-                for row in batch.to_pylist():
-                    yield _shard(row)
-        except RayError as error:
-            raise _reason(error) from None
+                for made in map(pickle.loads, batch["made"].to_pylist()):
+                    if isinstance(made, InputError):
+                        raise made
+                    yield made
 
     def hold(self, factories: Sequence[Callable[[], Worker]], *, role: Role) -> "_RayWorkers":
         """See ``Engine.hold``. What equal factories hold is sent once."""
@@ -123,43 +119,27 @@ class _TableActor:
     """
 
     def __init__(self, factory: Callable[[], TableWorker]) -> None:
-        self._factory = factory
-        self._worker: TableWorker | None = None
+        self._worker = Lazy(factory)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         (row,) = batch.to_pylist()
-        content, error = io.BytesIO(), None
+        made: Shard | InputError
         try:
-            if self._worker is None:
-                self._worker = self._factory()
             rows = pl.LazyFrame.deserialize(io.BytesIO(row["plan"])).collect()
-            self._worker(rows).write_ipc(content)
-        except InputError as refusal:
-            error = json.dumps(refusal.parts())
-        made = {"index": row["index"], "total": row["total"], "error": error}
-        return pa.Table.from_pylist([made | {"table": content.getvalue()}], schema=_MADE)
-
-
-def _shard(row: dict[str, Any]) -> Shard:
-    if row["error"] is not None:
-        raise error_again(json.loads(row["error"]))
-    return Shard(row["index"], row["total"], pl.read_ipc(io.BytesIO(row["table"])))
+            made = Shard(row["index"], row["total"], self._worker(rows))
+        except InputError as error:
+            made = error
+        return pa.table({"made": pa.array([pickle.dumps(made)], pa.large_binary())})
 
 
 class _Actor:
-    """A worker of ``hold``, made at its first task."""
+    """A worker of ``hold``."""
 
     def __init__(self, factory: Callable[[], Worker]) -> None:
-        self._factory = factory
-        self._worker: Worker | None = None
+        self._worker = Lazy(factory)
 
-    def work(self, task: Any) -> Any:
-        if self._worker is None:
-            self._worker = self._factory()
-        return self._worker(task)
-
-    def numbered(self, number: int, task: Any) -> tuple[int, Any]:
-        return number, self.work(task)
+    def work(self, number: int, task: Any) -> tuple[int, Any]:
+        return number, self._worker(task)
 
 
 # Made anew and asked again however often its process or machine dies.
@@ -175,23 +155,19 @@ class _RayWorkers:
 
     def each(self, task: Any) -> list[Any]:
         sent = ray.put(task)
-        try:
-            answers: list[Any] = ray.get([actor.work.remote(sent) for actor in self._actors])
-        except RayError as error:
-            raise _reason(error) from None
-        return answers
+        with _reasons():
+            answers = ray.get([actor.work.remote(0, sent) for actor in self._actors])
+        return [answer for _, answer in answers]
 
     def spread(self, tasks: Iterable[Any]) -> Iterator[tuple[int, Any]]:
         pool: Any = ActorPool(self._actors)
-        try:
+        with _reasons():
             for numbered in enumerate(tasks):
                 if not pool.has_free():
                     yield pool.get_next_unordered()
-                pool.submit(lambda actor, both: actor.numbered.remote(*both), numbered)
+                pool.submit(lambda actor, both: actor.work.remote(*both), numbered)
             while pool.has_next():
                 yield pool.get_next_unordered()
-        except RayError as error:
-            raise _reason(error) from None
 
 
 def _await(actors: list[Any], role: Role, pool: PoolSettings) -> None:
@@ -209,14 +185,11 @@ def _await(actors: list[Any], role: Role, pool: PoolSettings) -> None:
         )  # fmt: skip
 
 
-def _reason(error: RayError) -> BaseException:
-    """What the worker raised, without Ray's wrapping, where it is an error of bad input."""
-    cause = error.cause if isinstance(error, RayTaskError) else None
-    return cause if isinstance(cause, InputError) else error
-
-
-def _quieten() -> None:
-    """Progress is shown by ours; Ray Data's plans and bars go to its own log files."""
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+@contextmanager
+def _reasons() -> Iterator[None]:
+    """Raise what a worker raised without Ray's wrapping, where it is an error of bad input."""
+    try:
+        yield
+    except RayError as error:
+        cause = error.cause if isinstance(error, RayTaskError) else None
+        raise (cause if isinstance(cause, InputError) else error) from None

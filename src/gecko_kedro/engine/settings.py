@@ -42,6 +42,10 @@ class RaySettings(Settings):
     search: PoolSettings = PoolSettings()
     teacher: TeacherPoolSettings = TeacherPoolSettings()
 
+    def pools(self) -> list[tuple[str, PoolSettings]]:
+        """Each role with its workers."""
+        return [("encoder", self.encoder), ("search", self.search), ("teacher", self.teacher)]
+
 
 class EngineSettings(Settings):
     """The engine and its settings."""

@@ -8,10 +8,14 @@ from gecko_kedro.evaluation.comparing.comparison import Comparison, compare
 from gecko_kedro.evaluation.comparing.forgetting import choose_weight, sweep_table
 from gecko_kedro.evaluation.comparing.published import parity_table, require_parity
 from gecko_kedro.evaluation.comparing.verdicts import category_table, headline
-from gecko_kedro.evaluation.reporting.difference_plots import forgetting_curve, group_differences
 from gecko_kedro.evaluation.reporting.model_card import ModelFacts, model_card
 from gecko_kedro.evaluation.reporting.moved import moved_queries
-from gecko_kedro.evaluation.reporting.plots import dimension_curve, plot_training
+from gecko_kedro.evaluation.reporting.plots import (
+    dimension_curve,
+    forgetting_curve,
+    group_differences,
+    plot_training,
+)
 from gecko_kedro.evaluation.reporting.report import NodeCost, ReportContent, write_report
 from gecko_kedro.evaluation.reporting.terminal import as_text, parity_text
 from gecko_kedro.evaluation.scoring.score_table import ScoreTable, concat_scores
@@ -22,8 +26,13 @@ from gecko_kedro.evaluation.tasks.reading import read_tasks
 from gecko_kedro.evaluation.tasks.retrieval import CheckedData, RetrievalData
 from gecko_kedro.evaluation.tasks.retrieval_files import read_retrieval_data
 from gecko_kedro.evaluation.tasks.tables import from_tables, query_groups, to_tables
-from gecko_kedro.evaluation.tasks.task import ReadTasks, Task, require_tasks
-from gecko_kedro.evaluation.tasks.texts import evaluation_texts, texts_of
+from gecko_kedro.evaluation.tasks.task import (
+    ReadTasks,
+    Task,
+    evaluation_texts,
+    require_tasks,
+    texts_of,
+)
 
 __all__ = [
     "CheckedData", "Comparison", "EncoderUnderTest", "Interval", "ModelFacts", "NodeCost",

@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from gecko_kedro.base.errors import InputError
-from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
 
-Types = dict[str, pl.DataType | type[pl.DataType]]
+_Types = dict[str, pl.DataType | type[pl.DataType]]
 
 QUERY = pl.Schema(
     {
@@ -38,7 +37,7 @@ CANDIDATE = pl.Schema(
 
 POPULARITY = pl.Schema({"passage_id": pl.String, "popularity": pl.Float32})
 
-_JUDGEMENT: Types = {
+_JUDGEMENT: _Types = {
     "query_id": pl.String,
     "passage_id": pl.String,
     "query_likelihood": pl.Float64,  # log-likelihood; null where this ranker did not run
@@ -48,17 +47,9 @@ _JUDGEMENT: Types = {
 }
 JUDGEMENT = pl.Schema(_JUDGEMENT)
 
-_RANKING: Types = {
-    "query_id": pl.String,  # the columns of CANDIDATE
-    "passage_id": pl.String,
-    "retriever_rank": pl.Int32,
-    "retriever_score": pl.Float32,
-    "retriever_likelihood": pl.Float32,  # nullable
-    "is_seed": pl.Boolean,
-    "query_likelihood": pl.Float64,  # those of JUDGEMENT, nullable
-    "label_log_likelihoods": pl.List(pl.Float64),
-    "query_cut": pl.Boolean,
-    "passage_cut": pl.Boolean,
+_RANKING: _Types = {
+    **CANDIDATE,
+    **_JUDGEMENT,
     "relevance": pl.Float64,  # one number of the labels: fusion.RelevanceScore; nullable
     "query_likelihood_rank": pl.Int32,  # null where not every candidate has a score
     "relevance_rank": pl.Int32,  # the same
@@ -67,7 +58,7 @@ _RANKING: Types = {
 }
 RANKING = pl.Schema(_RANKING)
 
-_FRET: Types = {
+_FRET: _Types = {
     "query_id": pl.String,  # unique
     "task": pl.String,
     "task_name": pl.String,
@@ -89,11 +80,6 @@ _FRET: Types = {
     "retriever_ranks": pl.List(pl.Int32),
 }
 FRET = pl.Schema(_FRET)
-
-__all__ = [
-    "CANDIDATE", "FRET", "JUDGEMENT", "POPULARITY", "QUARANTINE_SCHEMA", "QUERY", "RANKING",
-    "empty_table", "require_columns", "table",
-]  # fmt: skip
 
 
 def empty_table(schema: pl.Schema) -> pl.DataFrame:

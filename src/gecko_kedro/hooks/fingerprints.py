@@ -7,6 +7,7 @@ fingerprints of its node's inputs. It is kept beside the output together with th
 of, so that a message can name what changed, and with the SHA-256 of the content.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +21,11 @@ from pydantic.fields import FieldInfo
 from gecko_kedro.base.digests import Digests, file_sha256
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.hooks.records import Fingerprint, Parts, Record, read_record, write_record
+from gecko_kedro.params import check_parameters
 
 _PARAMETER, _DATASET = "params:", "dataset "
+_SHOWN = 80  # characters of a value: prompts are parameters, too
+_TOLD = re.compile(r"^params:(work\.\w+\.)?")  # a parameter, or one within what a node is told
 
 
 @dataclass(frozen=True)
@@ -137,9 +141,12 @@ class Fingerprints:
         function = node.func
         parts: Parts = {"function": f"{function.__module__}.{function.__qualname__}"}
         for name in node.inputs:
-            if name == "parameters" or self._is_scratch(name):  # all parameters: only shown
+            if self._is_scratch(name):
                 continue
-            if name.startswith(_PARAMETER):
+            if name == "parameters":
+                for block, value in check_parameters(self.catalog.load(name)):
+                    parts |= dict(leaves(f"{_PARAMETER}{block}", value))
+            elif name.startswith(_PARAMETER):
                 parts |= dict(leaves(name, self.catalog.load(name)))
             else:
                 parts[self._label(name)] = self.of(name).digest
@@ -231,4 +238,9 @@ def _difference(name: str, before: Parts, now: Parts) -> str:
     if not name.startswith(_PARAMETER):
         return f"{name.removeprefix(_DATASET)} is another one now"
     old, new = before.get(name, "absent"), now.get(name, "absent")
-    return f"{name.removeprefix(_PARAMETER)}: {old!r} -> {new!r}"
+    return f"{_TOLD.sub('', name)}: {_short(old)} -> {_short(new)}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

@@ -13,6 +13,14 @@ from gecko_kedro.corpus.settings import DecontaminateSettings
 from gecko_kedro.encoder.settings import LoadSettings
 
 logger = logging.getLogger(__name__)
+# Inputs of the nodes that decontaminate pairs or examples, behind the rows.
+EVALUATED = [
+    "heldout_pairs",
+    "evaluation_data",
+    "unseen_tasks",
+    "params:encoder.load",
+    "params:decontaminate",
+]
 
 
 def heldout_texts(
@@ -59,12 +67,11 @@ def against_evaluation(
     kept = rest = rows
     listed = [pl.DataFrame(schema=OVERLAP_SCHEMA)]
     for texts, settings, columns, removes in steps:
-        clean = corpus.remove_overlaps(
+        rest, found = corpus.remove_overlaps(
             rest, texts, settings, where=where, columns=columns, embed=embed, removed=removes
         )
-        rest = clean.rows
         kept = rest if removes else kept
-        listed.append(clean.overlaps)
+        listed.append(found)
     overlaps = pl.concat(listed)
     logger.info(
         "%s: %d of %d rows overlap with the evaluation; decontaminate.remove: %s, %d taken out",

@@ -63,18 +63,21 @@ RAW = {
 # parameters. The folders keep what a killed run goes on from; nothing is made from them.
 TOLD = {
     "prompts": "files",
+    "synthesize_teacher": "work",
+    "relabel_teacher": "work",
+    "label_quality_teacher": "work",
+    "estimate_teacher": "work",
     "published_scores": "files",
     "run_ledger": "work",
-    "response_store": "work",
     "checkpoints": "work",
     "seed_retriever_checkpoints": "work",
     "search_graph": "work",
+    "search_work": "work",
     "evaluation_cache": "work",
     "ablation_store": "work",
     "finished_query_shards": "work",
     "finished_passage_vector_shards": "work",
     "finished_query_vector_shards": "work",
-    "finished_candidate_shards": "work",
     "finished_judgement_shards": "work",
 }
 

@@ -5,13 +5,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.retrieval.exclusions import Exclusions
 from gecko_kedro.retrieval.index import Index
-from gecko_kedro.retrieval.ranking import rank
-from gecko_kedro.retrieval.result import ReportProgress, SearchResult, cancellable, check_k
+from gecko_kedro.retrieval.result import ReportProgress, SearchResult, cancellable, check_k, rank
 from gecko_kedro.retrieval.vectors import block, rows_in_block, widen
 
 _QUERIES_AT_ONCE = 1024
@@ -19,10 +17,8 @@ GraphType = Literal["f32", "bf16", "f16", "i8"]
 
 
 class ApproximateIndex:
-    """A graph over the vectors of an exact ``Index``.
+    """A graph over the vectors of an exact ``Index``; docs/retrieval.md says when it pays.
 
-    Building it costs as much as searching the exact index with some millions of queries: it pays
-    for a corpus of many millions that is asked again and again (docs/retrieval.md).
     dtype: how the graph stores vectors. connectivity, expansion_add: edges of a node, and
     candidates looked at while it is inserted.
     """
@@ -47,9 +43,6 @@ class ApproximateIndex:
         for start in range(0, len(exact), size):
             rows = block(exact.vectors, start, start + size)
             self._graph.add(np.arange(start, start + len(rows)), rows, threads=threads)
-
-    def __len__(self) -> int:
-        return len(self._graph)
 
     @classmethod
     def view(cls, exact: Index, path: Path) -> "ApproximateIndex":
@@ -104,7 +97,7 @@ class ApproximateIndex:
         wanted = min(k + longest, len(self.exact))
         if wanted <= 0 or len(rows) == 0:
             return self.exact.search(queries, k, exclude=excluded)
-        poll = None if progress is None else cancellable(progress)
+        poll = cancellable(progress)
         ids = np.full((len(rows), wanted), -1, dtype=np.int64)
         self._graph.expansion_search = max(expansion, wanted)
         for start in range(0, len(rows), _QUERIES_AT_ONCE):
@@ -116,28 +109,15 @@ class ApproximateIndex:
             if poll is not None:
                 poll((start + len(part)) / len(rows))
         for row in range(len(rows)):
-            hidden = excluded.ids[excluded.offsets[row] : excluded.offsets[row + 1]]
-            ids[row, np.isin(ids[row], hidden)] = -1
+            ids[row, np.isin(ids[row], excluded.of(row))] = -1
         best = rank(self.exact.score_pairs(queries, ids), ids, k)
-        recall = self._recall(rows, best, excluded=excluded, sample=sample, seed=seed)
-        return SearchResult(best.scores, best.ids, recall=recall)
-
-    def _recall(
-        self,
-        rows: NDArray[Any],
-        found: SearchResult,
-        *,
-        excluded: Exclusions,
-        sample: int,
-        seed: int,
-    ) -> float | None:
         if sample <= 0:
-            return None
+            return best
         chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:sample])
-        hidden = [excluded.ids[slice(*excluded.offsets[row : row + 2])] for row in chosen]
-        asked = widen(rows[chosen])
-        exact = self.exact.search(asked, found.ids.shape[1], exclude=hidden)
+        hidden = [excluded.of(row) for row in chosen]
+        exact = self.exact.search(widen(rows[chosen]), k, exclude=hidden)
         there = exact.ids >= 0
         kth = np.where(there, exact.scores, np.inf).min(axis=1, initial=np.inf, keepdims=True)
-        hits = (found.scores[chosen] >= kth) & (found.ids[chosen] >= 0)
-        return float(hits.sum() / max(1, there.sum()))
+        hits = (best.scores[chosen] >= kth) & (best.ids[chosen] >= 0)
+        recall = float(hits.sum() / max(1, there.sum()))
+        return SearchResult(best.scores, best.ids, recall)

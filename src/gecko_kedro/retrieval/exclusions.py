@@ -1,4 +1,4 @@
-"""Per-query lists of ids that a search must not return."""
+"""Row numbers that come in, and the lists of those that a search must not return."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +23,19 @@ def as_ids(values: Any, where: str) -> NDArray[np.int64]:
             fix="Give numbers of rows, not masks or names; -1 where a shape asks for one too many.",
         )
     return np.ascontiguousarray(array, dtype=np.int64)
+
+
+def checked_pairs(ids: Any, where: str, *, n_queries: int, n_passages: int) -> NDArray[np.int64]:
+    """``ids`` as (q, m) row numbers of an index; InputError where they do not fit it."""
+    wanted = as_ids(ids, f"{where}, ids")
+    if wanted.ndim != 2 or len(wanted) != n_queries or np.any(wanted >= n_passages):
+        raise InputError(
+            f"{where}, ids",
+            expected=f"{n_queries} rows of ids below {n_passages}",
+            got=f"shape {wanted.shape}, largest {wanted.max(initial=-1)}",
+            fix="Give one row of ids for each query, -1 where there is none.",
+        )
+    return wanted
 
 
 @dataclass(frozen=True)
@@ -65,3 +78,19 @@ class Exclusions:
             )
         owners = np.repeat(np.arange(n_queries), np.diff(offsets))
         return cls(offsets, ids[np.lexsort((ids, owners))])
+
+    def of(self, query: int) -> NDArray[np.int64]:
+        """The ids of one query."""
+        return self.ids[self.offsets[query] : self.offsets[query + 1]]
+
+    def within(
+        self, first: int, start: int, shape: tuple[int, ...]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows and columns of what is excluded in a block of scores.
+
+        The block has ``shape``; its first query is ``first`` and its first passage ``start``.
+        """
+        offsets = self.offsets[first : first + shape[0] + 1]
+        ids = self.ids[offsets[0] : offsets[-1]] - start
+        inside = (ids >= 0) & (ids < shape[1])
+        return np.repeat(np.arange(shape[0]), np.diff(offsets))[inside], ids[inside]

@@ -1,9 +1,6 @@
 """The index: exact inner-product top-k with one definition of score and order for every backend."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from types import ModuleType
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +8,7 @@ from numpy.typing import NDArray
 
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.retrieval import fallback
-from gecko_kedro.retrieval.exclusions import Exclusions, as_ids
+from gecko_kedro.retrieval.exclusions import Exclusions, checked_pairs
 from gecko_kedro.retrieval.levels import (
     PORTABLE,
     extension,
@@ -20,24 +17,11 @@ from gecko_kedro.retrieval.levels import (
     packing_pays,
     simd_level,
 )
-from gecko_kedro.retrieval.mapping import MappedFile, reading
-from gecko_kedro.retrieval.result import ReportProgress, SearchResult, cancellable
-from gecko_kedro.retrieval.vectors import as_matrix, measure_norms
+from gecko_kedro.retrieval.result import ReportProgress, SearchResult, cancellable, check_k
+from gecko_kedro.retrieval.vectors import MappedFile, as_matrix, check_width, measure_norms
 
 _MANY_QUERIES = 64
 _LARGEST_BYTE_DIMENSION = 65536  # beyond it, sums of products of bytes leave 32 bits
-
-
-@dataclass(frozen=True)
-class _Request:
-    """The arguments of a search, checked."""
-
-    queries: NDArray[Any]
-    norms: NDArray[np.float32]
-    k: int
-    excluded: Exclusions
-    threads: int  # 0: all
-    poll: Callable[[float], None] | None
 
 
 class Index:
@@ -69,8 +53,8 @@ class Index:
                 fix="Leave it out: 'auto' takes the fastest type that this machine has.",
             )
         self.vectors, self._dtype = matrix, dtype
-        self._file = MappedFile.behind(matrix)
-        with self._reading():
+        self._file = MappedFile(matrix)
+        with self._file.reading():
             self._norms = measure_norms(matrix, where)
         self._searches = 0
         self._packed: dict[str, Any] = {}
@@ -91,17 +75,10 @@ class Index:
         """
         where = "retrieval.Index.score_pairs"
         rows = self.checked_queries(queries, where)
-        wanted = as_ids(ids, f"{where}, ids")
-        if wanted.ndim != 2 or len(wanted) != len(rows) or np.any(wanted >= len(self)):
-            raise InputError(
-                f"{where}, ids",
-                expected=f"{len(rows)} rows of ids below {len(self)}",
-                got=f"shape {wanted.shape}, largest {wanted.max(initial=-1)}",
-                fix="Give one row of ids for each query, -1 where there is none.",
-            )
+        wanted = checked_pairs(ids, where, n_queries=len(rows), n_passages=len(self))
         level = simd_level()
         core = extension(level)
-        with self._reading():
+        with self._file.reading():
             if core is None:
                 return fallback.score_pairs(rows, self.vectors, wanted)
             scores: NDArray[np.float32] = core.score_pairs(rows, self.vectors, wanted, level)
@@ -127,99 +104,64 @@ class Index:
         search ends with SearchCancelled, and what it raises is raised here.
         Raises InputError for a wrong shape, NaN or infinity (with the row number), or ``k`` < 0.
         """
-        request = self._checked(queries, k, exclude=exclude, threads=threads, progress=progress)
-        level = level_for(self._dtype)
-        first_pass = self._first_pass(level, len(request.queries))
-        core = extension(level)
-        with self._reading():
-            if core is None:
-                scores, ids = fallback.search(
-                    request.queries, self.vectors, query_norms=request.norms,
-                    passage_norms=self._norms, k=k, exclude=request.excluded, poll=request.poll,
-                )  # fmt: skip
-                return SearchResult(scores, ids, recall=1.0)
-            prepared = self._prepared(core, request, level, first_pass)
-            scores, ids = prepared.run(threads=request.threads, progress=request.poll)
+        with self._file.reading():
+            opened, how = self._opened(queries, k, exclude, threads, progress)
+            scores, ids = opened.run(**how)
         return SearchResult(scores, ids, recall=1.0)
 
     def mine(
-        self,
-        queries: Any,
-        k: int,
-        *,
-        exclude: Exclusions,
-        threads: int | None,
-        progress: ReportProgress | None,
-        **options: Any,
+        self, queries: Any, *, search: dict[str, Any], options: dict[str, Any]
     ) -> tuple[NDArray[np.int64], NDArray[np.float32], list[int]] | None:
         """``mining.mine_negatives`` in one call of the extension; None where NumPy serves.
 
-        options: what csrc/mining.h asks for besides a search, checked. Gives ids and scores of the
-        negatives, and the numbers of candidates by their fate.
+        search: the arguments of ``search``, all of them. options: what csrc/mining.h asks for
+        besides, checked. Gives ids and scores of the negatives, and the numbers of candidates by
+        their fate.
         Raises InputError as ``search`` does.
         """
-        level = level_for(self._dtype)
-        core = extension(level)
-        if core is None:
-            return None
-        request = self._checked(queries, k, exclude=exclude, threads=threads, progress=progress)
-        first_pass = self._first_pass(level, len(request.queries))
-        with self._reading():
-            mined: tuple[NDArray[np.int64], NDArray[np.float32], list[int]]
-            mined = self._prepared(core, request, level, first_pass).mine_negatives(
-                **options, threads=request.threads, progress=request.poll
-            )
+        mined: tuple[NDArray[np.int64], NDArray[np.float32], list[int]]
+        with self._file.reading():
+            opened, how = self._opened(queries, **search)
+            if isinstance(opened, fallback.Search):
+                return None
+            mined = opened.mine_negatives(**options, **how)
         return mined
 
-    def _checked(
+    def _opened(
         self,
         queries: Any,
         k: int,
-        *,
         exclude: Exclusions | Sequence[Any] | None,
         threads: int | None,
         progress: ReportProgress | None,
-    ) -> _Request:
+    ) -> tuple[Any, dict[str, Any]]:
+        """The ``Search`` of the level that serves, and what its methods take besides."""
         where = "retrieval.Index.search"
         rows = self.checked_queries(queries, where)
-        if k < 0 or (threads is not None and threads < 1):
-            raise InputError(
-                where,
-                expected="k of at least 0 and threads of at least 1",
-                got={"k": k, "threads": threads},
-                fix="Ask for 0 or more passages on 1 or more threads.",
-            )
+        check_k(k, where, threads)
         norms = measure_norms(rows, f"{where}, queries")
-        excluded = Exclusions.checked(exclude, rows.shape[0])
-        poll = None if progress is None else cancellable(progress)
-        if self._file is not None:
-            poll = self._file.checking(poll)
+        excluded = Exclusions.checked(exclude, len(rows))
+        how = {"threads": threads or 0, "progress": self._file.checking(cancellable(progress))}
         self._searches += 1
-        return _Request(rows, norms, k, excluded, threads or 0, poll)
-
-    def _prepared(self, core: ModuleType, request: _Request, level: str, first_pass: str) -> Any:
-        """The extension's ``Search``; the passages are packed now, if that is how it reads them."""
-        packed = None if first_pass == "float32" else self._pack(core, level, request.threads)
-        return core.Search(
-            queries=request.queries, query_norms=request.norms,
-            passages=self.vectors, passage_norms=self._norms, k=request.k,
-            exclude_offsets=request.excluded.offsets, exclude_ids=request.excluded.ids,
+        level = level_for(self._dtype)
+        core, first_pass = extension(level), self._first_pass(level, len(rows))
+        packed = None
+        # A memory map is not packed, but rounded as it is read.
+        if core is not None and first_pass != "float32" and not self._file:
+            if level not in self._packed:
+                self._packed[level] = core.pack(self.vectors, level, how["threads"])
+            packed = self._packed[level]
+        opened = (fallback if core is None else core).Search(
+            queries=rows, query_norms=norms, passages=self.vectors, passage_norms=self._norms, k=k,
+            exclude_offsets=excluded.offsets, exclude_ids=excluded.ids,
             level=level, first_pass=first_pass, packed=packed, certified=True,
         )  # fmt: skip
-
-    def _reading(self) -> AbstractContextManager[None]:
-        return reading(self._file)
+        return opened, how
 
     def checked_queries(self, queries: Any, where: str) -> NDArray[Any]:
         """``queries`` as ``as_matrix`` gives them; InputError for another number of columns."""
         rows = as_matrix(queries, f"{where}, queries")
-        if rows.shape[1] != self.dimension:
-            raise InputError(
-                f"{where}, queries",
-                expected=f"{self.dimension} columns like the index",
-                got=rows.shape,
-                fix="Encode queries and passages with one model and one dimension.",
-            )
+        check_width(rows, where, self.dimension)
         return rows
 
     def _first_pass(self, level: str, n_queries: int) -> str:
@@ -238,7 +180,7 @@ class Index:
             return "float32"
         # Packing costs about as much as three searches with few queries in float32, which read the
         # vectors once whatever their number. A memory map is rounded anew each time.
-        pays = n_queries >= _MANY_QUERIES or (self._searches > 3 and self._file is None)
+        pays = n_queries >= _MANY_QUERIES or (self._searches > 3 and not self._file)
         return packed if packed and (pays or level in self._packed) else "float32"
 
     def _can_pack(self, level: str) -> bool:
@@ -248,9 +190,3 @@ class Index:
             return False
         # The portable level has int8 for the sake of tests.
         return self._dtype == packed or (self._dtype == "auto" and level != PORTABLE)
-
-    def _pack(self, core: ModuleType, level: str, threads: int) -> Any:
-        """The passages rounded for ``level``, made once; None for a mere memory map."""
-        if level not in self._packed and self._file is None:
-            self._packed[level] = core.pack(self.vectors, level, threads)
-        return self._packed.get(level)

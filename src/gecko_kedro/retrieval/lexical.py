@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gecko_kedro.retrieval.exclusions import Exclusions
-from gecko_kedro.retrieval.ranking import rank
-from gecko_kedro.retrieval.result import SearchResult, check_k
+from gecko_kedro.retrieval.result import SearchResult, check_k, rank
 
 
 class LexicalIndex:
@@ -25,9 +24,6 @@ class LexicalIndex:
         self._bm25 = bm25s.BM25(k1=k1, b=b, method="lucene") if any(tokens) else None
         if self._bm25 is not None:
             self._bm25.index(tokens, show_progress=False)
-
-    def __len__(self) -> int:
-        return self._size
 
     def search(
         self,
@@ -48,7 +44,8 @@ class LexicalIndex:
         if k == 0:
             return found
         for row, scores in enumerate(self.scores(queries)):
-            scores[_inside(excluded.ids[slice(*excluded.offsets[row : row + 2])], self._size)] = 0
+            hidden = excluded.of(row)
+            scores[hidden[(hidden >= 0) & (hidden < self._size)]] = 0
             at_least = np.partition(scores, -k)[-k] if k < len(scores) else 0
             ids = np.flatnonzero((scores >= at_least) & (scores > 0))
             best = rank(scores[None, ids], ids[None], k)
@@ -72,7 +69,3 @@ def _words(texts: Sequence[str]) -> list[list[str]]:
         list(texts), stopwords="en", return_ids=False, show_progress=False
     )
     return words
-
-
-def _inside(ids: Any, size: int) -> Any:
-    return ids[(ids >= 0) & (ids < size)]

@@ -1,6 +1,6 @@
 """Hard negatives in one call: search, filter by rank and score, draw."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,18 +24,6 @@ _REFUSALS = {
     "within_absolute_margin": "absolute_margin",
     "within_relative_margin": "relative_margin",
 }
-_ELIGIBLE = "eligible"
-_Mined = tuple[NDArray[np.int64], NDArray[np.float32], dict[str, int]]
-
-
-@dataclass(frozen=True)
-class _Steps:
-    """What was asked for, checked: the options of each step by their names."""
-
-    positives: Exclusions
-    search: dict[str, Any]
-    filters: dict[str, Any]
-    draw: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -89,28 +77,42 @@ def mine_negatives(
     where = "retrieval.mine_negatives"
     n_queries = len(queries)
     own = _checked_positives(positives, n_queries, len(index), where)
-    hidden = _union(own, Exclusions.checked(exclude, n_queries))
     check_draw(where, n_negatives=n_negatives, strategy=strategy, seed=seed)
-    steps = _Steps(
-        positives=own,
-        search={"k": k, "exclude": hidden, "threads": threads, "progress": progress},
-        filters={
-            "rank_window": rank_window or (0, k),
-            "max_score": max_score,
-            "min_score": min_score,
-            "absolute_margin": absolute_margin,
-            "relative_margin": relative_margin,
-        },
-        draw={
-            "n_negatives": n_negatives,
-            "strategy": strategy,
-            "seed": seed,
-            "query_ids": _checked_query_ids(query_ids, n_queries, where),
-        },
-    )
-    mined = _fused(index, queries, steps)
-    ids, scores, counts = _composed(index, queries, steps) if mined is None else mined
-    return MinedNegatives(ids, scores, counts, np.flatnonzero((ids < 0).any(axis=1)))
+    hidden = _union(own, Exclusions.checked(exclude, n_queries))
+    search: dict[str, Any] = {"k": k, "exclude": hidden, "threads": threads, "progress": progress}
+    filters: dict[str, Any] = {
+        "rank_window": rank_window or (0, k),
+        "max_score": max_score,
+        "min_score": min_score,
+        "absolute_margin": absolute_margin,
+        "relative_margin": relative_margin,
+    }
+    draw: dict[str, Any] = {
+        "n_negatives": n_negatives,
+        "strategy": strategy,
+        "seed": seed,
+        "query_ids": _checked_query_ids(query_ids, n_queries, where),
+    }
+    mined = None
+    if isinstance(index, Index):  # in one call of the extension, block by block of the queries
+        positive = {"positive_offsets": own.offsets, "positive_ids": own.ids}
+        mined = index.mine(queries, search=search, options=positive | filters | draw)
+    if mined is None:  # the same with all candidates (q, k) in NumPy
+        found = index.search(queries, **search)
+        eligible, numbers = found.ids >= 0, []
+        for refused in _refusals(found.scores, _lowest(index, queries, own), filters):
+            numbers.append(int((eligible & refused).sum()))
+            eligible &= ~refused
+        ids = sample_negatives(found.ids, eligible=eligible, **draw)
+        mined = ids, index.score_pairs(queries, ids), [*numbers, int(eligible.sum())]
+    ids, scores, numbers = mined
+    counts = {
+        reason: number
+        for (reason, option), number in zip(_REFUSALS.items(), numbers[:-1], strict=True)
+        if filters[option] is not None
+    }
+    unfilled = np.flatnonzero((ids < 0).any(axis=1))
+    return MinedNegatives(ids, scores, counts | {"eligible": numbers[-1]}, unfilled)
 
 
 def _checked_positives(
@@ -142,36 +144,6 @@ def _checked_query_ids(query_ids: Any, n_queries: int, where: str) -> NDArray[np
     return checked
 
 
-def _fused(index: "Index | TorchIndex", queries: Any, steps: _Steps) -> _Mined | None:
-    """In one call of the extension, block by block of the queries; None where it cannot serve."""
-    if not isinstance(index, Index):
-        return None
-    mined = index.mine(
-        queries, **steps.search, positive_offsets=steps.positives.offsets,
-        positive_ids=steps.positives.ids, **steps.filters, **steps.draw,
-    )  # fmt: skip
-    if mined is None:
-        return None
-    ids, scores, numbers = mined
-    fates = dict(zip([*_REFUSALS, _ELIGIBLE], numbers, strict=True))
-    off = {reason for reason, option in _REFUSALS.items() if steps.filters[option] is None}
-    return ids, scores, {fate: number for fate, number in fates.items() if fate not in off}
-
-
-def _composed(index: "Index | TorchIndex", queries: Any, steps: _Steps) -> _Mined:
-    """The same with all candidates (q, k) in NumPy."""
-    found = index.search(queries, **steps.search)
-    positive = _lowest_positive_scores(index, queries, steps.positives)
-    eligible = found.ids >= 0
-    counts = {}
-    for reason, refused in _refusals(found.scores, positive, **steps.filters).items():
-        counts[reason] = int((eligible & refused).sum())
-        eligible &= ~refused
-    counts[_ELIGIBLE] = int(eligible.sum())
-    ids = sample_negatives(found.ids, eligible=eligible, **steps.draw)
-    return ids, index.score_pairs(queries, ids), counts
-
-
 def _union(left: Exclusions, right: Exclusions) -> Exclusions:
     n_queries = len(left.offsets) - 1
     owners = [np.repeat(np.arange(n_queries), np.diff(part.offsets)) for part in (left, right)]
@@ -179,41 +151,31 @@ def _union(left: Exclusions, right: Exclusions) -> Exclusions:
     return Exclusions(left.offsets + right.offsets, ids[np.argsort(owner, kind="stable")])
 
 
-def _lowest_positive_scores(
+def _lowest(
     index: "Index | TorchIndex", queries: Any, positives: Exclusions
 ) -> NDArray[np.float64]:
-    """The lowest score of each query with one of its positives (q,); infinity without any."""
+    """The lowest score of each query with one of its positives (q, 1); infinity without any."""
     counts = np.diff(positives.offsets)
     table = np.full((len(counts), int(counts.max(initial=0))), -1, dtype=np.int64)
     table[np.arange(table.shape[1]) < counts[:, None]] = positives.ids
     scores = index.score_pairs(queries, table).astype(np.float64)
     scores[table < 0] = np.inf
-    lowest: NDArray[np.float64] = scores.min(axis=1, initial=np.inf)
+    lowest: NDArray[np.float64] = scores.min(axis=1, initial=np.inf, keepdims=True)
     return lowest
 
 
 def _refusals(
-    scores: NDArray[np.float32],
-    positive: NDArray[np.float64],
-    *,
-    rank_window: tuple[int, int],
-    absolute_margin: float | None,
-    relative_margin: float | None,
-    max_score: float | None,
-    min_score: float | None,
-) -> dict[str, NDArray[np.bool_]]:
-    """For each filter that is on, by reason: a mask (q, k) of the candidates that it refuses."""
+    scores: NDArray[np.float32], positive: NDArray[np.float64], filters: dict[str, Any]
+) -> Iterator[NDArray[np.bool_]]:
+    """Of each of ``_REFUSALS``: a mask (q, k) of the candidates that it refuses."""
     exact = scores.astype(np.float64)
     rank = np.broadcast_to(np.arange(scores.shape[1]), scores.shape)
-    refused = {"outside_rank_window": (rank < rank_window[0]) | (rank >= rank_window[1])}
-    if max_score is not None:
-        refused["above_max_score"] = exact > max_score
-    if min_score is not None:
-        refused["below_min_score"] = exact < min_score
-    if absolute_margin is not None:
-        refused["within_absolute_margin"] = exact > positive[:, None] - absolute_margin
-    if relative_margin is not None:
-        known = np.where(np.isfinite(positive), positive, 0.0)
-        limit = positive - np.abs(known) * relative_margin
-        refused["within_relative_margin"] = exact > limit[:, None]
-    return refused
+    first, end = filters["rank_window"]
+    yield (rank < first) | (rank >= end)
+    highest, lowest = filters["max_score"], filters["min_score"]
+    yield exact > (np.inf if highest is None else highest)
+    yield exact < (-np.inf if lowest is None else lowest)
+    margin, share = filters["absolute_margin"], filters["relative_margin"]
+    yield exact > (np.inf if margin is None else positive - margin)
+    known = np.where(np.isfinite(positive), positive, 0.0)
+    yield exact > (np.inf if share is None else positive - np.abs(known) * share)

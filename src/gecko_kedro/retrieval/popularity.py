@@ -9,30 +9,17 @@ from gecko_kedro.base.errors import InputError
 from gecko_kedro.retrieval.result import SearchResult
 
 _ROWS = 2048  # of a block of passages, and of one of queries: 16 MB of scores at once
-
-
 Blocks = Callable[[int], Iterator[NDArray[np.float32]]]
 
 
-def popularity(
-    queries: Blocks,
-    passages: Blocks,
-    *,
-    temperature: float,
-) -> NDArray[np.float32]:
+def popularity(queries: Blocks, passages: Blocks, *, temperature: float) -> NDArray[np.float32]:
     r"""(n,) of each passage: temperature times the log of the mean over the queries of exp(s / t).
 
     .. math:: h(p) = \tau \log \frac{1}{m} \sum_{j=1}^{m} e^{s(q_j, p) / \tau}
 
-    with s the inner product. Some passages ("hubs", Radovanovic et al. 2010) are near to a great
-    many queries and crowd out better ones. With h
-
-    .. math:: \frac{s(q, p) - h(p)}{\tau} = \log \big( m \, P(q \mid p) \big), \quad
-              P(q_i \mid p) = \frac{e^{s(q_i, p)/\tau}}{\sum_j e^{s(q_j, p)/\tau}}
-
-    so that a ranking by s - h is one by the query's likelihood under the passage, among the queries
-    that are asked. Source: inverted softmax, Smith et al. 2017 (arXiv 1702.03859); as a bank of
-    queries, Bogolin et al. 2022 (arXiv 2112.12777).
+    with s the inner product. A ranking by s - h is one by the query's likelihood under the passage,
+    among the queries that are asked (docs/mining.md). Source: inverted softmax, Smith et al. 2017
+    (arXiv 1702.03859); as a bank of queries, Bogolin et al. 2022 (arXiv 2112.12777).
 
     ``queries(rows)`` and ``passages(rows)`` give all vectors in blocks of at most so many,
     (rows, d), from the first one again at each call. One block of each and their inner products are
@@ -62,9 +49,8 @@ def _of_block(
             "popularity", expected="at least one query vector", got="none",
             fix="Check the query log, or leave mine.popularity.temperature null.",
         )  # fmt: skip
-    means = largest + temperature * np.log(total / asked)
-    of_each: NDArray[np.float32] = means.astype(np.float32)
-    return of_each
+    means: NDArray[np.float64] = largest + temperature * np.log(total / asked)
+    return means.astype(np.float32)
 
 
 def by_likelihood(found: SearchResult, popular: NDArray[np.float32], k: int) -> SearchResult:

@@ -80,7 +80,7 @@ class TeacherSettings(Settings):
 
     backend: Literal["lexical", "transformers", "vllm", "http"] = "lexical"
     batch_size: Count = Field(2000, json_schema_extra=EXECUTION)
-    prices: Prices = Prices()
+    prices: Prices = Field(Prices(), json_schema_extra=EXECUTION)
     budget: Budget = Budget()
     lexical: LexicalSettings = LexicalSettings()
     model: ModelSettings = ModelSettings()

@@ -74,8 +74,8 @@ class Usage:
 class Prices(Settings):
     """Money per million tokens, in any currency; None where it is not known."""
 
-    prompt: float | None = Field(None, ge=0, json_schema_extra=EXECUTION)
-    completion: float | None = Field(None, ge=0, json_schema_extra=EXECUTION)
+    prompt: float | None = Field(None, ge=0)
+    completion: float | None = Field(None, ge=0)
 
     @model_validator(mode="after")
     def _both_or_none(self) -> "Prices":

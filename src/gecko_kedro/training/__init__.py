@@ -6,7 +6,7 @@ from gecko_kedro.training.mixture import mix_examples
 from gecko_kedro.training.negatives import add_mined_negatives
 from gecko_kedro.training.settings import LoraSettings, LossSettings, TrainSettings
 from gecko_kedro.training.sources import Sources, SourceSettings, rates_of, read_source
-from gecko_kedro.training.trainer import HISTORY_SCHEMA, TrainResult, train_encoder
+from gecko_kedro.training.trainer import HISTORY_SCHEMA, TrainResult, train_encoder, train_or_keep
 
 __all__ = [
     "EXAMPLE_SCHEMA",
@@ -25,4 +25,5 @@ __all__ = [
     "rates_of",
     "read_source",
     "train_encoder",
+    "train_or_keep",
 ]

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.training.settings import LoraSettings
 
 if TYPE_CHECKING:
-    import torch
     from sentence_transformers import SentenceTransformer
 
 ALL_LINEAR = "all-linear"
@@ -58,7 +59,11 @@ def check_adaptable(transformer: Any, settings: LoraSettings) -> None:
             got=Words("no such package"),
             fix="Run: pip install 'gecko-kedro[lora]', or set encoder.lora to null.",
         )
-    linear = _linear_layers(transformer)
+    from transformers.pytorch_utils import Conv1D
+
+    is_model = isinstance(transformer, torch.nn.Module)
+    layers = transformer.named_modules() if is_model else ()
+    linear = [name for name, layer in layers if isinstance(layer, (torch.nn.Linear, Conv1D))]
     if not linear:
         raise InputError(
             "encoder.lora",
@@ -66,13 +71,8 @@ def check_adaptable(transformer: Any, settings: LoraSettings) -> None:
             got=type(transformer).__name__,
             fix="Set encoder.lora to null.",
         )
-    if settings.target_modules == ALL_LINEAR:
-        return
-    unknown = [
-        target
-        for target in settings.target_modules
-        if not any(name == target or name.endswith(f".{target}") for name in linear)
-    ]
+    ends = () if settings.target_modules == ALL_LINEAR else settings.target_modules
+    unknown = [end for end in ends if not any(f".{name}".endswith(f".{end}") for name in linear)]
     if unknown:
         known = sorted({name.rpartition(".")[2] for name in linear})
         raise InputError(
@@ -83,28 +83,17 @@ def check_adaptable(transformer: Any, settings: LoraSettings) -> None:
         )
 
 
-def trained_weights(model: "torch.nn.Module") -> dict[str, "torch.Tensor"]:
+def trained_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     """The weights that training changes, by name; all of them without adapters."""
     return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
 
 
-def is_adapted(model: "torch.nn.Module") -> bool:
+def is_adapted(model: torch.nn.Module) -> bool:
     """Whether ``model`` is within a block of ``adapted`` that has settings."""
     return any(".lora_A." in name for name, _ in model.named_parameters())
 
 
-def _linear_layers(transformer: Any) -> list[str]:
-    import torch
-    from transformers.pytorch_utils import Conv1D
-
-    if not isinstance(transformer, torch.nn.Module):
-        return []
-    kinds = (torch.nn.Linear, Conv1D)
-    return [name for name, layer in transformer.named_modules() if isinstance(layer, kinds)]
-
-
 def _attach(transformer: Any, settings: LoraSettings, *, seed: int) -> Any:
-    import torch
     from peft import LoraConfig, LoraModel
 
     targets = settings.target_modules

@@ -1,18 +1,13 @@
 """The unified format: every training set becomes (task, query, positive, negatives)."""
 
 import ast
-from dataclasses import dataclass
+from contextlib import suppress
 
 import polars as pl
 
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.base.text import normalised
-from gecko_kedro.corpus.quarantine import (
-    QuarantineRow,
-    count_reasons,
-    quarantine_row,
-    quarantine_table,
-)
+from gecko_kedro.corpus.quarantine import Checked, count_reasons, quarantine_row, quarantine_table
 from gecko_kedro.encoder.formatting import GECKO, Templates, render_passage, render_query
 
 NEGATIVE: pl.DataType = pl.Struct({"title": pl.String, "text": pl.String})  # the title is nullable
@@ -34,20 +29,10 @@ _RENDERED = pl.Schema(
 )
 
 
-@dataclass(frozen=True)
-class ExampleResult:
-    """Good rows (EXAMPLE_SCHEMA), bad rows (QUARANTINE_SCHEMA) and counts.
-
-    ``counts`` has ``examples``, ``quarantined`` and one entry for each quarantine reason.
-    """
-
-    examples: pl.DataFrame
-    quarantine: pl.DataFrame
-    counts: dict[str, int]
-
-
-def check_examples(examples: pl.DataFrame, *, where: str) -> ExampleResult:
+def check_examples(examples: pl.DataFrame, *, where: str) -> Checked:
     """Split rows of the unified format into good and bad ones; wrong columns raise InputError.
+
+    The good rows are counted as ``examples``.
 
     Reasons, the first that fits: ``empty_query``, ``empty_positive``, ``empty_negative`` (a blank
     or missing text in the list), ``list_as_string`` (a text that is the printed form of a list),
@@ -66,9 +51,18 @@ def check_examples(examples: pl.DataFrame, *, where: str) -> ExampleResult:
     rows = rows.with_columns(pl.col("negatives").fill_null([]), reason=_reasons(rows))
     good = rows.filter(pl.col("reason").is_null()).drop("row", "reason")
     bad = rows.filter(pl.col("reason").is_not_null())
-    quarantined = _quarantined(bad, where=where)
+    quarantined = [
+        quarantine_row(
+            where,
+            f"row {row['row']}",
+            reason=row["reason"],
+            detail=f"data set {row['dataset']}",
+            record={name: row[name] for name in EXAMPLE_SCHEMA},
+        )
+        for row in bad.iter_rows(named=True)
+    ]
     counts = {"examples": good.height} | count_reasons(quarantined)
-    return ExampleResult(good, quarantine_table(quarantined), counts)
+    return Checked(good, quarantine_table(quarantined), counts)
 
 
 def render_examples(
@@ -85,18 +79,18 @@ def render_examples(
             return render_query(task, text, templates=templates)
         return render_passage(title, text, templates=templates)
 
-    rendered: dict[str, list[object]] = {"query": [], "positive": [], "negatives": []}
     columns = ("task_name", "symmetric", "query", "positive_title", "positive", "negatives")
-    for task, symmetric, query, title, positive, negatives in examples.select(columns).iter_rows():
-        rendered["query"].append(render_query(task, query, templates=templates))
-        rendered["positive"].append(passage(task, title, positive, symmetric))
-        rendered["negatives"].append(
-            [
-                passage(task, negative["title"], negative["text"], symmetric)
-                for negative in negatives[:max_negatives]
-            ]
+    rows = [
+        (
+            render_query(task, query, templates=templates),
+            passage(task, title, positive, symmetric),
+            [passage(task, n["title"], n["text"], symmetric) for n in negatives[:max_negatives]],
         )
-    return pl.DataFrame(rendered, schema=_RENDERED)
+        for task, symmetric, query, title, positive, negatives in examples.select(
+            columns
+        ).iter_rows()
+    ]
+    return pl.DataFrame(rows, schema=_RENDERED, orient="row")
 
 
 def _reasons(rows: pl.DataFrame) -> pl.Series:
@@ -145,44 +139,22 @@ def _any_printed_list() -> pl.Expr:
         pl.col("negatives").list.eval(pl.element().struct.field("text")),
     )
     # The pattern is cheap and rejects nearly all; ast decides on the rest.
-    suspect = texts.list.eval(
-        pl.element()
-        .str.contains(r"""^\s*\[\s*['"](?s:.*)['"]\s*,?\s*\]\s*$""")
-        .fill_null(value=False)
-    ).list.any()
-    return (
-        pl.when(suspect)
-        .then(texts.map_elements(_has_printed_list, return_dtype=pl.Boolean))
-        .otherwise(pl.lit(value=False))
-    )
+    is_printed = pl.element().str.contains(r"""^\s*\[\s*['"](?s:.*)['"]\s*,?\s*\]\s*$""")
+    suspect = texts.list.eval(is_printed.fill_null(value=False)).list.any()
+    parsed = texts.map_elements(_has_printed_list, return_dtype=pl.Boolean)
+    return pl.when(suspect).then(parsed).otherwise(pl.lit(value=False))
 
 
 def _has_printed_list(texts: pl.Series) -> bool:
-    return any(_parses_as_list(text) for text in texts if text)
-
-
-def _parses_as_list(text: str) -> bool:
-    if not text.lstrip().startswith("["):
-        return False
-    try:
-        value = ast.literal_eval(text.strip())
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return False
-    return isinstance(value, list) and all(isinstance(item, str) for item in value) and bool(value)
+    for text in texts.drop_nulls():
+        if not text.lstrip().startswith("["):
+            continue
+        with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+            value = ast.literal_eval(text.strip())
+            if value and isinstance(value, list) and all(isinstance(item, str) for item in value):
+                return True
+    return False
 
 
 def _described(schema: pl.Schema) -> str:
     return ", ".join(f"{name} {dtype}" for name, dtype in schema.items())
-
-
-def _quarantined(bad: pl.DataFrame, *, where: str) -> list[QuarantineRow]:
-    return [
-        quarantine_row(
-            where,
-            f"row {row['row']}",
-            reason=row["reason"],
-            detail=f"data set {row['dataset']}",
-            record={name: row[name] for name in EXAMPLE_SCHEMA},
-        )
-        for row in bad.iter_rows(named=True)
-    ]

@@ -2,10 +2,9 @@
 
     torchrun --nproc-per-node 8 -m gecko_kedro --pipelines finetune
 
-Every process starts the same command. The first one runs Kedro: it alone holds the lock, reads and
-writes datasets, tracks and prints. The others wait; whenever the first comes to ``train_encoder``
-they get the model, the examples and the settings from it and take part. Checkpoints go to a folder
-that all processes must see.
+The first process runs Kedro: it alone holds the lock, reads and writes datasets, tracks and prints.
+Whenever it comes to ``train_encoder`` the others get the model, the examples and the settings from
+it and take part. Checkpoints go to a folder that all processes must see.
 """
 
 import io
@@ -22,12 +21,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+import torch
+import torch.distributed as dist
 
 from gecko_kedro.base.errors import InputError
-from gecko_kedro.encoder.formatting import Templates
 from gecko_kedro.encoder.loading import load_encoder
+from gecko_kedro.training import ranks
 from gecko_kedro.training.job import Job
-from gecko_kedro.training.settings import LoraSettings, TrainSettings
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -52,11 +52,6 @@ def leading() -> Iterator[bool]:
     if not started_together():
         yield True
         return
-    import torch
-    import torch.distributed as dist
-
-    from gecko_kedro.training import ranks
-
     global _control  # noqa: PLW0603  # one process group a process, as torch has it
     # accelerate hands on what the trainer's own argument is called.
     warnings.filterwarnings("ignore", message="`broadcast_buffers`", category=FutureWarning)
@@ -78,15 +73,12 @@ def call_followers(model: "SentenceTransformer", examples: pl.DataFrame, job: Jo
     """Send the other processes what is to be trained; nothing for one process."""
     if _control is None:
         return
-    from gecko_kedro.training import ranks
-
     if ranks.is_main():
         ranks.send(_packed(model, examples, job), group=_control)
 
 
 def _serve() -> None:
     """Take part in one training after another, until the first process is done."""
-    from gecko_kedro.training import ranks
     from gecko_kedro.training.trainer import train_encoder
 
     logging.getLogger().setLevel(logging.ERROR)  # each line once
@@ -95,7 +87,7 @@ def _serve() -> None:
         with tempfile.TemporaryDirectory() as folder:
             model, examples, job = _unpacked(message, Path(folder))
             try:
-                train_encoder(model, examples, **vars(job))
+                train_encoder(model, examples, **dict(job))
             except InputError:  # the first process has it too, and tells it
                 continue
 
@@ -110,45 +102,25 @@ def _packed(model: "SentenceTransformer", examples: pl.DataFrame, job: Job) -> b
         table = io.BytesIO()
         examples.write_parquet(table)
         archive.writestr("examples.parquet", table.getvalue())
-        archive.writestr("job.json", json.dumps(_as_json(model, job)))
+        config = getattr(model.transformers_model, "config", None)
+        how = {
+            "device": model.device.type,
+            "attention": getattr(config, "_attn_implementation", None),
+            "trust_remote_code": bool(getattr(model, "trust_remote_code", False)),
+        }
+        archive.writestr("load.json", json.dumps(how))
+        there = {"checkpoints": job.checkpoints.absolute()}
+        archive.writestr("job.json", job.model_copy(update=there).model_dump_json())
     return content.getvalue()
-
-
-def _as_json(model: "SentenceTransformer", job: Job) -> dict[str, Any]:
-    config = getattr(model.transformers_model, "config", None)
-    return {
-        "device": model.device.type,
-        "attention": getattr(config, "_attn_implementation", None),
-        "trust_remote_code": bool(getattr(model, "trust_remote_code", False)),
-        "loss": job.loss,
-        "name": job.name,
-        "checkpoints": str(job.checkpoints.absolute()),
-        "settings": job.settings.model_dump(mode="json"),
-        "templates": job.templates.model_dump(mode="json"),
-        "lora": job.adapters(),
-    }
 
 
 def _unpacked(message: bytes, folder: Path) -> tuple["SentenceTransformer", pl.DataFrame, Job]:
     with zipfile.ZipFile(io.BytesIO(message)) as archive:
         archive.extractall(folder)
-        told = json.loads(archive.read("job.json"))
+        how = json.loads(archive.read("load.json"))
+        job = Job.model_validate_json(archive.read("job.json"))
         examples = pl.read_parquet(io.BytesIO(archive.read("examples.parquet")))
-    own = f":{os.environ['LOCAL_RANK']}" if told["device"] == "cuda" else ""
-    model = load_encoder(
-        str(folder / "model"),
-        device=told["device"] + own,
-        for_training=True,
-        dtype="float32",
-        trust_remote_code=told["trust_remote_code"],
-        attention=told["attention"],
-    )
-    job = Job(
-        TrainSettings.model_validate(told["settings"]),
-        told["loss"],
-        told["name"],
-        Path(told["checkpoints"]),
-        Templates.model_validate(told["templates"]),
-        None if told["lora"] is None else LoraSettings.model_validate(told["lora"]),
-    )
+    if how["device"] == "cuda":
+        how["device"] += f":{os.environ['LOCAL_RANK']}"
+    model = load_encoder(str(folder / "model"), for_training=True, dtype="float32", **how)
     return model, examples, job

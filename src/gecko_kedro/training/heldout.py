@@ -16,6 +16,7 @@ from gecko_kedro.encoder.encoding import encode_texts
 from gecko_kedro.encoder.formatting import Templates
 from gecko_kedro.training.adapters import trained_weights
 from gecko_kedro.training.examples import render_examples
+from gecko_kedro.training.job import Job
 from gecko_kedro.training.mixture import text_ids
 from gecko_kedro.training.ranks import from_main, is_main
 
@@ -70,7 +71,7 @@ def heldout_score(
 
 
 class HeldoutWatch(TrainerCallback):
-    """Looks at the held-out rows every ``steps`` steps, keeps the best weights, stops in time.
+    """Looks at the held-out rows every ``evaluation_steps``, keeps the best weights, stops in time.
 
     What it has seen lies in ``folder`` and outlives the process: a resumed run stops at the same
     step with the same best weights as an undisturbed one.
@@ -80,55 +81,52 @@ class HeldoutWatch(TrainerCallback):
         self,
         model: "SentenceTransformer",
         heldout: pl.DataFrame,
+        job: Job,
         *,
-        name: str,
         folder: Path,
-        steps: int,
         last_step: int,
-        patience: int | None,
-        templates: Templates,
     ) -> None:
-        self.model, self.heldout, self.templates = model, heldout, templates
-        self.name, self.folder = name, folder
-        self.steps, self.last_step, self.patience = steps, last_step, patience
-        found = from_main(lambda: sorted(self._read().items()))
-        self.scores: dict[int, float] = {int(step): score for step, score in found}
+        self.model, self.heldout, self.job, self.last_step = model, heldout, job, last_step
+        self.weights = folder / "best_weights.pt"
+        self.file = folder / "heldout_scores.json"
+        found = from_main(self._read)
+        self.scores: dict[int, float] = {int(step): score for step, score in found.items()}
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         step = state.global_step
         if self.stopped_at(before=step):
             control.should_training_stop = control.should_log = True
             return
-        if step % self.steps and step != self.last_step:
+        if step % self.job.settings.evaluation_steps and step != self.last_step:
             return
         self.scores[step] = from_main(
-            lambda: heldout_score(self.model, self.heldout, templates=self.templates)
+            lambda: heldout_score(self.model, self.heldout, templates=self.job.templates)
         )
         self.model.train()
         if is_main():
-            events.emit(self.name, step, {METRIC: self.scores[step]})
+            events.emit(self.job.name, step, {METRIC: self.scores[step]})
             if self.best(until=step) == step:
-                self._keep_weights()
-            self._write()
+                with atomic_path(self.weights) as temporary:
+                    torch.save(trained_weights(self.model), temporary)
+            write_text(self.file, json.dumps(self.scores))
         if self.stopped_at(before=step + 1):
-            logger.info("%s: stops at step %d, %s was best", self.name, step, self.best(until=step))
+            best = self.best(until=step)
+            logger.info("%s: stops at step %d, %s was best", self.job.name, step, best)
             control.should_training_stop = control.should_log = True
 
     def stopped_at(self, *, before: int) -> int | None:
         """The first step below ``before`` after which patience was at its end."""
-        if self.patience is None:
-            return None
         since, best = 0, -np.inf
         for step in sorted(step for step in self.scores if step < before):
             since, best = (0, self.scores[step]) if self.scores[step] > best else (since + 1, best)
-            if since == self.patience:
+            if since == self.job.settings.patience:
                 return step
         return None
 
     def best(self, *, until: int) -> int | None:
         """The step with the highest score, the first of equals."""
-        seen = [step for step in sorted(self.scores) if step <= until]
-        return max(seen, key=lambda step: self.scores[step]) if seen else None
+        seen = sorted(step for step in self.scores if step <= until)
+        return max(seen, key=self.scores.__getitem__, default=None)
 
     def restore_best(self) -> dict[str, float]:
         """Put the best weights back into the model; metrics about them."""
@@ -136,23 +134,11 @@ class HeldoutWatch(TrainerCallback):
         best = self.best(until=stopped or self.last_step)
         if best is None:
             return {}
-        weights = torch.load(self._weights, map_location=self.model.device, weights_only=True)
+        weights = torch.load(self.weights, map_location=self.model.device, weights_only=True)
         self.model.load_state_dict(weights, strict=False)  # the others have not changed
         return {METRIC: self.scores[best], "best_step": best, "stopped_early": stopped is not None}
 
-    @property
-    def _weights(self) -> Path:
-        return self.folder / "best_weights.pt"
-
-    def _keep_weights(self) -> None:
-        with atomic_path(self._weights) as temporary:
-            torch.save(trained_weights(self.model), temporary)
-
-    def _read(self) -> dict[int, float]:
-        path = self.folder / "heldout_scores.json"
-        if not path.is_file() or not self._weights.is_file():
+    def _read(self) -> dict[str, float]:
+        if not self.file.is_file() or not self.weights.is_file():
             return {}
-        return {int(k): v for k, v in json.loads(path.read_text(encoding="utf-8")).items()}
-
-    def _write(self) -> None:
-        write_text(self.folder / "heldout_scores.json", json.dumps(self.scores))
+        return dict(json.loads(self.file.read_text(encoding="utf-8")))

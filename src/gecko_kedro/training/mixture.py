@@ -69,17 +69,16 @@ def plan_batches(
 ) -> BatchPlan:
     """The same batches for the same arguments, so that a resumed run only skips those done.
 
-    The rows of a batch come from one data set and no query or positive of a row occurs in another
-    (two synthetic queries of one passage are never in one batch). Rows may share a hard negative:
-    in equation 3 it stands against its own query only, and a teacher ranks the same few passages
-    last so often that batches would else be short. A batch is short where no further row fits. A
-    single row without a negative teaches nothing (its loss is exactly 0): it is left out and
-    counted, unless that is all there is. So is a batch of less than ``fewest_rows``, the number of
-    processes that share it. ``max_steps`` ends the run earlier than ``epochs``. Length
-    plays no part: ``passes.plan_passes`` sees to that.
+    The rows of a batch come from one data set and no query or positive of a row occurs in another.
+    Rows may share a hard negative, which equation 3 sets against its own query only. A batch is
+    short where no further row fits. A single row without a negative teaches nothing (its loss is
+    exactly 0): it is left out and counted, unless that is all there is. So is a batch of less than
+    ``fewest_rows``, the number of processes that share it. ``max_steps`` ends the run earlier than
+    ``epochs``. Length plays no part: ``passes.plan_passes`` sees to that.
     """
     texts = text_ids(examples)
-    groups = _groups(examples)
+    parts = examples.with_row_index("row").partition_by("dataset", maintain_order=True)
+    groups = [part["row"].cast(pl.Int64).to_numpy() for part in parts]
     planned: list[list[Rows]] = []
     for epoch in range(epochs):
         if max_steps is not None and sum(map(len, planned)) >= max_steps:
@@ -89,11 +88,9 @@ def plan_batches(
             generator = np.random.default_rng([seed, epoch, number])
             batches += _without_repeated_texts(generator.permutation(rows), texts, batch_size)
         order = np.random.default_rng([seed, epoch]).permutation(len(batches))
-        useful = [
-            batches[i] for i in order if len(batches[i]) > 1 or texts.negatives[batches[i][0]]
-        ]
-        useful = [batch for batch in useful or batches[:1] if len(batch) >= fewest_rows]
-        planned.append(useful)
+        drawn = [batches[i] for i in order]
+        useful = [batch for batch in drawn if len(batch) > 1 or texts.negatives[batch[0]]]
+        planned.append([b for b in useful or batches[:1] if len(b) >= fewest_rows])
     left_out = examples.height - sum(map(len, planned[0]))
     ends = tuple(accumulate(map(len, planned)))
     steps = [batch for batches in planned for batch in batches][:max_steps]
@@ -112,10 +109,6 @@ class TextIds:
     positive: Rows
     negatives: list[list[int]]
     known: list[list[int]]
-
-    def pair(self, row: int) -> set[int]:
-        """Query and positive of one row."""
-        return {int(self.query[row]), int(self.positive[row])}
 
 
 def text_ids(examples: pl.DataFrame) -> TextIds:
@@ -139,12 +132,6 @@ def text_ids(examples: pl.DataFrame) -> TextIds:
     )
 
 
-def _groups(examples: pl.DataFrame) -> list[Rows]:
-    numbered = examples.select("dataset").with_row_index("row")
-    parts = numbered.partition_by("dataset", maintain_order=True)
-    return [part["row"].cast(pl.Int64).to_numpy() for part in parts]
-
-
 @dataclass
 class _OpenBatch:
     """A batch that waits for rows: their numbers, their queries and positives, their negatives."""
@@ -155,16 +142,8 @@ class _OpenBatch:
 
     def takes(self, pair: set[int], negatives: list[int]) -> bool:
         """Whether a row with these texts may join."""
-        return (
-            pair.isdisjoint(self.pairs)
-            and pair.isdisjoint(self.negatives)
-            and self.pairs.isdisjoint(negatives)
-        )
-
-    def add(self, row: int, pair: set[int], negatives: list[int]) -> None:
-        self.rows.append(row)
-        self.pairs.update(pair)
-        self.negatives.update(negatives)
+        taken = pair & self.pairs or pair & self.negatives or self.pairs.intersection(negatives)
+        return not taken
 
 
 def _without_repeated_texts(rows: Rows, texts: TextIds, batch_size: int) -> list[Rows]:
@@ -172,14 +151,16 @@ def _without_repeated_texts(rows: Rows, texts: TextIds, batch_size: int) -> list
     done: list[_OpenBatch] = []
     opened: list[_OpenBatch] = []
     for row in rows.tolist():
-        pair, negatives = texts.pair(row), texts.negatives[row]
+        pair, negatives = {int(texts.query[row]), int(texts.positive[row])}, texts.negatives[row]
         place = next((batch for batch in opened if batch.takes(pair, negatives)), None)
         if place is None:
             if len(opened) == _OPEN_BATCHES:
                 done.append(opened.pop(0))
             place = _OpenBatch()
             opened.append(place)
-        place.add(row, pair, negatives)
+        place.rows.append(row)
+        place.pairs |= pair
+        place.negatives.update(negatives)
         if len(place.rows) == batch_size:
             opened.remove(place)
             done.append(place)

@@ -13,8 +13,8 @@ from gecko_kedro.encoder.encoding import (
     padded_length,
     padded_on_the_right,
     shape_step,
+    token_budget_ranges,
 )
-from gecko_kedro.encoder.grouping import token_budget_ranges
 from gecko_kedro.encoder.loading import longest_input
 
 if TYPE_CHECKING:
@@ -49,10 +49,9 @@ def plan_passes(
     """All texts of a batch, queries and passages alike, sorted by length and cut into passes.
 
     A pass has at most ``tokens_per_pass`` tokens with its padding (one text always fits), which
-    bounds its memory. Each is padded to its own longest text only, up to a multiple of 16 where
-    many shapes cost memory. On a CPU the time goes with the padded tokens: real pairs have queries
-    of 28 and passages of 104 tokens on average. None embeds whole columns, and so does padding on
-    the left. The vectors differ by no more than rounding.
+    bounds its memory; it is padded to its own longest text only, up to a multiple of 16 where many
+    shapes cost memory. None embeds whole columns, and so does padding on the left. The vectors
+    differ by no more than rounding.
 
     Columns that the tokenizer has packed without padding, for flash attention, are cut in their
     order, at most ``tokens_per_pass`` tokens a pass. Static embeddings, which keep nothing of a
@@ -72,7 +71,11 @@ def plan_passes(
     lengths = torch.cat([column["attention_mask"].sum(dim=1) for column in columns]).cpu()
     order = torch.argsort(lengths, descending=True, stable=True)
     padded = [padded_length(length, limit=limit, step=step) for length in lengths[order].tolist()]
-    together = _stacked(columns, width=padded[0])
+    together = {
+        name: torch.cat([_to_width(column[name], padded[0]) for column in columns])
+        for name, values in columns[0].items()
+        if isinstance(values, Tensor) and values.ndim == 2
+    }
     features = []
     ranges = token_budget_ranges(padded, tokens_per_pass, cost=tokens_per_pass * _COST_OF_A_PASS)
     for start, end in ranges:
@@ -93,17 +96,5 @@ def _packed_passes(columns: list[Features], tokens_per_pass: int | None) -> Pass
     return Passes(features, None, sizes)
 
 
-def _stacked(columns: list[Features], *, width: int) -> Features:
-    """The token tensors of all columns below each other, padded with zeros to one width."""
-    names = [name for name, value in columns[0].items() if _is_by_token(value)]
-    return {
-        name: torch.cat([_to_width(column[name], width) for column in columns]) for name in names
-    }
-
-
 def _to_width(values: Tensor, width: int) -> Tensor:
     return nn.functional.pad(values, (0, width - values.shape[1]))  # negative: cuts padding
-
-
-def _is_by_token(value: object) -> bool:
-    return isinstance(value, Tensor) and value.ndim == 2

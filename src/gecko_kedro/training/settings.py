@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from gecko_kedro.base.settings import EXECUTION, Count, Limit, Seed, Settings
 from gecko_kedro.encoder.formatting import GECKO, Templates, own_templates
@@ -57,16 +57,9 @@ class LoraSettings(Settings):
     rank: int = Field(16, ge=1, le=1024, description="inner dimension of the two factors")
     alpha: Count = Field(32, description="the product is scaled by alpha / rank")
     dropout: float = Field(0.0, ge=0, lt=1, description="of an adapter's input, in training")
-    target_modules: Literal["all-linear"] | tuple[str, ...] = Field(
+    target_modules: Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         "all-linear", description="ends of the names of the layers that get one"
     )
-
-    @field_validator("target_modules")
-    @classmethod
-    def _some(cls, targets: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        if not targets:
-            raise ValueError("name at least one layer, or all-linear")
-        return targets
 
 
 class EncoderTraining(Settings):

@@ -1,7 +1,8 @@
 """sentence-transformers' trainer, fed by a batch plan, watched, and with sealed checkpoints."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,7 @@ from gecko_kedro.base.memory import give_back_free_memory
 from gecko_kedro.base.progress import Progress
 from gecko_kedro.encoder.formatting import Templates
 from gecko_kedro.training.adapters import is_adapted, trained_weights
-from gecko_kedro.training.checkpoints import (
-    keep_last_checkpoints,
-    seal_checkpoint,
-)
+from gecko_kedro.training.checkpoints import keep_last_checkpoints, seal_checkpoint
 from gecko_kedro.training.examples import render_examples
 from gecko_kedro.training.mixture import BatchPlan, text_ids
 from gecko_kedro.training.ranks import is_main, wait_for_all, world_size
@@ -68,11 +66,11 @@ class Collator(SentenceTransformerDataCollator):
     """
 
     def __call__(self, features: list[dict[str, Any]]) -> dict[str, Any]:
-        negatives = [text for row in features for text in row["negatives"]]
+        rows = {name: [row[name] for row in features] for name in features[0]}
         columns = {
-            "query": [row["query"] for row in features],
-            "positive": [row["positive"] for row in features],
-            "negative": negatives,
+            "query": rows["query"],
+            "positive": rows["positive"],
+            "negative": list(chain.from_iterable(rows["negatives"])),
         }
         batch: dict[str, Any] = {
             f"{name}_{key}": value
@@ -80,26 +78,24 @@ class Collator(SentenceTransformerDataCollator):
             if texts
             for key, value in self.preprocess_fn(texts).items()
         }
-        counts = torch.tensor([len(row["negatives"]) for row in features])
+        counts = torch.tensor([len(own) for own in rows["negatives"]])
         batch["label"] = {
-            "query": torch.tensor([row["query_text"] for row in features]),
-            "positive": torch.tensor([row["positive_text"] for row in features]),
-            "label": torch.tensor([row["class"] for row in features]),
-            "known": _filled([row["known"] for row in features], -1).long(),
-            "negative": torch.tensor([i for row in features for i in row["negative_texts"]]).long(),
+            "query": torch.tensor(rows["query_text"]),
+            "positive": torch.tensor(rows["positive_text"]),
+            "label": torch.tensor(rows["class"]),
+            "known": _filled(rows["known"], -1).long(),
+            "negative": torch.tensor(list(chain.from_iterable(rows["negative_texts"]))).long(),
             "owner": torch.repeat_interleave(torch.arange(len(features)), counts),
             "rank": torch.cat([torch.arange(count) for count in counts.tolist()]).long(),
-            "teacher": _filled([row["teacher"] for row in features], float("nan")),
+            "teacher": _filled(rows["teacher"], float("nan")),
         }
         return batch
 
 
 def _filled(lists: list[list[float]], fill: float) -> torch.Tensor:
     """Lists of any lengths as one (n, longest) float64 tensor."""
-    longest = max(map(len, lists))
-    return torch.tensor(
-        [[*values, *[fill] * (longest - len(values))] for values in lists], dtype=torch.float64
-    ).reshape(len(lists), longest)
+    tensors = [torch.tensor(values, dtype=torch.float64) for values in lists]
+    return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True, padding_value=fill)
 
 
 def training_rows(
@@ -107,25 +103,21 @@ def training_rows(
 ) -> Dataset:
     """What the collator reads: rendered texts, ids of texts and classes, teacher scores."""
     table = render_examples(examples, templates=templates, max_negatives=max_negatives)
-    ids = text_ids(examples)
-    most = slice(max_negatives)
-    scores = [values or [] for values in examples["teacher_scores"].to_list()]
+    ids, numbers = text_ids(examples), pl.List(pl.Int64)
+    negatives = pl.Series("negative_texts", ids.negatives, dtype=numbers)
+    scores = examples["teacher_scores"].fill_null([]).alias("teacher")
+    if max_negatives is not None:
+        negatives, scores = negatives.list.head(max_negatives), scores.list.head(max_negatives + 1)
     classes = examples["label"].rank("dense").fill_null(0).cast(pl.Int64) - 1
-    numbers = pl.List(pl.Int64)
     table = table.with_columns(
+        negatives,
+        scores,
+        classes.alias("class"),
         pl.Series("query_text", ids.query),
         pl.Series("positive_text", ids.positive),
-        pl.Series("negative_texts", [own[most] for own in ids.negatives], dtype=numbers),
         pl.Series("known", ids.known, dtype=numbers),
-        classes.alias("class"),
-        pl.Series("teacher", [own[: _and_one(max_negatives)] for own in scores],
-                  dtype=pl.List(pl.Float64)),
-    )  # fmt: skip
+    )
     return Dataset(table.to_arrow())
-
-
-def _and_one(count: int | None) -> int | None:
-    return None if count is None else count + 1
 
 
 class PlannedTrainer(SentenceTransformerTrainer):
@@ -150,7 +142,7 @@ class PlannedTrainer(SentenceTransformerTrainer):
         return PlannedBatches(dataset, self.plan, processes=world_size())
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
-        """None: that card quotes training rows. ``encoder.card`` writes ours."""
+        """None: that card quotes training rows. ``encoder.saving`` writes ours."""
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         loss: torch.Tensor = super().training_step(*args, **kwargs)
@@ -233,9 +225,9 @@ class _Watch(TrainerCallback):
             give_back_free_memory()
 
     def on_log(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-        logs: Mapping[str, float] = more["logs"]
-        values = {key: float(logs[key]) for key in ("loss", "learning_rate") if key in logs}
-        if "loss" in values:
+        logs = more["logs"]
+        if "loss" in logs:
+            values = {key: float(logs[key]) for key in ("loss", "learning_rate") if key in logs}
             events.emit(self.trainer.name, state.global_step, values)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:

@@ -3,31 +3,27 @@
 import logging
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
+import torch
 
 from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.encoder.formatting import GECKO, Templates, prompts_by_name
 from gecko_kedro.encoder.loading import length_of, limit_length, quiet_loading, set_length
 from gecko_kedro.encoder.record import add_stage
+from gecko_kedro.training import ranks
 from gecko_kedro.training.adapters import adapted, check_adaptable
-from gecko_kedro.training.checkpoints import (
-    checkpoint_step,
-    last_whole_checkpoint,
-    remove_checkpoints,
-)
-from gecko_kedro.training.examples import EXAMPLE_SCHEMA
+from gecko_kedro.training.checkpoints import checkpoint_step, last_whole_checkpoint
+from gecko_kedro.training.examples import EXAMPLE_SCHEMA, render_examples
 from gecko_kedro.training.followers import call_followers
 from gecko_kedro.training.job import Job, Loss, digest_of
-from gecko_kedro.training.lengths import report_truncated
 from gecko_kedro.training.mixture import BatchPlan, plan_batches
 from gecko_kedro.training.settings import LoraSettings, TrainSettings
-from gecko_kedro.training.setup import batch_loss, embedded_negatives, training_arguments
 from gecko_kedro.training.speed import trained_fast
 
 if TYPE_CHECKING:
@@ -35,10 +31,9 @@ if TYPE_CHECKING:
 
     from gecko_kedro.training.steps import PlannedTrainer
 
-__all__ = ["HISTORY_SCHEMA", "TrainResult", "TrainSettings", "remove_checkpoints", "train_encoder"]
-
 logger = logging.getLogger(__name__)
 
+_MOST_TEXTS, _TEXTS_AT_ONCE = 100_000, 1_000  # whose tokens are counted
 HISTORY_SCHEMA = pl.Schema(
     {
         "step": pl.Int64,  # optimiser steps done, from 1
@@ -73,41 +68,44 @@ def train_encoder(
     """Train ``model`` (float32 weights, changed in place) on EXAMPLE rows, as ``settings`` say.
 
     ``loss="in_batch"`` is equation 2 and ignores negatives; ``"gecko"`` is equation 3, with the
-    departures of ``settings.loss``. Both are summed over the full width and ``matryoshka_dims``.
-    Checkpoints go under ``checkpoints/name``, in a folder named after a digest of everything that
-    shapes the result: the same call again goes on from the last whole checkpoint, a changed one
-    starts anew. The caller deletes them with ``remove_checkpoints`` once the model is saved. With
-    None they go to a temporary folder, and a killed training starts anew.
-    ``name`` also labels progress, live metrics and the model's record of stages.
-
-    With ``heldout_rows`` these are kept out of training and looked at while it runs; the weights
-    returned are then the best seen, see ``heldout.HeldoutWatch``. With ``lora`` low-rank adapters
-    are trained in place of the transformer's weights and merged into them at the end, see
-    ``adapters.adapted``. Under torchrun each batch is shared by all processes, with the loss and
-    the gradient of the whole batch, see ``followers``.
+    departures of ``settings.loss``. Checkpoints go under ``checkpoints/name``, in a folder named
+    after a digest of all that shapes the result: the same call again goes on from the last whole
+    one. The caller deletes them with ``remove_checkpoints`` once the model is saved. With None they
+    are temporary, and a killed training starts anew. ``name`` also labels progress, live metrics
+    and the model's record of stages. With ``heldout_rows`` the weights are the best seen, see
+    ``heldout.HeldoutWatch``; with ``lora`` see ``adapters.adapted``; under torchrun ``followers``.
 
     Raises InputError for no examples, half-precision weights, a dimension wider than the model,
     adapters that do not fit it, and a loss that is not finite.
     """
-    with _kept_or_temporary(checkpoints) as folder:
-        job = Job(settings or TrainSettings(), loss, name, folder, templates, lora)
+    with ExitStack() as stack:
+        if checkpoints is None:
+            temporary = tempfile.TemporaryDirectory(prefix="gecko-train-")
+            checkpoints = Path(stack.enter_context(temporary))
+        job = Job(
+            settings=settings or TrainSettings(),
+            loss=loss,
+            name=name,
+            checkpoints=checkpoints,
+            templates=templates,
+            lora=lora,
+        )
         _check(model, examples, job)
         call_followers(model, examples, job)
         return _train(model, examples, job)
 
 
-@contextmanager
-def _kept_or_temporary(folder: Path | None) -> Iterator[Path]:
-    if folder is not None:
-        yield folder
-        return
-    with tempfile.TemporaryDirectory(prefix="gecko-train-") as temporary:
-        yield Path(temporary)
+def train_or_keep(
+    model: "SentenceTransformer", examples: pl.DataFrame, *, name: str, **how: Any
+) -> TrainResult:
+    """``train_encoder``; without examples ``model`` as it is, an empty history and a log line."""
+    if not examples.is_empty():
+        return train_encoder(model, examples, name=name, **how)
+    logger.info("%s is skipped: there are no examples, and the encoder stays as it is", name)
+    return TrainResult(model, HISTORY_SCHEMA.to_frame(), {"examples": 0, "skipped": True})
 
 
 def _train(model: "SentenceTransformer", examples: pl.DataFrame, job: Job) -> TrainResult:
-    from gecko_kedro.training.ranks import world_size
-
     settings = job.settings
     if job.loss == "in_batch":
         examples = examples.with_columns(
@@ -115,7 +113,7 @@ def _train(model: "SentenceTransformer", examples: pl.DataFrame, job: Job) -> Tr
             teacher_scores=pl.lit(None, EXAMPLE_SCHEMA["teacher_scores"]),
         )
     data_digest = digest_of(examples)
-    folder = job.folder(model, data_digest, processes=world_size())
+    folder = job.folder(model, data_digest)
     own_length = length_of(model)
     limit_length(model, settings.max_seq_length, reference=job.name)
     started = time.perf_counter()
@@ -124,24 +122,24 @@ def _train(model: "SentenceTransformer", examples: pl.DataFrame, job: Job) -> Tr
         trained_fast(model, threads=settings.threads, compiled=settings.compile),
         adapted(model, job.lora, seed=settings.seed),  # last: its dropout is not the model's
     ):
-        run = _run(model, examples, job, folder)
+        trainer, resumed, watched = _run(model, examples, job, folder)
     seconds = time.perf_counter() - started
-    truncated = report_truncated(model, examples, job)
+    truncated = _share_truncated(model, examples, job)
     set_length(model, own_length)  # it can read longer texts than it was trained on
-    history = _history(run.trainer.state.log_history, run.trainer.plan)
-    steps = run.trainer.state.global_step
-    rows_run = sum(map(len, run.trainer.plan.batches[run.resumed : steps]))
+    plan, steps = trainer.plan, trainer.state.global_step
+    history = _history(trainer.state.log_history, plan)
+    rows_run = sum(map(len, plan.batches[resumed:steps]))
     metrics = {
         "examples": examples.height,
-        "rows_left_out": run.trainer.plan.left_out,
+        "rows_left_out": plan.left_out,
         "texts_truncated_share": truncated,
         "steps": steps,
-        "steps_resumed": run.resumed,
+        "steps_resumed": resumed,
         "seconds": seconds,
         "rows_per_second": rows_run / seconds,
         "first_loss": history["loss"][0],
         "last_loss": history["loss"].tail(max(1, history.height // 10)).mean(),
-        **run.metrics,
+        **watched,
     }
     tasks = examples["task_name"].unique().to_list()
     most_frequent = examples["task_name"].mode().sort()[0]
@@ -157,8 +155,6 @@ def _train(model: "SentenceTransformer", examples: pl.DataFrame, job: Job) -> Tr
 
 
 def _check(model: "SentenceTransformer", examples: pl.DataFrame, job: Job) -> None:
-    import torch
-
     name, dims = job.name, job.settings.loss.matryoshka_dims
     if examples.is_empty():
         raise InputError(
@@ -186,19 +182,15 @@ def _check(model: "SentenceTransformer", examples: pl.DataFrame, job: Job) -> No
         check_adaptable(model.transformers_model, job.lora)
 
 
-@dataclass(frozen=True)
-class _Run:
-    trainer: "PlannedTrainer"
-    resumed: int  # the step it went on from
-    metrics: dict[str, float]  # of the held-out rows
-
-
-def _run(model: "SentenceTransformer", examples: pl.DataFrame, job: Job, folder: Path) -> _Run:
-    from gecko_kedro.training import ranks
+def _run(
+    model: "SentenceTransformer", examples: pl.DataFrame, job: Job, folder: Path
+) -> tuple["PlannedTrainer", int, dict[str, float]]:
+    """The trainer at its end, the step that it went on from, and metrics of the held-out rows."""
     from gecko_kedro.training.heldout import HeldoutWatch, split_heldout
+    from gecko_kedro.training.losses.batch import BatchLoss
     from gecko_kedro.training.steps import Collator, PlannedTrainer, training_rows
 
-    settings, name, templates = job.settings, job.name, job.templates
+    settings, name = job.settings, job.name
     folder.mkdir(parents=True, exist_ok=True)
     taught, heldout = split_heldout(examples, rows=settings.heldout_rows, seed=settings.seed)
     plan = _plan(taught, settings, name)
@@ -208,42 +200,32 @@ def _run(model: "SentenceTransformer", examples: pl.DataFrame, job: Job, folder:
         examples=taught,
         name=name,
         model=model,
-        args=training_arguments(model, plan, settings, folder),
+        args=job.arguments(model, steps=last_step, folder=folder),
         train_dataset=training_rows(
-            taught, templates=templates, max_negatives=embedded_negatives(settings, job.loss)
+            taught, templates=job.templates, max_negatives=job.embedded_negatives()
         ),
         data_collator=Collator(preprocess_fn=model.preprocess),
-        loss=batch_loss(model, settings, job.loss),
+        loss=BatchLoss(
+            model,
+            job.objective(model.get_embedding_dimension() or 0),
+            tokens_per_pass=job.tokens_per_pass(model.device.type),
+            cached=settings.gradient_caching,
+        ),
     )
-    watch = HeldoutWatch(
-        model,
-        heldout,
-        name=name,
-        folder=folder,
-        steps=settings.evaluation_steps,
-        last_step=last_step,
-        patience=settings.patience,
-        templates=templates,
-    )
+    watch = None
     if not heldout.is_empty():
+        watch = HeldoutWatch(model, heldout, job, folder=folder, last_step=last_step)
         trainer.add_callback(watch)
-    found = ranks.from_main(lambda: _name_of(last_whole_checkpoint(folder)))
-    last = folder / found if found else None
-    resumed = checkpoint_step(last) if last else 0
-    if last:
+    found = ranks.from_main(lambda: str(last_whole_checkpoint(folder) or ""))
+    resumed = checkpoint_step(Path(found)) if found else 0
+    if found:
         logger.info("%s: goes on after step %d of %d", name, resumed, last_step)
-    trainer.train(resume_from_checkpoint=str(last) if last else None)
-    watched = ranks.is_main() and not heldout.is_empty()
-    return _Run(trainer, resumed, watch.restore_best() if watched else {})
-
-
-def _name_of(path: Path | None) -> str | None:
-    return None if path is None else path.name
+    trainer.train(resume_from_checkpoint=found or None)
+    return trainer, resumed, watch.restore_best() if watch and ranks.is_main() else {}
 
 
 def _plan(examples: pl.DataFrame, settings: TrainSettings, name: str) -> BatchPlan:
-    from gecko_kedro.training.ranks import world_size
-
+    processes = ranks.world_size()
     if examples.is_empty():
         raise InputError(
             f"examples of {name}",
@@ -257,35 +239,52 @@ def _plan(examples: pl.DataFrame, settings: TrainSettings, name: str) -> BatchPl
         epochs=settings.epochs,
         max_steps=settings.max_steps,
         seed=settings.seed,
-        fewest_rows=world_size(),
+        fewest_rows=processes,
     )
     if not plan.batches:
         raise InputError(
             f"examples of {name}",
-            expected=f"a batch with a row for each of {world_size()} processes",
+            expected=f"a batch with a row for each of {processes} processes",
             got=Words("no batch that large"),
             fix="Start fewer processes, or train on more rows.",
         )
     if plan.left_out:
         logger.info(
             "%s: %d rows are left out: they share a text with all others left%s",
-            name, plan.left_out, "" if world_size() == 1 else ", or are too few to be shared",
+            name, plan.left_out, "" if processes == 1 else ", or are too few to be shared",
         )  # fmt: skip
     if max(map(len, plan.batches)) == 1:
         logger.warning("%s: every batch is one row: there are no in-batch negatives", name)
     return plan
 
 
+def _share_truncated(model: "SentenceTransformer", examples: pl.DataFrame, job: Job) -> float:
+    """The share of queries and positives with more tokens than are read; 0 without a tokenizer.
+
+    Of more than 100,000 texts that many are drawn.
+    """
+    limit, tokenizer = model.max_seq_length, model.tokenizer
+    if limit is None or not callable(tokenizer):
+        return 0.0
+    table = render_examples(examples, templates=job.templates, max_negatives=0)
+    texts = [*table["query"], *table["positive"]]
+    if len(texts) > _MOST_TEXTS:
+        random = np.random.default_rng(job.settings.seed)
+        texts = [texts[i] for i in random.choice(len(texts), _MOST_TEXTS, replace=False)]
+    longer = 0
+    for start in range(0, len(texts), _TEXTS_AT_ONCE):
+        part = texts[start : start + _TEXTS_AT_ONCE]
+        tokens = tokenizer(part, truncation=False, verbose=False)["input_ids"]
+        longer += sum(len(own) > limit for own in tokens)
+    if longer:
+        logger.info(
+            "%s: %.1f %% of the texts are longer than %d tokens and are cut",
+            job.name, 100 * longer / len(texts), job.settings.max_seq_length,
+        )  # fmt: skip
+    return longer / len(texts)
+
+
 def _history(log: list[dict[str, float]], plan: BatchPlan) -> pl.DataFrame:
-    rows = [
-        {
-            "step": entry["step"],
-            "epoch": plan.epoch(int(entry["step"])),
-            "loss": entry["loss"],
-            "learning_rate": entry["learning_rate"],
-            "grad_norm": entry.get("grad_norm"),
-        }
-        for entry in log
-        if "loss" in entry
-    ]
-    return pl.DataFrame(rows, schema=HISTORY_SCHEMA)
+    rows = [{**entry, "epoch": plan.epoch(int(entry["step"]))} for entry in log if "loss" in entry]
+    columns = [{name: row.get(name) for name in HISTORY_SCHEMA} for row in rows]
+    return pl.DataFrame(columns, schema=HISTORY_SCHEMA)

@@ -2,14 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
 
-from gecko_kedro.evaluation.comparing.ablation_rows import AblationRow
-from gecko_kedro.evaluation.comparing.bootstrap import mean_of
-from gecko_kedro.evaluation.comparing.paired import INTERVAL_COLUMNS, paired, resampled
+from gecko_kedro.evaluation.comparing.bootstrap import INTERVAL_COLUMNS, mean_of, paired, resampled
+from gecko_kedro.evaluation.comparing.settings import AblationRow
 from gecko_kedro.evaluation.scoring.score_table import ScoreTable
 
 # One trained model on all tasks: the main score of a task stands beside each of its queries.
@@ -55,15 +54,12 @@ ABLATION_TABLE_SCHEMA = pl.Schema(
 def result_table(scores: ScoreTable, *, examples: int, steps: int) -> pl.DataFrame:
     """RESULT_SCHEMA of one model: what it scored, and how long it was trained."""
     keys = ["task", "dimension"]
-    single = scores.per_query.select(
-        *keys, "query_id", pl.col("score").alias("query_score"), "gold"
+    single = scores.per_query.select(*keys, "query_id", "gold", query_score="score")
+    joined = scores.scores.filter("main").join(
+        single, on=keys, how="left", maintain_order="left_right"
     )
-    joined = (
-        scores.scores.filter("main")
-        .join(single, on=keys, how="left", maintain_order="left_right")
-        .with_columns(examples=pl.lit(examples), steps=pl.lit(steps))
-    )
-    return joined.select(RESULT_SCHEMA.names()).cast(RESULT_SCHEMA)
+    counted = joined.with_columns(examples=pl.lit(examples), steps=pl.lit(steps))
+    return counted.select(RESULT_SCHEMA.names()).cast(RESULT_SCHEMA)
 
 
 def main_scores(results: pl.DataFrame) -> pl.DataFrame:
@@ -98,59 +94,22 @@ def summarise_ablations(
     must know of it, such as why it was left out.
     """
     widest = dict(scores.group_by("task").agg(pl.col("dimension").max()).iter_rows())
-    results = _Results(scores, per_query, groups, resamples, seed)
-    found: list[dict[str, Any]] = []
+    single = per_query.rename({"query_score": "score"})
     keys = ["task", "type", "metric", "dimension"]
-    for name, row in rows.items():
-        fixed = {
-            "row": name, "description": row.description, "reference": row.reference,
-            "note": notes.get(name),
-        }  # fmt: skip
-        of_row = scores.filter(row=name)
-        if of_row.is_empty():
-            found.append(fixed)
-        for key, runs in of_row.group_by(keys, maintain_order=True):
-            at = dict(zip(keys, key, strict=True))
-            paper = row.paper.get(at["type"]) if at["dimension"] == widest[at["task"]] else None
-            spread = {
-                "seeds": runs.height,
-                "mean": runs["score"].mean(),
-                "deviation": runs["score"].std() if runs.height > 1 else None,
-                "paper_difference": None if paper is None else paper / 100,
-                "source": None if paper is None else row.source,
-            }
-            difference = (
-                {} if row.reference is None else results.difference(name, row.reference, at)
-            )
-            found.append(fixed | at | spread | difference)
-    return pl.DataFrame(found, schema=ABLATION_TABLE_SCHEMA)
+    found: list[dict[str, Any]] = []
 
-
-@dataclass(frozen=True)
-class _Results:
-    """All scores of an ablation, and how differences are resampled."""
-
-    scores: pl.DataFrame
-    per_query: pl.DataFrame
-    groups: pl.DataFrame
-    resamples: int
-    seed: int
-
-    def difference(self, name: str, reference: str, at: Mapping[str, Any]) -> dict[str, Any]:
-        """The row against its reference; without scores of single queries it has no interval."""
+    def difference(name: str, reference: str, at: Mapping[str, Any]) -> dict[str, Any]:
+        """Without scores of single queries it has no interval."""
         place = {"task": at["task"], "dimension": at["dimension"]}
-        ours, theirs = (self.scores.filter(row=row, **place) for row in (name, reference))
+        ours, theirs = (scores.filter(row=row, **place) for row in (name, reference))
         both = ours.join(theirs, on="seed", suffix="_of_reference")
         if both.is_empty():
             return {"note": f"no score of {reference} with the same seed"}
         plain = {"difference": (both["score"] - both["score_of_reference"]).mean()}
-        single = self.per_query.filter(**place).rename({"query_score": "score"})
-        pairs = paired(
-            single.filter(row=name), single.filter(row=reference), self.groups,
-            on=("seed", "task", "query_id"),
-        )  # fmt: skip
+        own, other = (single.filter(row=row, **place) for row in (name, reference))
+        pairs = paired(own, other, groups, on=("seed", "task", "query_id"))
         parts = [
-            resampled(of_seed, at["type"], resamples=self.resamples, seed=self.seed)
+            resampled(of_seed, at["type"], resamples=resamples, seed=seed)
             for of_seed in pairs.partition_by("seed", maintain_order=True)
         ]
         if len(parts) < both.height:
@@ -158,6 +117,23 @@ class _Results:
         # Each seed has the same queries: they are not added up.
         mean = replace(mean_of(parts), queries=parts[0].queries, groups=parts[0].groups)
         return mean.interval().columns() | plain
+
+    for name, row in rows.items():
+        fixed = row.model_dump(include={"description", "reference"})
+        fixed |= {"row": name, "note": notes.get(name)}
+        of_row = scores.filter(row=name)
+        if of_row.is_empty():
+            found.append(fixed)
+        for key, runs in of_row.group_by(keys, maintain_order=True):
+            at = dict(zip(keys, key, strict=True))
+            spread = {"seeds": runs.height, "mean": runs["score"].mean(),
+                      "deviation": runs["score"].std()}  # fmt: skip
+            paper = row.paper.get(at["type"]) if at["dimension"] == widest[at["task"]] else None
+            if paper is not None:
+                spread |= {"paper_difference": paper / 100, "source": row.source}
+            gain = {} if row.reference is None else difference(name, row.reference, at)
+            found.append(fixed | at | spread | gain)
+    return pl.DataFrame(found, schema=ABLATION_TABLE_SCHEMA)
 
 
 def ablation_metrics(table: pl.DataFrame) -> dict[str, float]:

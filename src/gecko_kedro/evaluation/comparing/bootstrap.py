@@ -2,15 +2,26 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from gecko_kedro.base.errors import InputError
-from gecko_kedro.evaluation.comparing.statistics import Floats, Statistic, weighted_mean
+from gecko_kedro.evaluation.comparing.statistics import (
+    Floats,
+    Statistic,
+    statistic_of,
+    weighted_mean,
+)
 
+Scores: TypeAlias = Sequence[float] | Floats  # of single queries
 Verdict = Literal["better", "worse", "not shown"]
+INTERVAL_COLUMNS = {
+    "difference": pl.Float64, "low": pl.Float64, "high": pl.Float64, "p": pl.Float64,
+    "queries": pl.Int64, "groups": pl.Int64, "verdict": pl.String,
+}  # fmt: skip
 _BLOCK = 2_000_000  # numbers drawn at a time: 16 MB an array, whatever the count of resamples
 
 
@@ -60,39 +71,28 @@ class Resampled:
         return Interval(self.difference, low, high, p, self.queries, self.groups)
 
 
-def paired_bootstrap(
-    a: Sequence[float] | npt.NDArray[np.float64],
-    b: Sequence[float] | npt.NDArray[np.float64],
+def paired_bootstrap(a: Scores, b: Scores, groups: Sequence[str], **how: Any) -> Interval:
+    """Interval of ``statistic(a) - statistic(b)``; see ``resampled_difference``."""
+    return resampled_difference(a, b, groups, **how).interval()
+
+
+def resampled_difference(
+    a: Scores,
+    b: Scores,
     groups: Sequence[str],
     *,
     resamples: int,
     seed: int,
     statistic: Statistic = weighted_mean,
-    gold: Sequence[float] | npt.NDArray[np.float64] | None = None,
-) -> Interval:
-    """Interval of ``statistic(a) - statistic(b)`` where row i of both is the same query.
+    gold: Scores | None = None,
+) -> Resampled:
+    """``statistic(a) - statistic(b)`` where row i of both is the same query, and its resamples.
 
     Whole groups are drawn with replacement (Efron and Tibshirani 1993, section 8), as queries on
     one source document or package are not independent. A resample's value is the statistic of the
     queries it drew, by default their mean. With fewer than some twenty groups the interval is
-    rather too narrow; with one it is NaN.
+    rather too narrow; with one there is none.
     """
-    return resampled_difference(
-        a, b, groups, resamples=resamples, seed=seed, statistic=statistic, gold=gold
-    ).interval()
-
-
-def resampled_difference(
-    a: Sequence[float] | npt.NDArray[np.float64],
-    b: Sequence[float] | npt.NDArray[np.float64],
-    groups: Sequence[str],
-    *,
-    resamples: int,
-    seed: int,
-    statistic: Statistic = weighted_mean,
-    gold: Sequence[float] | npt.NDArray[np.float64] | None = None,
-) -> Resampled:
-    """What ``paired_bootstrap`` takes its interval from; see there."""
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)  # (q,)
     if first.shape != second.shape or len(groups) != first.size or not first.size or resamples < 1:
         raise InputError(
@@ -108,11 +108,41 @@ def resampled_difference(
     if count == 1:
         return Resampled(whole, np.empty(0), first.size, count)
     if statistic is weighted_mean:
-        drawn = _resampled_means(first - second, group_of_query, count, resamples, seed)
+        drawn = _resampled_means(first - second, group_of_query, resamples, seed)
     else:
         both = (first, second)
         drawn = _resampled(both, truth, group_of_query, statistic, resamples=resamples, seed=seed)
     return Resampled(whole, drawn, first.size, count)
+
+
+def paired(
+    ours: pl.DataFrame,
+    theirs: pl.DataFrame,
+    groups: pl.DataFrame,
+    *,
+    on: Sequence[str] = ("task", "query_id"),
+) -> pl.DataFrame:
+    """``*on, a, gold, b, group`` of the queries that both have, sorted by ``on``.
+
+    ``ours`` and ``theirs`` have ``on`` and ``score``, ours ``gold`` too (PER_QUERY_SCHEMA).
+    ``groups``: ``task, query_id, group``; a query that it lacks is a group of its own.
+    """
+    return (
+        ours.select(*on, pl.col("score").alias("a"), "gold")
+        .join(theirs.select(*on, pl.col("score").alias("b")), on=on)
+        .join(groups.select("task", "query_id", "group"), on=["task", "query_id"], how="left")
+        .with_columns(pl.coalesce("group", "query_id").alias("group"))
+        .sort(on)
+    )
+
+
+def resampled(pairs: pl.DataFrame, task_type: str, *, resamples: int, seed: int) -> Resampled:
+    """The difference of a table of ``paired``, by the statistic of that type of task."""
+    return resampled_difference(
+        pairs["a"].to_numpy(), pairs["b"].to_numpy(), pairs["group"].to_list(),
+        resamples=resamples, seed=seed, statistic=statistic_of(task_type),
+        gold=pairs["gold"].to_numpy(),
+    )  # fmt: skip
 
 
 def mean_of(parts: Sequence[Resampled]) -> Resampled:
@@ -130,17 +160,13 @@ def mean_of(parts: Sequence[Resampled]) -> Resampled:
 
 
 def _resampled_means(
-    differences: Floats,
-    group_of_query: npt.NDArray[np.int64],
-    count: int,
-    resamples: int,
-    seed: int,
+    differences: Floats, group_of_query: npt.NDArray[np.int64], resamples: int, seed: int
 ) -> Floats:
     """``(resamples,)`` means over queries; the sums of the groups do, whatever their sizes."""
-    sums = np.bincount(group_of_query, weights=differences, minlength=count)  # (g,)
-    sizes = np.bincount(group_of_query, minlength=count).astype(np.float64)  # (g,)
+    sums = np.bincount(group_of_query, weights=differences)  # (g,)
+    sizes = np.bincount(group_of_query).astype(np.float64)  # (g,)
     means = np.empty(resamples)
-    for rows, drawn in _draws(count, count, resamples, seed):
+    for rows, drawn in _draws(sums.size, sums.size, resamples, seed):
         means[rows] = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
     return means
 

@@ -7,8 +7,13 @@ from typing import Any
 import polars as pl
 
 from gecko_kedro.base.errors import InputError
-from gecko_kedro.evaluation.comparing.bootstrap import Resampled, mean_of
-from gecko_kedro.evaluation.comparing.paired import INTERVAL_COLUMNS, paired, resampled
+from gecko_kedro.evaluation.comparing.bootstrap import (
+    INTERVAL_COLUMNS,
+    Resampled,
+    mean_of,
+    paired,
+    resampled,
+)
 from gecko_kedro.evaluation.scoring.score_table import BM25, HYBRID, ScoreTable
 
 OVERALL = "all tasks"
@@ -21,13 +26,8 @@ RESULTS_SCHEMA = pl.Schema(
     }
 )  # fmt: skip
 DIFFERENCES_SCHEMA = pl.Schema(
-    {
-        "task": pl.String,
-        "dimension": pl.Int64,
-        "model": pl.String,
-        "against": pl.String,
-        **INTERVAL_COLUMNS,
-    }
+    {"task": pl.String, "dimension": pl.Int64, "model": pl.String, "against": pl.String}
+    | INTERVAL_COLUMNS
 )
 GROUPS_SCHEMA = pl.Schema(
     {"task": pl.String, "group": pl.String, "model": pl.String, **INTERVAL_COLUMNS}
@@ -76,30 +76,24 @@ def compare(
             "comparison", expected=f"scores of the model {missing[0]}", got=sorted(known),
             fix="See the failures in the score table.",
         )  # fmt: skip
-    judge = _Judge(table, groups, resamples=resamples, seed=seed)
+    judge = _Judge(table.per_query, groups, resamples, seed)
     order = {base: 0, **_PLACES, tuned: 3}
-    rows = (
-        _wide(table.scores)
-        .with_columns(pl.col("model").replace_strict(order, default=2).alias("_order"))
-        .sort("task", "_order", "model", "dimension", descending=[False, False, False, True])
-        .drop("_order")
-        .to_dicts()
-    )
+    place = pl.col("model").replace_strict(order, default=2)
+    larger_first = -pl.col("dimension")
+    rows = _wide(table.scores).sort("task", place, "model", larger_first).to_dicts()
     parts = [None if row["model"] == base else judge.against(row, base) for row in rows]
     results = [row | _columns(part) for row, part in zip(rows, parts, strict=True)]
-    of_tuned = [row for row in rows if row["model"] == tuned]
-    fret = [
-        {"task": row["task"], "dimension": row["dimension"], "model": tuned, "against": pretrained,
-         **_columns(judge.against(row, pretrained))}
-        for row in of_tuned
-        if pretrained and row["dimension"] in judge.dimensions(row["task"], pretrained)
-    ]  # fmt: skip
-    by_group = [
-        one
-        for row in of_tuned
-        if row["dimension"] in judge.dimensions(row["task"], tuned)[:1]  # the full width
-        for one in judge.by_group(row, base)
-    ]
+    fret: list[dict[str, Any]] = []
+    by_group: list[dict[str, Any]] = []
+    for row in rows:
+        at, task = row["dimension"], row["task"]
+        if row["model"] != tuned:
+            continue
+        if pretrained and at in judge.dimensions(task, pretrained):
+            fret.append({"task": task, "dimension": at, "model": tuned, "against": pretrained,
+                         **_columns(judge.against(row, pretrained))})  # fmt: skip
+        if at in judge.dimensions(task, tuned)[:1]:  # the full width
+            by_group += judge.by_group(row, base)
     return Comparison(
         pl.DataFrame([*results, *_overall(rows, parts)], schema=RESULTS_SCHEMA),
         pl.DataFrame(fret, schema=DIFFERENCES_SCHEMA),
@@ -111,11 +105,9 @@ def compare(
 def _wide(scores: pl.DataFrame) -> pl.DataFrame:
     """One row for each result: its main score, and the other metrics where there are any."""
     keys = ["task", "type", "model", "dimension"]
-    found = scores.filter("main").drop("main")
+    found, score = scores.filter("main").drop("main"), pl.col("score")
     for name in ("recall_at_20", "mrr_at_10"):
-        extra = scores.filter(~pl.col("main"), metric=name).select(
-            *keys, pl.col("score").alias(name)
-        )
+        extra = scores.filter(~pl.col("main"), metric=name).select(*keys, score.alias(name))
         found = found.join(extra, on=keys, how="left", nulls_equal=True)
     return found
 
@@ -142,18 +134,18 @@ def _overall(rows: list[dict[str, Any]], parts: list[Resampled | None]) -> Itera
         }  # fmt: skip
 
 
+@dataclass(frozen=True)
 class _Judge:
-    """Paired differences between the models of one score table."""
+    """Paired differences between the models whose scores of ``single`` queries there are."""
 
-    def __init__(
-        self, table: ScoreTable, groups: pl.DataFrame, *, resamples: int, seed: int
-    ) -> None:
-        self._single, self._groups = table.per_query, groups
-        self._resamples, self._seed = resamples, seed
+    single: pl.DataFrame
+    groups: pl.DataFrame
+    resamples: int
+    seed: int
 
     def dimensions(self, task: str, model: str) -> list[int]:
         """Of ``model`` on ``task``, the full width first."""
-        of_model = self._single.filter(task=task, model=model)["dimension"]
+        of_model = self.single.filter(task=task, model=model)["dimension"]
         return sorted(of_model.drop_nulls().unique().to_list(), reverse=True)
 
     def against(self, row: Mapping[str, Any], other: str) -> Resampled | None:
@@ -178,16 +170,16 @@ class _Judge:
         """``paired``, the other at the same dimension, or where it has no such at full width."""
         known = self.dimensions(row["task"], other)
         partner = row["dimension"] if row["dimension"] in known else next(iter(known), None)
-        of_task = self._single.filter(task=row["task"])
+        of_task = self.single.filter(task=row["task"])
         at = pl.col("dimension").eq_missing(pl.lit(row["dimension"], pl.Int64))
         return paired(
             of_task.filter(at, model=row["model"]),
             of_task.filter(pl.col("dimension") == partner, model=other),
-            self._groups,
+            self.groups,
         )
 
     def _resampled(self, pairs: pl.DataFrame, row: Mapping[str, Any]) -> Resampled:
-        return resampled(pairs, row["type"], resamples=self._resamples, seed=self._seed)
+        return resampled(pairs, row["type"], resamples=self.resamples, seed=self.seed)
 
 
 def _columns(part: Resampled | None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import polars as pl
 
 from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.corpus.splits import stable_hash
-from gecko_kedro.evaluation.comparing.paired import INTERVAL_COLUMNS, paired, resampled
+from gecko_kedro.evaluation.comparing.bootstrap import INTERVAL_COLUMNS, paired, resampled
 from gecko_kedro.evaluation.comparing.statistics import statistic_of
 from gecko_kedro.evaluation.scoring.score_table import ScoreTable
 
@@ -45,10 +45,8 @@ def sweep_table(
     ``fraction`` of them, whole, are there to choose on.
     """
     if 0 not in points:
-        raise InputError(
-            "guard.weights", expected="0, the base, among the weights",
-            got=list(points), fix="Add 0.",
-        )  # fmt: skip
+        expected = "0, the base, among the weights"
+        raise InputError("guard.weights", expected=expected, got=list(points), fix="Add 0.")
     rows: list[dict[str, Any]] = []
     for weight, point in points.items():
         tasks = {row["task"]: row for row in point.scores.filter("main").to_dicts()}

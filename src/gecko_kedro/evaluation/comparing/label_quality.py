@@ -6,7 +6,7 @@ from typing import Any, Literal
 import polars as pl
 
 from gecko_kedro.base.settings import Count, Seed, Settings
-from gecko_kedro.evaluation.comparing.paired import INTERVAL_COLUMNS, paired, resampled
+from gecko_kedro.evaluation.comparing.bootstrap import INTERVAL_COLUMNS, paired, resampled
 
 LABEL_QUALITY_SCHEMA = pl.Schema(
     {

@@ -45,13 +45,16 @@ def parity_table(
         known = [published[run][row["task"]] for run in runs if row["task"] in published[run]]
         ours = 100 * row["score"]
         tolerance = tolerance_by_task.get(row["task"], tolerance_by_type.get(row["type"]))
-        nearest = min(known, key=lambda score: abs(score - ours)) if known else None
-        difference = None if nearest is None else ours - nearest
+        difference = min((ours - score for score in known), key=abs, default=None)
+        if difference is None or tolerance is None:
+            verdict = "no published score"
+        else:  # published scores have two decimals here: half of the last one is allowed
+            verdict = "within" if abs(difference) <= tolerance + 0.005 else "outside"
         rows.append(
             {
                 "task": row["task"], "type": row["type"], "metric": row["metric"], "ours": ours,
                 "published": known, "difference": difference, "tolerance": tolerance,
-                "verdict": _verdict(difference, tolerance),
+                "verdict": verdict,
             }
         )  # fmt: skip
     rows += [
@@ -72,10 +75,3 @@ def require_parity(table: pl.DataFrame) -> None:
         got=shown or Words("no task was scored"),
         fix="Check that the local copies equal MTEB's, model, prompts, dtype and versions.",
     )  # fmt: skip
-
-
-def _verdict(difference: float | None, tolerance: float | None) -> str:
-    if difference is None or tolerance is None:
-        return "no published score"
-    # Published scores are rounded to two decimals here, so that half of the last one is allowed.
-    return "within" if abs(difference) <= tolerance + 0.005 else "outside"

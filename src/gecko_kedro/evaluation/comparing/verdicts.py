@@ -45,12 +45,11 @@ def headline(comparison: Comparison) -> str:
 
 def sentences(comparison: Comparison) -> list[str]:
     """An honest sentence on the tuned model at full width: over all tasks first, then each."""
-    by_task = {
-        str(task): rows
-        for (task,), rows in comparison.results.group_by("task", maintain_order=True)
-    }
-    order = sorted(by_task, key=lambda task: task != OVERALL)  # stable: the others as they are
-    return [_sentence(task, by_task[task], comparison.names) for task in order]
+    results = comparison.results.sort(pl.col("task") != OVERALL, maintain_order=True)
+    return [
+        _sentence(str(task), rows, comparison.names)
+        for (task,), rows in results.group_by("task", maintain_order=True)
+    ]
 
 
 def category_table(
@@ -82,11 +81,10 @@ def category_table(
 
 
 def _sentence(task: str, rows: pl.DataFrame, names: Mapping[str, str]) -> str:
-    tuned = rows.filter(model=names["tuned"]).head(1)
-    base = rows.filter(model=names["base"]).head(1)
-    if tuned.is_empty() or base.is_empty():
+    tuned, base = (rows.filter(model=names[part]).to_dicts() for part in ("tuned", "base"))
+    if not tuned or not base:
         return f"On {task} there is no result to judge."
-    row, before = tuned.row(0, named=True), base["score"][0]
+    row, before = tuned[0], base[0]["score"]
     moved = f"{metric_name(row['metric'])} {before:.3f} to {row['score']:.3f}"
     if row["verdict"] is None:
         return f"On {task} the tuned model has no interval: {moved}."

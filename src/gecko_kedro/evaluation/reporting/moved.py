@@ -47,11 +47,10 @@ def moved_queries(
     out.
     """
     before, after = (_at_full_width(per_query, model) for model in (base, tuned))
-    asked = queries.select("task", pl.col("id").alias("query_id"), pl.col("text").alias("query"),
-                           "group")  # fmt: skip
+    asked = queries.select("task", "group", query_id="id", query="text")
     changed = (
         before.join(after, on=["task", "query_id"], suffix="_after")
-        .with_columns((pl.col("score_after") - pl.col("score")).alias("change"))
+        .with_columns(change=pl.col("score_after") - pl.col("score"))
         .join(asked, on=["task", "query_id"])
     )
     gained = changed.filter(pl.col("change") > 0).sort(-pl.col("change"), "task", "query_id")
@@ -71,9 +70,9 @@ def moved_queries(
 
 
 def _at_full_width(per_query: pl.DataFrame, model: str) -> pl.DataFrame:
-    rows = per_query.filter(pl.col("model") == model)
-    widest = pl.col("dimension").max().over("task")
-    return rows.filter(pl.col("dimension") == widest).select("task", "query_id", "score", "top_ids")
+    at_all = per_query.filter(model=model)
+    rows = at_all.filter(pl.col("dimension") == pl.col("dimension").max().over("task"))
+    return rows.select("task", "query_id", "score", "top_ids")
 
 
 def _passages(
@@ -81,13 +80,13 @@ def _passages(
 ) -> list[dict[str, Any]]:
     judged = qrels.filter(pl.col("score") > 0, task=row["task"], query_id=row["query_id"])
     relevant = judged["passage_id"].to_list()
-    firsts = [*row["top_ids_after"][:1], *row["top_ids"][:1]]
-    shown = list(dict.fromkeys([*relevant[:3], *firsts]))
-    texts = corpus.filter(pl.col("id").is_in(shown)).rows_by_key("id", named=True, unique=True)
+    shown = [*dict.fromkeys([*relevant[:3], *row["top_ids_after"][:1], *row["top_ids"][:1]])]
+    found = corpus.filter(pl.col("id").is_in(shown)).select("id", "title", "text")
+    texts = {key: f"{title}: {text}" if title else text for key, title, text in found.iter_rows()}
     return [
         {
             "passage_id": passage,
-            "text": _titled(texts[passage]["title"], texts[passage]["text"]),
+            "text": _cut(texts[passage]),
             "relevant": passage in relevant,
             "rank_before": _rank(row["top_ids"], passage),
             "rank_after": _rank(row["top_ids_after"], passage),
@@ -98,10 +97,6 @@ def _passages(
 
 def _rank(top_ids: list[str], passage: str) -> int | None:
     return top_ids.index(passage) + 1 if passage in top_ids else None
-
-
-def _titled(title: str | None, text: str) -> str:
-    return _cut(f"{title}: {text}" if title else text)
 
 
 def _cut(text: str) -> str:

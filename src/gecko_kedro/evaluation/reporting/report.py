@@ -15,14 +15,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.io import from_json
 
+from gecko_kedro.corpus.schemas import OVERLAP_SCHEMA
 from gecko_kedro.evaluation.comparing.comparison import OVERALL, Comparison
 from gecko_kedro.evaluation.comparing.verdicts import CATEGORIES, THIS_RUN, metric_name, sentences
-from gecko_kedro.evaluation.reporting.difference_plots import (
+from gecko_kedro.evaluation.reporting.plots import (
     ablation_differences,
+    dimension_curve,
     forgetting_curve,
     group_differences,
+    loss_curves,
 )
-from gecko_kedro.evaluation.reporting.plots import dimension_curve, loss_curves
 
 _LISTED_OVERLAPS = 50  # rows; the table of the run has all
 _OVERLAP_KEYS = ("where", "task", "column", "reason", "removed")
@@ -46,7 +48,7 @@ class ReportContent:
     """All that the page shows; a section without data is left out.
 
     ``audit`` is what relabel tells of its labels: ``facts`` (label to number or text; the ones in
-    ``shares`` are shown as percentages), ``rejected`` (reason to count), ``samples`` (rows of
+    ``shares`` are shown as percentages), ``rejected`` (fret.reject_examples), ``samples`` (rows of
     fret.LABEL_SAMPLE) and ``figures`` (plotly's JSON).
     """
 
@@ -65,7 +67,7 @@ class ReportContent:
     quarantine: Mapping[str, int] = field(default_factory=dict)
     histories: Mapping[str, pl.DataFrame] = field(default_factory=dict)  # training stage to HISTORY
     moved: pl.DataFrame | None = None  # moved.MOVED_SCHEMA
-    decontamination: pl.DataFrame | None = None  # corpus.schemas.OVERLAP_SCHEMA
+    decontamination: pl.DataFrame = field(default_factory=OVERLAP_SCHEMA.to_frame)
     costs: Sequence[NodeCost] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -88,7 +90,7 @@ def write_report(content: ReportContent) -> str:
         "metric": metric_name,
     }
     comparison, figures = content.comparison, _figures(content)
-    moved = _rows(content.moved)
+    moved, overlaps = _rows(content.moved), content.decontamination
     return environment.get_template("report.html.j2").render(
         content=content,
         verdicts=[] if comparison is None else sentences(comparison),
@@ -101,8 +103,8 @@ def write_report(content: ReportContent) -> str:
         records=_rows(content.records),
         forgetting=_rows(content.forgetting),
         ablations=_rows(content.ablations),
-        overlaps=_rows(content.decontamination)[:_LISTED_OVERLAPS],
-        overlap_counts=_overlap_counts(content.decontamination),
+        overlaps=_rows(overlaps)[:_LISTED_OVERLAPS],
+        overlap_counts=overlaps.group_by(*_OVERLAP_KEYS, maintain_order=True).len().to_dicts(),
         gained=[query for query in moved if query["after"] > query["before"]],
         lost=[query for query in moved if query["after"] < query["before"]],
         parameters=list(_flat(content.parameters)),
@@ -136,12 +138,10 @@ def _key_figures(comparison: Comparison) -> dict[str, Any] | None:
     shown = OVERALL if OVERALL in tasks else next(iter(tasks), None)
     first = comparison.results.filter(pl.col("task") == shown)
     rows = {
-        part: first.filter(model=comparison.names[part]).head(1).to_dicts()
+        part: next(first.filter(model=comparison.names[part]).iter_rows(named=True), None)
         for part in ("base", "tuned")
     }
-    if not rows["base"] or not rows["tuned"]:
-        return None
-    return {"base": rows["base"][0], "tuned": rows["tuned"][0]}
+    return rows if all(rows.values()) else None
 
 
 def _task_tables(comparison: Comparison) -> Iterator[dict[str, Any]]:
@@ -169,14 +169,6 @@ def _with_drawing(row: dict[str, Any], span: Any) -> dict[str, Any]:
 
 def _rows(table: pl.DataFrame | None) -> list[dict[str, Any]]:
     return [] if table is None else table.to_dicts()
-
-
-def _overlap_counts(overlaps: pl.DataFrame | None) -> list[dict[str, Any]]:
-    """``where, task, column, reason, removed, len`` of rows that overlap with the evaluation."""
-    if overlaps is None:
-        return []
-    groups = overlaps.group_by(*_OVERLAP_KEYS, maintain_order=True)
-    return groups.len().to_dicts()
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -98,21 +98,19 @@ def _task_block(
 
 
 def _difference(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
-    if row["difference"] is None:
-        return ("", "", "", "")
-    interval = f"{row['low']:+.4f} .. {row['high']:+.4f}"
-    return (f"{row['difference']:+.4f}", interval, f"{row['p']:.4f}", row["verdict"])
+    difference, low, high = (_shown(row[n], "+.4f", scale=1) for n in ("difference", "low", "high"))
+    interval = f"{low} .. {high}" if low else ""
+    return difference, interval, _shown(row["p"], ".4f", scale=1), row["verdict"] or ""
 
 
 def _category_block(categories: pl.DataFrame) -> str:
     names = (*CATEGORIES, "all")
     rows = [("model", "dim", *(_SHORT.get(name, name) for name in names), "tasks")]
-    for row in categories.iter_rows(named=True):
-        star = "" if row["source"] == THIS_RUN else "* "
-        cells = (_shown(row[name]) for name in names)
-        rows.append(
-            (_short(star + row["model"]), str(row["dimension"] or ""), *cells, str(row["tasks"]))
-        )
+    rows += [
+        (_short("* " * (row["source"] != THIS_RUN) + row["model"]), str(row["dimension"] or ""),
+         *(_shown(row[name]) for name in names), str(row["tasks"]))
+        for row in categories.iter_rows(named=True)
+    ]  # fmt: skip
     head = "Means by category, in percent (* the paper's own: other size, data and tasks)"
     lines = _aligned(rows, "<" + ">" * (len(names) + 2), gap=1)
     return "\n".join([head, lines[0], "-" * len(lines[0]), *lines[1:]])

@@ -1,11 +1,15 @@
-"""What a score of mteb is made of: one number for each query, pair or text, for the intervals."""
+"""Scores of single items, for the intervals: of a task of mteb, or of a labeller's ranking."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import polars as pl
 from scipy.stats import spearmanr
 
+from gecko_kedro.evaluation.scoring.score_table import PER_QUERY_SCHEMA
+
+MEASURES = ("ndcg_at_10", "accuracy")  # of a labeller's ranking
 _KEPT_PASSAGES = 10
 # mteb's name of a main score -> trec_eval's name of it for a single query.
 _SINGLE = {"ndcg_at_": "ndcg_cut_", "map_at_": "map_cut_", "recall_at_": "recall_"}
@@ -77,3 +81,32 @@ def _items(scores: Sequence[float], gold: Sequence[float] | None = None) -> list
         {"query_id": f"{row:06}", "score": float(score), "gold": truth}
         for row, (score, truth) in enumerate(zip(scores, known, strict=True))
     ]
+
+
+def score_ranking(ranking: pl.DataFrame, qrels: pl.DataFrame) -> pl.DataFrame:
+    """PER_QUERY_SCHEMA of every judged query, a task for each of ``MEASURES``.
+
+    ``ranking``: query_id, passage_id, fused_rank. ``qrels``: query_id, passage_id, score; above 0
+    is relevant, the gain is the score. ``ndcg_at_10`` is trec_eval's, so that a relevant passage
+    that is no candidate counts too. ``accuracy`` says whether the first candidate is relevant.
+    """
+    import pytrec_eval
+
+    judged: dict[str, dict[str, int]] = {}
+    for query_id, passage_id, score in qrels.select("query_id", "passage_id", "score").iter_rows():
+        judged.setdefault(query_id, {})[passage_id] = score
+    run: dict[str, dict[str, float]] = {query_id: {} for query_id in judged}
+    ranked = ranking.filter(pl.col("query_id").is_in(list(judged)))
+    for query_id, passage_id, rank in ranked["query_id", "passage_id", "fused_rank"].iter_rows():
+        run[query_id][passage_id] = -float(rank)
+    evaluated = pytrec_eval.RelevanceEvaluator(judged, {"ndcg_cut.10"}).evaluate(run)
+    rows = []
+    for query_id, relevance in judged.items():
+        first = next((passage for passage, rank in run[query_id].items() if rank == -1), "")
+        right = float(relevance.get(first, 0) > 0)
+        ndcg = evaluated.get(query_id, {}).get("ndcg_cut_10", 0.0)
+        rows += [
+            {"task": measure, "query_id": query_id, "score": value}
+            for measure, value in zip(MEASURES, (ndcg, right), strict=True)
+        ]
+    return pl.DataFrame(rows, schema=PER_QUERY_SCHEMA)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, partial
 from importlib.metadata import version
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,18 @@ import polars as pl
 from gecko_kedro.base.files import atomic_path
 from gecko_kedro.base.progress import Progress
 from gecko_kedro.encoder.formatting import TEMPLATES
-from gecko_kedro.evaluation.scoring.schemas import (
+from gecko_kedro.evaluation.scoring.score_table import (
+    BM25,
     FAILURES_SCHEMA,
+    HYBRID,
     PER_QUERY_SCHEMA,
     RECORDS_SCHEMA,
     SCORES_SCHEMA,
+    ScoreTable,
+    concat_scores,
 )
-from gecko_kedro.evaluation.scoring.score_table import BM25, HYBRID, ScoreTable, concat_scores
-from gecko_kedro.evaluation.scoring.settings import Precision
 from gecko_kedro.evaluation.scoring.under_test import EncoderUnderTest
-from gecko_kedro.evaluation.tasks.hub import unreachable
+from gecko_kedro.evaluation.tasks.registered import unreachable
 from gecko_kedro.evaluation.tasks.settings import TaskPrompt
 from gecko_kedro.evaluation.tasks.task import Task
 
@@ -75,7 +77,7 @@ def evaluate_encoder(
 
 def evaluate_bm25(tasks: Sequence[Task], *, cache_root: Path) -> ScoreTable:
     """The lexical baseline on the retrieval and reranking tasks; its dimension is null."""
-    from gecko_kedro.evaluation.scoring.lexical_models import Bm25Search
+    from gecko_kedro.evaluation.scoring.mteb_models import Bm25Search
 
     found, row = [], {"model": BM25, "dimension": None}
     revision = Bm25Search().mteb_model_meta.revision
@@ -96,17 +98,12 @@ def _evaluate_variants(
     constant: float | None,
 ) -> Iterator[ScoreTable]:
     """One result for each dimension and precision; data that cannot be fetched are tried once."""
-    from gecko_kedro.evaluation.scoring.lexical_models import HybridSearch
-    from gecko_kedro.evaluation.scoring.mteb_models import GeckoEncoder, variant_name
+    from gecko_kedro.evaluation.scoring.mteb_models import GeckoEncoder, HybridSearch, variant_name
 
     prompt = TaskPrompt(data.task, data.symmetric)
-
-    def model(dimension: int, precision: Precision) -> Any:
-        return GeckoEncoder(encoder, dimension=dimension, revision=revision, embed=embed,
-                            prompt=prompt, precision=precision)  # fmt: skip
-
+    how: dict[str, Any] = {"revision": revision, "embed": embed, "prompt": prompt}
     for precision, dimension in product(encoder.precisions, encoder.dims):
-        made = partial(model, dimension, precision)
+        made = partial(GeckoEncoder, encoder, dimension=dimension, precision=precision, **how)
         row = {"model": variant_name(encoder.name, precision), "dimension": dimension}
         found = _evaluate(made, data, row, cache_root=cache_root)
         if "skipped" in found.failures["status"]:
@@ -115,7 +112,8 @@ def _evaluate_variants(
             return
         yield found
     if constant is not None and data.type in RANKED_TYPES:
-        fused = partial(HybridSearch, model(max(encoder.dims), "float32"), constant=constant)
+        dense = GeckoEncoder(encoder, dimension=max(encoder.dims), **how)
+        fused = partial(HybridSearch, dense, constant=constant)
         whole = {"model": HYBRID, "dimension": None}
         yield _evaluate(fused, data, whole, cache_root=cache_root)
         yield _recorded(data, model=HYBRID, reference=f"{BM25} + {encoder.name}, k {constant:g}",
@@ -160,7 +158,7 @@ def _scored(model: Any, data: Task, row: dict[str, Any], *, cache_root: Path) ->
         return _failed(str(result.exceptions[0].exception), row)
     # From the file, whose numbers are rounded: a later run must give the same table.
     finished = mteb.TaskResult.from_disk(results.get_task_result_path(data.name, meta))
-    parts = [scores for split in finished.scores.values() for scores in split]
+    parts = [*chain.from_iterable(finished.scores.values())]
     main = task.metadata.main_score
     if getattr(task, "predictions", None) is not None or not single_scores.is_file():
         items = score_items(task, data.type, main, parts[0]) if len(parts) == 1 else []
@@ -189,12 +187,11 @@ def _scores(
 
 
 def _failed(error: str, row: dict[str, Any]) -> ScoreTable:
-    status = "skipped" if unreachable(error) else "failed"
-    if status == "skipped":
+    if skipped := unreachable(error):
         logger.warning("%s is skipped: its data cannot be fetched (%s)", row["task"], error)
     else:
         logger.error("%s failed on %s: %s", row["model"], row["task"], error)
-    failure = {**row, "status": status, "error": error}
+    failure = {**row, "status": "skipped" if skipped else "failed", "error": error}
     return ScoreTable(failures=pl.DataFrame([failure], schema=FAILURES_SCHEMA))
 
 

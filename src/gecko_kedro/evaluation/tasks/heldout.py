@@ -17,69 +17,55 @@ def heldout_from_pairs(
     max_passages: int,
     max_queries: int,
     seed: int,
-    task: str | None = None,
 ) -> RetrievalData:
     """Queries of ``pairs`` (PAIR_SCHEMA, held-out passages only) against all their passages.
 
     Each passage enters once, with its pair of the first of ``kinds`` that it has, since another
     kind's text may contain the query. Equal passage texts are one passage and equal query texts
     one query with several relevant passages: neither model could tell them apart. The caps take
-    a sample by hash of seed and id, so a growing corpus keeps most of its old sample. ``task``
-    defaults to the most frequent task name among the pairs.
+    a sample by hash of seed and id, so a growing corpus keeps most of its old sample. The task name
+    in the prompt is the most frequent one among the pairs.
     """
-    chosen = _one_pair_a_passage(pairs, kinds)
+    order = {kind: place for place, kind in enumerate(kinds)}
+    chosen = (
+        pairs.filter(pl.col("kind").is_in(kinds))
+        .sort(pl.col("kind").replace_strict(order, return_dtype=pl.Int64), "pair_id")
+        .unique("passage_id", keep="first", maintain_order=True)
+        .sort("pair_id")
+    )
     if chosen.is_empty():
         raise InputError(
             f"held-out task {name}", expected=f"held-out pairs of the kinds {list(kinds)}",
             got=dict(pairs.group_by("kind").len().sort("kind").iter_rows()) or Words("no pairs"),
             fix="Hold out more groups, or name a kind that the corpus has.",
         )  # fmt: skip
-    first_ids = pl.col("passage_id").first().over("text")
-    kept_texts = chosen.unique("text", keep="first", maintain_order=True)
-    passages = _sample(kept_texts, "passage_id", limit=max_passages, seed=seed)
-    reachable = chosen.with_columns(first_ids).join(passages.select("passage_id"), on="passage_id",
-                                                    how="semi", maintain_order="left")  # fmt: skip
-    merged = reachable.with_columns(pl.col("pair_id").first().over("query").alias("query_id"))
-    queries = _sample(merged.unique("query_id", keep="first", maintain_order=True), "query_id",
-                      limit=max_queries, seed=seed)  # fmt: skip
-    qrels = merged.join(queries.select("query_id"), on="query_id", how="semi")
+    passages = _sample(chosen, "text", "passage_id", limit=max_passages, seed=seed)
+    merged = (
+        chosen.with_columns(pl.col("passage_id").first().over("text"))
+        .join(passages, on="passage_id", how="semi", maintain_order="left")
+        .with_columns(query_id=pl.col("pair_id").first().over("query"))
+    )
+    queries = _sample(merged, "query_id", "query_id", limit=max_queries, seed=seed)
+    counted = queries["task"].value_counts().sort(["count", "task"], descending=[True, False])
     return RetrievalData(
         name,
-        corpus=passages.select(
-            pl.col("passage_id").alias("id"), pl.lit(None, pl.String).alias("title"), "text"
-        ).sort("id"),
-        queries=queries.select(pl.col("query_id").alias("id"), pl.col("query").alias("text"),
-                               "group").sort("id"),
-        qrels=qrels.select("query_id", "passage_id", pl.lit(1, pl.Int64).alias("score"))
+        passages.select(id="passage_id", title=pl.lit(None, pl.String), text="text").sort("id"),
+        queries.select(id="query_id", text="query", group="group").sort("id"),
+        merged.join(queries, on="query_id", how="semi")
+        .select("query_id", "passage_id", score=pl.lit(1, pl.Int64))
         .unique().sort("query_id", "passage_id"),
-        task=task if task is not None else _most_frequent(queries["task"]),
+        task=counted["task"][0],
     )  # fmt: skip
 
 
-def _one_pair_a_passage(pairs: pl.DataFrame, kinds: Sequence[str]) -> pl.DataFrame:
-    order = pl.col("kind").replace_strict(
-        list(kinds), list(range(len(kinds))), default=None, return_dtype=pl.Int64
-    )
-    return (
-        pairs.with_columns(order.alias("_order"))
-        .filter(pl.col("_order").is_not_null())
-        .sort("_order", "pair_id")
-        .unique("passage_id", keep="first", maintain_order=True)
-        .drop("_order")
-        .sort("pair_id")
-    )
+def _sample(frame: pl.DataFrame, distinct: str, key: str, *, limit: int, seed: int) -> pl.DataFrame:
+    """Of the first rows of each ``distinct`` those ``limit`` whose ``key`` has the smallest hash.
 
-
-def _sample(frame: pl.DataFrame, key: str, *, limit: int, seed: int) -> pl.DataFrame:
-    """The ``limit`` rows whose ``key`` has the smallest hash: the same on every machine."""
+    The same on every machine.
+    """
+    frame = frame.unique(distinct, keep="first", maintain_order=True)
     hashes = [
         hashlib.blake2b(f"{seed}\x00{value}".encode(), digest_size=8).digest()
         for value in frame[key]
     ]
-    chosen = sorted(range(frame.height), key=hashes.__getitem__)[:limit]
-    return frame[sorted(chosen)]
-
-
-def _most_frequent(values: pl.Series) -> str:
-    counted = values.value_counts().sort(["count", values.name], descending=[True, False])
-    return str(counted[values.name][0])
+    return frame[sorted(sorted(range(frame.height), key=hashes.__getitem__)[:limit])]

@@ -1,9 +1,13 @@
-"""Tasks as mteb has them: local data as instances of its classes, and its own by name."""
+"""Tasks as mteb has them: local data as instances of its classes, and its own by name.
+
+All hand out what their score is the mean of, and read their labels at once.
+"""
 
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from datasets import Column, Dataset
 from mteb import get_task
 from mteb.abstasks import (
     AbsTaskClassification,
@@ -17,7 +21,6 @@ from mteb.abstasks.clustering_legacy import AbsTaskClusteringLegacy
 from mteb.abstasks.task_metadata import TaskMetadata
 from mteb.abstasks.text.summarization import AbsTaskSummarization
 
-from gecko_kedro.evaluation.tasks.keeping import keeping
 from gecko_kedro.evaluation.tasks.task import Task
 
 # Type of task: mteb's class, and its main score.
@@ -51,8 +54,7 @@ def local_task(
     ``settings`` are for the others. ``by_sets``: clustering that is scored set by set.
     """
     base, main = _CLASSES[task.type]
-    if by_sets:
-        base = AbsTaskClusteringLegacy
+    base = AbsTaskClusteringLegacy if by_sets else base
     known = _registered_class(task.name)
     if known is not None and known.metadata.type == task.type and issubclass(known, base):
         always = {"max_fraction_of_documents_to_embed"} & set(settings)
@@ -85,3 +87,69 @@ def _registered_class(name: str) -> type[Any] | None:
     except KeyError:
         return None
     return None if issubclass(found, AbsTaskAggregate) else found
+
+
+class KeepsPredictions:
+    """Mixed into a task of mteb: after a run it has what the task's score was computed from.
+
+    mteb hands predictions to a method that writes them to a file, and each query's scores to
+    ``task_specific_scores``. Here both stay in memory.
+    """
+
+    predictions: Any = None  # as mteb would write them, of the last subset and split
+    gold: Any = None  # the rows that they belong to
+    query_scores: dict[str, dict[str, float]] | None = None
+    ranked: dict[str, dict[str, float]] | None = None
+
+    def _save_task_predictions(
+        self, predictions: Any, *_: Any, hf_split: str, hf_subset: str, **__: Any
+    ) -> None:
+        self.predictions = predictions
+        data: Any = self.dataset  # type: ignore[attr-defined]
+        rows = data.get(hf_subset, data)[hf_split]
+        in_one_row = isinstance(rows, Dataset) and len(rows) == 1  # as the pairs of 2022, in lists
+        self.gold = Dataset.from_dict(rows[0]) if in_one_row else rows
+
+    def task_specific_scores(
+        self, scores: Any, qrels: Any, results: Any, hf_split: str, hf_subset: str
+    ) -> dict[str, float]:
+        """Keep each query's scores and ranked passages; adds none to those of the task."""
+        self.query_scores, self.ranked = scores, results
+        return super().task_specific_scores(  # type: ignore[misc, no-any-return]
+            scores, qrels, results, hf_split=hf_split, hf_subset=hf_subset
+        )
+
+
+class ReadsLabelsOnce:
+    """Mixed into a classification task of mteb: the same rows and scores in far less time.
+
+    mteb asks ``datasets`` for one label after another: ten times over the whole training split,
+    and for each metric of each of ten classifiers over the whole test split.
+    """
+
+    def _undersample_data(self, dataset: Dataset, *which: Any) -> Any:
+        return super()._undersample_data(_InMemory(dataset), *which)  # type: ignore[misc]
+
+    def _calculate_scores(self, gold: Any, *predicted: Any) -> Any:
+        labels = gold[:] if isinstance(gold, Column) else gold
+        return super()._calculate_scores(labels, *predicted)  # type: ignore[misc]
+
+
+class _InMemory:
+    """Columns of a data set as lists."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+        self.select = dataset.select
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, column: str) -> Any:
+        return self.dataset[column][:]
+
+
+@cache
+def keeping(task_class: type[Any]) -> type[Any]:
+    """``task_class`` whose instances keep their predictions."""
+    return type(task_class.__name__, (KeepsPredictions, ReadsLabelsOnce, task_class), {})

@@ -2,8 +2,11 @@
 
 import hashlib
 import json
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import polars as pl
@@ -11,6 +14,15 @@ import polars as pl
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.corpus.schemas import EVALUATION_TEXT_SCHEMA
 from gecko_kedro.evaluation.tasks.settings import TaskPrompts, TaskSettings
+
+logger = logging.getLogger(__name__)
+_SECONDS = 10.0
+# What fails when a data set cannot be fetched: no network, HF_HUB_OFFLINE, a gated set.
+_UNREACHABLE = (
+    "Couldn't reach", "OfflineMode", "Cannot send a request", "offline mode", "ConnectionError",
+    "Max retries exceeded", "LocalEntryNotFoundError", "Connection refused", "Name or service",
+)  # fmt: skip
+Text = tuple[str, str, str]  # side, what and where, the text
 
 
 @dataclass(frozen=True)
@@ -33,13 +45,10 @@ class RegisteredTask:
 
     @property
     def size(self) -> str:
-        """Where its data come from; how much that is shows when they are loaded."""
-        return "data of the hub"
+        return "data of the hub"  # how much that is shows when they are loaded
 
     def texts(self) -> pl.DataFrame:
         """EVALUATION_TEXT_SCHEMA of what it is scored on; nothing where it cannot be loaded."""
-        from gecko_kedro.evaluation.tasks.registered_texts import loaded_texts
-
         rows = [(self.name, *found) for found in loaded_texts(self) if found[-1].strip()]
         return pl.DataFrame(rows, schema=EVALUATION_TEXT_SCHEMA, orient="row")
 
@@ -69,15 +78,103 @@ def registered_tasks(settings: TaskSettings, prompts: TaskPrompts) -> list[Regis
                 "evaluate.tasks", expected="a task or benchmark of mteb, or type and path",
                 got=settings.name, fix=str(error.args[0]),
             ) from error  # fmt: skip
-    return [_registered(task, settings, prompts) for task in found]
+    return [
+        RegisteredTask(
+            known.name, known.type, *prompts.of(known.name, known.type, settings),
+            revision=(known.dataset or {}).get("revision", ""),
+            subsets=None if sorted(task.hf_subsets) == sorted(known.hf_subsets)
+            else tuple(task.hf_subsets),
+            splits=tuple(task.eval_splits),
+        )
+        for task in found for known in (task.metadata,)
+    ]  # fmt: skip
 
 
-def _registered(task: Any, settings: TaskSettings, prompts: TaskPrompts) -> RegisteredTask:
-    metadata = task.metadata
-    prompt = prompts.of(metadata.name, metadata.type, settings)
-    every = sorted(task.hf_subsets) == sorted(metadata.hf_subsets)
-    revision = (metadata.dataset or {}).get("revision", "")
-    return RegisteredTask(
-        metadata.name, metadata.type, *prompt, revision=revision,
-        subsets=None if every else tuple(task.hf_subsets), splits=tuple(task.eval_splits),
-    )  # fmt: skip
+def unreachable(error: str) -> bool:
+    """Whether a task failed only because its data could not be fetched."""
+    return any(sign in error for sign in _UNREACHABLE)
+
+
+@cache
+def hub_answers() -> bool:
+    """Whether the hub gives any answer; tried once in a process, without a retry."""
+    from huggingface_hub import constants, get_session
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        get_session().head(constants.ENDPOINT, timeout=_SECONDS)
+    except Exception as error:  # of whichever HTTP library the hub's client has
+        logger.warning("The hub %s cannot be reached: %s", constants.ENDPOINT, error)
+        return False
+    return True
+
+
+@contextmanager
+def without_retries() -> Iterator[None]:
+    """In the block, data of a hub that does not answer come from its cache on this disk, or fail.
+
+    Its client would retry for half a minute for each set.
+    """
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = before or not hub_answers()
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+@cache  # several stages ask for them
+def loaded_texts(task: RegisteredTask) -> tuple[Text, ...]:
+    """The texts of the splits that ``task`` is scored on; none where it cannot be loaded.
+
+    What is wrong with such a task is the evaluation's to report; here it is named as not checked.
+    """
+    found = task.to_mteb()
+    parts = getattr(found, "tasks", None) or [found]  # a mean of other tasks
+    texts: list[Text] = []
+    for part in parts:
+        try:
+            with without_retries():
+                part.load_data()
+            texts += list(_texts(part))
+        # datasets and the hub raise what they like, and other tasks can be checked all the same.
+        except Exception as error:
+            logger.warning(
+                "Training is not checked for texts of %s: its data cannot be loaded (%s: %s)",
+                task.name, type(error).__name__, error,
+            )  # fmt: skip
+    return tuple(texts)
+
+
+def _texts(task: Any) -> Iterator[Text]:
+    for subset in task.hf_subsets:
+        data = task.dataset.get(subset, task.dataset)
+        for split in task.eval_splits:
+            if "relevant_docs" in data[split]:
+                yield from _of_retrieval(data[split])
+                continue
+            for column in data[split].features:
+                for row, value in enumerate(data[split][column]):
+                    yield from (("query", f"row {row}, {column}", text) for text in _flat(value))
+
+
+def _of_retrieval(data: Mapping[str, Any]) -> Iterator[Text]:
+    for query in data["queries"]:
+        yield from (("query", f"query {query['id']}", text) for text in _flat(query["text"]))
+    judged = data["relevant_docs"].values()
+    relevant = {passage for one in judged for passage, score in one.items() if score > 0}
+    for passage in data["corpus"]:
+        if passage["id"] in relevant:
+            yield "passage", f"passage {passage['id']}", passage["text"]
+
+
+def _flat(value: Any) -> Iterator[str]:
+    """The strings in a value, also in lists; labels and numbers are none."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _flat(inner)

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -13,10 +12,14 @@ import polars as pl
 from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.corpus.quarantine import quarantine_row, quarantine_table
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
-from gecko_kedro.evaluation.tasks.schemas import CORPUS_SCHEMA, QRELS_SCHEMA, QUERIES_SCHEMA
 from gecko_kedro.evaluation.tasks.settings import TaskType
-from gecko_kedro.evaluation.tasks.task import Checked
-from gecko_kedro.evaluation.tasks.texts import texts_of
+from gecko_kedro.evaluation.tasks.task import Checked, texts_of
+
+CORPUS_SCHEMA = pl.Schema({"id": pl.String, "title": pl.String, "text": pl.String})
+# Queries of one group (the package, else the query's id) are resampled together by the bootstrap.
+QUERIES_SCHEMA = pl.Schema({"id": pl.String, "text": pl.String, "group": pl.String})
+# A score above 0 means relevant; the higher the better. A title may be null.
+QRELS_SCHEMA = pl.Schema({"query_id": pl.String, "passage_id": pl.String, "score": pl.Int64})
 
 
 @dataclass(frozen=True)
@@ -52,12 +55,10 @@ class RetrievalData:
 
     @property
     def type(self) -> TaskType:
-        """The type of task as mteb calls it."""
         return "Reranking" if self.reranking else "Retrieval"
 
     @property
     def size(self) -> str:
-        """How much there is, in words."""
         return f"{self.queries.height:,} queries, {self.corpus.height:,} passages"
 
     @cached_property
@@ -73,19 +74,18 @@ class RetrievalData:
 
     @property
     def revision(self) -> str:
-        """The digest."""
         return self.digest
 
     def texts(self) -> pl.DataFrame:
         """EVALUATION_TEXT_SCHEMA: the queries, and the passages that are relevant to one."""
         relevant = self.qrels.filter(pl.col("score") > 0)["passage_id"].unique()
         positives = self.corpus.filter(pl.col("id").is_in(relevant.implode()))
-        sides = (("query", self.queries), ("passage", positives))
         return pl.concat(
-            texts_of(table, task=self.name, side=side, ids=pl.format(side + " {}", "id"),
-                     of=["text"])
-            for side, table in sides
-        )  # fmt: skip
+            texts_of(
+                table, task=self.name, side=side, ids=pl.format(side + " {}", "id"), of=["text"]
+            )
+            for side, table in (("query", self.queries), ("passage", positives))
+        )
 
     def to_mteb(self) -> Any:
         """Retrieval, or reranking of the judged passages, out of memory.
@@ -101,10 +101,11 @@ class RetrievalData:
         for query, passage, score in self.qrels.iter_rows():
             relevant.setdefault(query, {})[passage] = score
         titled = self.corpus.with_columns(pl.col("title").fill_null(""))  # mteb refuses null
-        queries = self.queries.select("id", "text")
         data = {
             "corpus": Dataset.from_dict(titled.to_dict(as_series=False)),
-            "queries": Dataset.from_dict(queries.to_dict(as_series=False)),
+            "queries": Dataset.from_dict(
+                self.queries.select("id", "text").to_dict(as_series=False)
+            ),
             "relevant_docs": relevant,
             "top_ranked": {q: list(p) for q, p in relevant.items()} if self.reranking else None,
         }
@@ -123,18 +124,17 @@ def checked(
     qrels: pl.DataFrame,
     *,
     where: str,
-    task: str = "search result",
-    symmetric: bool = False,
-    reranking: bool = False,
-    quarantine: pl.DataFrame | None = None,
+    quarantine: pl.DataFrame = QUARANTINE_SCHEMA.to_frame(),
+    **how: Any,
 ) -> CheckedData:
     """Set rows aside that cannot be scored and build the task from the rest.
 
     Of rows with the same id the first stays. A judgement goes with its query or passage, and then
     a query without a relevant passage goes too. ``quarantine``: rows set aside while reading.
-    Nothing left to score raises ``InputError``.
+    ``how``: ``task``, ``symmetric`` and ``reranking`` of the task. Nothing left to score raises
+    ``InputError``.
     """
-    aside = [quarantine if quarantine is not None else pl.DataFrame(schema=QUARANTINE_SCHEMA)]
+    aside = [quarantine]
     tables = {
         "corpus": corpus.select(CORPUS_SCHEMA.names())
         .cast(CORPUS_SCHEMA)
@@ -144,18 +144,21 @@ def checked(
     }
     while problems := _problems(**tables):
         table, reason, mask = problems[0]
-        rows = tables[table].filter(mask).iter_rows(named=True)
-        aside.append(
-            quarantined(rows, where=f"{where}, {table}", reason=reason, detail=f"{table} of {name}")
+        tables[table], bad = set_aside(
+            tables[table],
+            mask,
+            where=f"{where}, {table}",
+            reason=reason,
+            detail=f"{table} of {name}",
         )
-        tables[table] = tables[table].filter(~mask)
+        aside.append(bad)
     if any(frame.is_empty() for frame in tables.values()):
         raise InputError(
             where, expected="at least one query with a relevant passage in the corpus",
             got={key: frame.height for key, frame in tables.items()},
             fix="Check that the ids of the judgements are those of the queries and the corpus.",
         )  # fmt: skip
-    data = RetrievalData(name, **tables, task=task, symmetric=symmetric, reranking=reranking)
+    data = RetrievalData(name, tables["corpus"], tables["queries"], tables["qrels"], **how)
     return Checked(data, pl.concat(aside))
 
 
@@ -168,17 +171,17 @@ def check_name(name: str) -> None:
         )  # fmt: skip
 
 
-def quarantined(
-    rows: Iterable[dict[str, object]], *, where: str, reason: str, detail: str
-) -> pl.DataFrame:
-    """The rows in QUARANTINE_SCHEMA."""
-    return quarantine_table(
-        [
-            quarantine_row(where, str(row.get("id", row.get("query_id", ""))), reason=reason,
-                           detail=detail, record=row)
-            for row in rows
-        ]
-    )  # fmt: skip
+def set_aside(
+    table: pl.DataFrame, bad: pl.Series | pl.Expr, *, where: str, reason: str, detail: str
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows that are not ``bad``, and the others (QUARANTINE_SCHEMA)."""
+    rows = table.filter(bad).iter_rows(named=True)
+    aside = [
+        quarantine_row(where, str(row.get("id", row.get("query_id", ""))), reason=reason,
+                       detail=detail, record=row)
+        for row in rows
+    ]  # fmt: skip
+    return table.filter(~bad), quarantine_table(aside)
 
 
 def _problems(

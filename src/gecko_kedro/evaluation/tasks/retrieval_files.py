@@ -2,7 +2,9 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -51,33 +53,35 @@ def read_retrieval_data(
     name: str,
     split: str = "test",
     columns: Mapping[str, str] | None = None,
-    task: str = "search result",
-    symmetric: bool = False,
-    reranking: bool = False,
+    **how: Any,
 ) -> CheckedData:
     """Read a task from a folder, or from the files named by ``corpus``, ``queries``, ``qrels``.
 
-    With ``reranking`` the judged passages of a query are its candidates. ``columns`` maps names of
-    ours (id, title, text, group, query_id, passage_id, score) to those of the files, in each file
-    that has such a column.
+    ``how``: ``task``, ``symmetric`` and ``reranking`` of ``RetrievalData``. ``columns`` maps names
+    of ours (id, title, text, group, query_id, passage_id, score) to those of the files, in each
+    file that has such a column.
 
     Rows that cannot be read or scored are set aside with a reason; a missing file or column, or a
     task with nothing left, raises ``InputError``. Queries without a ``group`` are their own group.
     """
-    paths = _locate(source, split)
-    frames, aside = {}, []
+    paths, columns = _locate(source, split), columns or {}
+    wanted = {
+        table: {ours: (*filter(None, [columns.get(ours)]), *usual) for ours, usual in names.items()}
+        for table, names in _COLUMNS.items()
+    }
     tables = {
-        table: read_table(path, texts=_names_of(table, columns or {}))
+        table: read_table(path, texts=[*chain.from_iterable(wanted[table].values())])
         for table, path in paths.items()
     }
-    _require_columns(columns or {}, [raw.columns for raw, _ in tables.values()])
-    for table, (raw, bad) in tables.items():
-        frames[table] = _with_our_columns(raw, table, paths[table], columns or {})
-        aside.append(bad)
+    _require_columns(columns, [raw.columns for raw, _ in tables.values()])
+    frames = {
+        table: _with_our_columns(raw, table, wanted[table], where=str(paths[table]))
+        for table, (raw, _) in tables.items()
+    }
     queries = frames["queries"].with_columns(pl.coalesce("group", "id"))
     return checked(
         name, frames["corpus"], queries, frames["qrels"], where=str(paths["corpus"].parent),
-        task=task, symmetric=symmetric, reranking=reranking, quarantine=pl.concat(aside),
+        quarantine=pl.concat(bad for _, bad in tables.values()), **how,
     )  # fmt: skip
 
 
@@ -106,15 +110,17 @@ def _first_existing(folder: Path, table: str, split: str) -> Path:
     for place in places:
         if (folder / place).is_file():
             return folder / place
-    there = (
-        sorted(path.name for path in folder.iterdir())
-        if folder.is_dir()
-        else Words("no such folder")
-    )
     raise InputError(
-        str(folder), expected=f"the {table} as one of {', '.join(places)}", got=there,
+        str(folder), expected=f"the {table} as one of {', '.join(places)}", got=names_in(folder),
         fix=f"Check the path and the split ({split!r}).",
     )  # fmt: skip
+
+
+def names_in(folder: Path) -> list[str] | Words:
+    """The names of what lies in ``folder``, for a message."""
+    if not folder.is_dir():
+        return Words("no such folder")
+    return sorted(path.name for path in folder.iterdir())
 
 
 @contextmanager
@@ -162,31 +168,24 @@ def read_table(
     return table, quarantine_table(aside)
 
 
-def find_column(
-    raw: pl.DataFrame, aliases: Sequence[str], *, where: str, optional: bool = False
-) -> str | None:
-    """The first of ``aliases`` that ``raw`` has; None where it has none and is ``optional``."""
-    theirs = next((alias for alias in aliases if alias in raw.columns), None)
-    if theirs is None and not optional:
-        raise InputError(
-            where, expected=f"a column {' or '.join(aliases)}", got=raw.columns or Words("no rows"),
-            fix="Rename the column, or map it with 'columns'.",
-        )  # fmt: skip
-    return theirs
+def find_column(raw: pl.DataFrame, aliases: Sequence[str], *, where: str) -> str:
+    """The first of ``aliases`` that ``raw`` has."""
+    for alias in aliases:
+        if alias in raw.columns:
+            return alias
+    raise InputError(
+        where, expected=f"a column {' or '.join(aliases)}", got=raw.columns or Words("no rows"),
+        fix="Rename the column, or map it with 'columns'.",
+    )  # fmt: skip
 
 
 def _scalars(row: dict[str, object], *, nested: bool) -> dict[str, object]:
     """Values as texts (BEIR's ids are sometimes numbers); nested ones (metadata) are left out."""
-
-    def plain(value: object) -> object:
-        if isinstance(value, list):
-            return value
-        return as_text(int(value) if isinstance(value, bool) else value)  # labels: true is 1
-
-    return {
-        key: plain(value)
+    lists = {key: value for key, value in row.items() if nested and isinstance(value, list)}
+    return lists | {  # labels: true is 1
+        key: as_text(int(value) if isinstance(value, bool) else value)
         for key, value in row.items()
-        if not isinstance(value, dict) and (nested or not isinstance(value, list))
+        if not isinstance(value, dict | list)
     }
 
 
@@ -202,28 +201,17 @@ def _require_columns(columns: Mapping[str, str], found: list[list[str]]) -> None
     )  # fmt: skip
 
 
-def _aliases(table: str, ours: str, columns: Mapping[str, str]) -> tuple[str, ...]:
-    usual = _COLUMNS[table][ours]
-    return (columns[ours], *usual) if ours in columns else usual
-
-
-def _names_of(table: str, columns: Mapping[str, str]) -> list[str]:
-    return [name for ours in _COLUMNS[table] for name in _aliases(table, ours, columns)]
-
-
 def _with_our_columns(
-    raw: pl.DataFrame, table: str, path: Path, columns: Mapping[str, str]
+    raw: pl.DataFrame, table: str, wanted: Mapping[str, Sequence[str]], *, where: str
 ) -> pl.DataFrame:
     chosen: list[pl.Series | pl.Expr] = []
-    for ours in _COLUMNS[table]:
-        aliases = _aliases(table, ours, columns)
-        theirs = find_column(raw, aliases, where=str(path), optional=ours in _OPTIONAL)
-        with refusing(str(path), expected=f"texts, ids and scores in the {table}"):
-            if theirs is None:
-                chosen.append(pl.lit(None, pl.String).alias(ours))
-            elif ours == "score":  # "1" and "1.0" are both seen; the rest is no_integer_score
-                chosen.append(whole_numbers(raw[theirs]).alias(ours))
-            else:
-                made = as_texts if ours in _TEXTS else as_names
-                chosen.append(made(raw[theirs]).alias(ours))
+    for ours, aliases in wanted.items():
+        if ours in _OPTIONAL and not set(aliases) & set(raw.columns):
+            chosen.append(pl.lit(None, pl.String).alias(ours))
+            continue
+        theirs = raw[find_column(raw, aliases, where=where)]
+        # A score "1" or "1.0" is seen; the rest is no_integer_score.
+        made = whole_numbers if ours == "score" else as_texts if ours in _TEXTS else as_names
+        with refusing(where, expected=f"texts, ids and scores in the {table}"):
+            chosen.append(made(theirs).alias(ours))
     return raw.select(chosen)

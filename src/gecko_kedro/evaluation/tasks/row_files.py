@@ -8,10 +8,15 @@ import polars as pl
 from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.corpus.quarantine import quarantine_table
 from gecko_kedro.corpus.values import as_texts, whole_numbers
-from gecko_kedro.evaluation.tasks.retrieval import quarantined
-from gecko_kedro.evaluation.tasks.retrieval_files import find_column, read_table, refusing
+from gecko_kedro.evaluation.tasks.retrieval import set_aside
+from gecko_kedro.evaluation.tasks.retrieval_files import (
+    find_column,
+    names_in,
+    read_table,
+    refusing,
+)
 from gecko_kedro.evaluation.tasks.rows import CheckedRows, checked_rows
-from gecko_kedro.evaluation.tasks.settings import TaskType
+from gecko_kedro.evaluation.tasks.settings import TaskPrompt, TaskSettings, TaskType
 
 _SUFFIXES = ("parquet", "jsonl", "csv", "tsv")
 _SENTENCES = {
@@ -35,53 +40,43 @@ _COLUMNS: dict[TaskType, dict[str, tuple[str, ...]]] = {
 _NAMED = ("Classification", "Clustering")  # labels are names: 1.0 and 1 are one
 
 
-def read_row_task(
-    path: str | Path,
-    *,
-    name: str,
-    task_type: TaskType,
-    split: str = "test",
-    columns: Mapping[str, str] | None = None,
-    task: str,
-) -> CheckedRows:
+def read_row_task(path: Path, settings: TaskSettings, prompt: TaskPrompt) -> CheckedRows:
     """The task in ``<path>/<split>.parquet`` (or .jsonl, .csv, .tsv), or in the file ``path``.
 
     Classification reads the split ``train`` of the folder besides. A clustering row whose text and
     label are lists is a set of its own, as in mteb's tasks of 2022; pairs in lists are taken apart.
     A missing file or column raises ``InputError``; bad rows are set aside with a reason.
     """
-    folder = Path(path).expanduser()
-    if task_type == "Classification" and not folder.is_dir():
+    where, name, kind = str(path), settings.name, settings.type
+    assert kind is not None  # as of every local task
+    if kind == "Classification" and not path.is_dir():
         raise InputError(
-            str(folder), expected="a folder with the splits train and " + split,
+            where, expected="a folder with the splits train and " + settings.split,
             got=Words("no folder"), fix="Put both files into one folder and name that.",
         )  # fmt: skip
 
     def choose(raw: pl.DataFrame, where: str) -> pl.DataFrame:
-        chosen = choose_columns(raw, _COLUMNS[task_type], columns or {}, where=where)
-        if task_type not in _NAMED or _is_list(chosen, "label"):
+        chosen = choose_columns(raw, _COLUMNS[kind], settings.columns, where=where)
+        if kind not in _NAMED or _is_list(chosen, "label"):
             return chosen
         return chosen.with_columns(as_texts(chosen["label"]))
 
-    rows, aside = read_split(folder, split, choose)
-    sets = task_type == "Clustering" and _is_list(rows, "text")
-    with refusing(str(folder), expected=f"columns of a {task_type} task"):
-        if task_type == "Clustering":
-            numbered = rows.with_row_index("set") if sets else rows.with_columns(set=pl.lit(0))
-            rows, more = _taken_apart(numbered, where=str(folder), name=name)
-        elif task_type in {"STS", "PairClassification"}:
-            rows, more = _taken_apart(rows, where=str(folder), name=name)
-        elif task_type == "Classification":
-            train, more = read_split(folder, "train", choose)
+    rows, aside = read_split(path, settings.split, choose)
+    sets, more = kind == "Clustering" and _is_list(rows, "text"), aside.clear()
+    with refusing(where, expected=f"columns of a {kind} task"):
+        if kind == "Clustering":
+            rows = rows.with_row_index("set") if sets else rows.with_columns(set=pl.lit(0))
+        if kind == "Classification":
+            train, more = read_split(path, "train", choose)
             text = [pl.col("text").cast(pl.String), pl.col("label").cast(pl.String)]
             rows = pl.concat(
-                [part.select(pl.lit(split_name).alias("split"), *text)
-                 for split_name, part in (("train", train), ("test", rows))]
-            )  # fmt: skip
-        else:
-            more = aside.clear()
+                part.select(pl.lit(split).alias("split"), *text)
+                for split, part in (("train", train), ("test", rows))
+            )
+        elif kind != "Summarization":
+            rows, more = _taken_apart(rows, where=where, name=name)
         return checked_rows(
-            name, task_type, _typed(rows, task_type), where=str(folder), task=task,
+            name, kind, _typed(rows, kind), where=where, task=prompt.task,
             sets=sets, quarantine=pl.concat([aside, more]),
         )  # fmt: skip
 
@@ -96,11 +91,8 @@ def find_split(path: Path, split: str) -> list[Path]:
                 return [base / f"{split}.{suffix}"]
             if shards := sorted(base.glob(f"{split}-*-of-*.{suffix}")):
                 return shards
-    there = (
-        sorted(file.name for file in path.iterdir()) if path.is_dir() else Words("no such folder")
-    )
     raise InputError(
-        str(path), expected=f"{split}.{{{','.join(_SUFFIXES)}}}", got=there,
+        str(path), expected=f"{split}.{{{','.join(_SUFFIXES)}}}", got=names_in(path),
         fix="Check path and split of the task.",
     )  # fmt: skip
 
@@ -121,7 +113,7 @@ def choose_columns(
     chosen = []
     for ours, aliases in wanted.items():
         names = (columns[ours],) if ours in columns else aliases
-        chosen.append(raw[str(find_column(raw, names, where=where))].alias(ours))
+        chosen.append(raw[find_column(raw, names, where=where)].alias(ours))
     return raw.select(chosen)
 
 
@@ -145,12 +137,11 @@ def _taken_apart(rows: pl.DataFrame, *, where: str, name: str) -> tuple[pl.DataF
         return rows, quarantine_table([])
     length = pl.col(lists[0]).list.len()
     same = pl.all_horizontal(pl.col(other).list.len() == length for other in lists)
-    even = same.fill_null(False)
-    bad = quarantined(
-        rows.with_row_index("id").filter(~even).iter_rows(named=True),
+    even, bad = set_aside(
+        rows.with_row_index("id"), ~same.fill_null(False),
         where=where, reason="lists_of_unequal_length", detail=f"row of {name}",
     )  # fmt: skip
-    return rows.filter(even).explode(lists), bad
+    return even.drop("id").explode(lists), bad
 
 
 def _is_list(rows: pl.DataFrame, column: str) -> bool:

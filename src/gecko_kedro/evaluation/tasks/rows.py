@@ -10,10 +10,9 @@ import polars as pl
 
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
-from gecko_kedro.evaluation.tasks.retrieval import check_name, quarantined
+from gecko_kedro.evaluation.tasks.retrieval import check_name, set_aside
 from gecko_kedro.evaluation.tasks.settings import TaskType
-from gecko_kedro.evaluation.tasks.task import Checked
-from gecko_kedro.evaluation.tasks.texts import texts_of
+from gecko_kedro.evaluation.tasks.task import Checked, texts_of
 
 _SENTENCES = {"sentence1": pl.String, "sentence2": pl.String}
 ROW_SCHEMAS: dict[TaskType, pl.Schema] = {
@@ -30,13 +29,14 @@ ROW_SCHEMAS: dict[TaskType, pl.Schema] = {
         }
     ),
 }
-# The columns whose texts training must not see.
-_TEXTS = {
-    "STS": ("sentence1", "sentence2"),
-    "PairClassification": ("sentence1", "sentence2"),
-    "Classification": ("text",),
-    "Clustering": ("text",),
-    "Summarization": ("text", "human_summaries", "machine_summaries"),
+_NO_TEXTS = {"id", "split", "set", "score", "label", "relevance"}
+# What must have at least two values for a score, in words and as a column.
+_SEVERAL = {
+    "STS": ("pairs of at least two scores", "score"),
+    "PairClassification": ("pairs of both labels, 0 and 1", "label"),
+    "Classification": ("texts to train on of at least two labels, and texts to test on", "label"),
+    "Clustering": ("texts of at least two labels", "label"),
+    "Summarization": ("a text whose summaries have at least two scores", "relevance"),
 }
 # mteb clusters 4 % of a set (AbsTaskClustering), which is meant for sets of tens of thousands: of a
 # smaller one it would leave fewer than 1,000 texts, so all of them are taken.
@@ -72,7 +72,6 @@ class RowTask:
 
     @property
     def size(self) -> str:
-        """How much there is, in words."""
         if self.type == "Classification":
             test = self.rows.filter(split="test").height
             return f"{test:,} texts, {self.rows.height - test:,} to train on"
@@ -81,7 +80,6 @@ class RowTask:
 
     @property
     def revision(self) -> str:
-        """The digest."""
         return self.digest
 
     def texts(self) -> pl.DataFrame:
@@ -89,8 +87,9 @@ class RowTask:
         rows = self.rows.with_row_index("id")
         if self.type == "Classification":
             rows = rows.filter(split="test")
+        texts = [name for name in rows.columns if name not in _NO_TEXTS]
         ids = pl.format("row {}", "id")
-        return texts_of(rows, task=self.name, side="query", ids=ids, of=_TEXTS[self.type])
+        return texts_of(rows, task=self.name, side="query", ids=ids, of=texts)
 
     def to_mteb(self) -> Any:
         """The rows as a task of mteb, out of memory."""
@@ -141,20 +140,21 @@ def checked_rows(
     where: str,
     task: str,
     sets: bool = False,
-    quarantine: pl.DataFrame | None = None,
+    quarantine: pl.DataFrame = QUARANTINE_SCHEMA.to_frame(),
 ) -> CheckedRows:
     """Set rows aside that cannot be scored and build the task from the rest, in its order.
 
     Empty texts stay, as in mteb's own sets, since leaving them out would change the scores. What
     cannot give a score at all (one label only, equal scores only) raises ``InputError``.
     """
-    aside = [quarantine if quarantine is not None else pl.DataFrame(schema=QUARANTINE_SCHEMA)]
+    aside = [quarantine]
     rows = rows.select(ROW_SCHEMAS[task_type].names()).cast(ROW_SCHEMAS[task_type])
     numbered = rows.with_row_index("id")
-    for reason, bad in _problems(task_type):
-        records = numbered.filter(bad).iter_rows(named=True)
-        aside.append(quarantined(records, where=where, reason=reason, detail=f"row of {name}"))
-        numbered = numbered.filter(~bad)
+    for reason, mask in _problems(task_type):
+        numbered, bad = set_aside(
+            numbered, mask, where=where, reason=reason, detail=f"row of {name}"
+        )
+        aside.append(bad)
     checked = Checked(RowTask(name, task_type, numbered.drop("id"), task, sets), pl.concat(aside))
     _require_a_score(checked, where=where)
     return checked
@@ -188,21 +188,14 @@ def _problems(task_type: TaskType) -> list[tuple[str, pl.Expr]]:
 
 def _require_a_score(checked: CheckedRows, *, where: str) -> None:
     name, rows = checked.data.name, checked.data.rows
-    enough, expected = rows.height > 0, "at least one row"
-    match checked.data.type:
-        case "STS":
-            enough, expected = rows["score"].n_unique() > 1, "pairs of at least two scores"
-        case "PairClassification":
-            enough, expected = rows["label"].n_unique() > 1, "pairs of both labels, 0 and 1"
-        case "Clustering":
-            enough, expected = rows["label"].n_unique() > 1, "texts of at least two labels"
-        case "Classification":
-            train, test = rows.filter(split="train"), rows.filter(split="test")
-            enough = train["label"].n_unique() > 1 and test.height > 0
-            expected = "texts to train on of at least two labels, and texts to test on"
-        case "Summarization":
-            enough = (rows["relevance"].list.n_unique() > 1).any()
-            expected = "a text whose summaries have at least two scores"
+    expected, column = _SEVERAL[checked.data.type]
+    if checked.data.type == "Summarization":
+        enough = (rows[column].list.n_unique() > 1).any()
+    elif checked.data.type == "Classification":
+        train, test = rows.filter(split="train"), rows.filter(split="test")
+        enough = train[column].n_unique() > 1 and test.height > 0
+    else:
+        enough = rows[column].n_unique() > 1
     if not enough:
         gone = "".join(f", {count} {reason}" for reason, count in checked.counts.items())
         raise InputError(

@@ -5,21 +5,24 @@ from typing import NamedTuple
 
 import polars as pl
 
-from gecko_kedro.evaluation.tasks.retrieval import RetrievalData
-from gecko_kedro.evaluation.tasks.schemas import CORPUS_SCHEMA, QRELS_SCHEMA, QUERIES_SCHEMA
+from gecko_kedro.evaluation.tasks.retrieval import (
+    CORPUS_SCHEMA,
+    QRELS_SCHEMA,
+    QUERIES_SCHEMA,
+    RetrievalData,
+)
 from gecko_kedro.evaluation.tasks.task import Task
 
-TASK_CORPUS_SCHEMA = pl.Schema([("task", pl.String()), *CORPUS_SCHEMA.items()])
+_OF_A_TASK = ("task_name", "symmetric", "reranking")  # task_name: what stands in the prompt
+TASK_CORPUS_SCHEMA = pl.Schema({"task": pl.String(), **CORPUS_SCHEMA})
 TASK_QUERIES_SCHEMA = pl.Schema(
-    [
-        ("task", pl.String()),
-        ("task_name", pl.String()),  # what stands in the prompt
-        ("symmetric", pl.Boolean()),
-        ("reranking", pl.Boolean()),
-        *QUERIES_SCHEMA.items(),
-    ]
+    {
+        "task": pl.String(),
+        **dict(zip(_OF_A_TASK, (pl.String(), pl.Boolean(), pl.Boolean()), strict=True)),
+        **QUERIES_SCHEMA,
+    }
 )
-TASK_QRELS_SCHEMA = pl.Schema([("task", pl.String()), *QRELS_SCHEMA.items()])
+TASK_QRELS_SCHEMA = pl.Schema({"task": pl.String(), **QRELS_SCHEMA})
 
 
 class TaskTables(NamedTuple):
@@ -32,14 +35,18 @@ class TaskTables(NamedTuple):
 
 def to_tables(tasks: Sequence[Task]) -> TaskTables:
     """The retrieval and reranking tasks among ``tasks``; the others have no such tables."""
-    parts = [_tables(task) for task in tasks if isinstance(task, RetrievalData)]
-    schemas = (TASK_CORPUS_SCHEMA, TASK_QUERIES_SCHEMA, TASK_QRELS_SCHEMA)
-    return TaskTables(
-        *(
-            pl.concat([schema.to_frame(), *(part[place].select(schema.names()) for part in parts)])
-            for place, schema in enumerate(schemas)
-        )
-    )
+    tables = ([TASK_CORPUS_SCHEMA.to_frame()], [TASK_QUERIES_SCHEMA.to_frame()],
+              [TASK_QRELS_SCHEMA.to_frame()])  # fmt: skip
+    for data in tasks:
+        if not isinstance(data, RetrievalData):
+            continue
+        name = pl.lit(data.name).alias("task")
+        more = map(pl.lit, (data.task, data.symmetric, data.reranking))
+        queries = data.queries.with_columns(name, **dict(zip(_OF_A_TASK, more, strict=True)))
+        parts = (data.corpus.with_columns(name), queries, data.qrels.with_columns(name))
+        for table, part in zip(tables, parts, strict=True):
+            table.append(part.select(table[0].columns))
+    return TaskTables(*map(pl.concat, tables))
 
 
 def from_tables(
@@ -56,9 +63,7 @@ def from_tables(
             corpus.filter(task=name).select(CORPUS_SCHEMA.names()),
             rows.select(QUERIES_SCHEMA.names()),
             qrels.filter(task=name).select(QRELS_SCHEMA.names()),
-            task=rows["task_name"][0],
-            symmetric=rows["symmetric"][0],
-            reranking=rows["reranking"][0],
+            *rows.select(_OF_A_TASK).row(0),
         )
         for (name,), rows in queries.group_by("task", maintain_order=True)
     ]
@@ -69,17 +74,3 @@ def from_tables(
 def query_groups(queries: pl.DataFrame) -> pl.DataFrame:
     """``task, query_id, group`` of TASK_QUERIES_SCHEMA, as the intervals want them."""
     return queries.select("task", pl.col("id").alias("query_id"), "group")
-
-
-def _tables(data: RetrievalData) -> TaskTables:
-    name = pl.lit(data.name).alias("task")
-    return TaskTables(
-        data.corpus.with_columns(name),
-        data.queries.with_columns(
-            name,
-            task_name=pl.lit(data.task),
-            symmetric=pl.lit(data.symmetric),
-            reranking=pl.lit(data.reranking),
-        ),
-        data.qrels.with_columns(name),
-    )

@@ -1,36 +1,33 @@
 """What every task is to the rest of the evaluation, wherever its data come from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 import polars as pl
 
 from gecko_kedro.base.errors import InputError, Words
+from gecko_kedro.corpus.schemas import EVALUATION_TEXT_SCHEMA
 
 
 class Task(Protocol):
-    """A task to score: of retrieval tables, of rows in one table, or one that mteb fetches."""
+    """A task to score: of retrieval tables, of rows in one table, or one that mteb fetches.
+
+    ``name`` is unique among the tasks of a run, ``type`` is what mteb calls it (Retrieval, STS,
+    ...) and ``task`` the task name in the prompt. ``symmetric``: passages get the query's template
+    too. ``size`` says in words how much there is.
+    """
 
     @property
-    def name(self) -> str:
-        """Unique among the tasks of a run."""
-
+    def name(self) -> str: ...
     @property
-    def type(self) -> str:
-        """The type of task as mteb calls it: Retrieval, STS, ..."""
-
+    def type(self) -> str: ...
     @property
-    def task(self) -> str:
-        """The task name in the prompt."""
-
+    def task(self) -> str: ...
     @property
-    def symmetric(self) -> bool:
-        """Whether passages get the query's template too."""
-
+    def symmetric(self) -> bool: ...
     @property
-    def size(self) -> str:
-        """How much there is, in words."""
+    def size(self) -> str: ...
 
     @property
     def digest(self) -> str:
@@ -87,3 +84,27 @@ def require_tasks(tasks: Sequence[Task]) -> None:
             got=names or Words("no tasks"),
             fix="Hold out part of the corpus, or name a folder with own queries and judgements.",
         )  # fmt: skip
+
+
+def evaluation_texts(tasks: Iterable[Task]) -> pl.DataFrame:
+    """Every distinct query and positive of the tasks (EVALUATION_TEXT_SCHEMA), in their order.
+
+    Tasks of mteb are loaded from the hub; one that cannot be gives nothing, as it gives no score
+    either, and is named in the log.
+    """
+    found = pl.concat([EVALUATION_TEXT_SCHEMA.to_frame(), *(task.texts() for task in tasks)])
+    return found.unique(["side", "text"], keep="first", maintain_order=True)
+
+
+def texts_of(
+    table: pl.DataFrame, *, task: str, side: str, ids: pl.Expr, of: Sequence[str]
+) -> pl.DataFrame:
+    """The texts in the columns ``of``, lists included and blanks left out, under ``ids``."""
+    found = [EVALUATION_TEXT_SCHEMA.to_frame()]
+    for column in of:
+        text_id = pl.format("{}, {}", ids, pl.lit(column)) if len(of) > 1 else ids
+        part = table.select(task=pl.lit(task), side=pl.lit(side), text_id=text_id, text=column)
+        if part.schema["text"].base_type() == pl.List:
+            part = part.explode("text")
+        found.append(part.filter(pl.col("text").str.strip_chars() != ""))
+    return pl.concat(found)

@@ -1,5 +1,1 @@
 """The ablate pipeline."""
-
-from gecko_kedro.pipelines.ablate.pipeline import create_pipeline
-
-__all__ = ["create_pipeline"]

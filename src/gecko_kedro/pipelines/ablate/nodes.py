@@ -10,9 +10,13 @@ from gecko_kedro import evaluation
 from gecko_kedro.corpus.settings import DecontaminateSettings
 from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.evaluation.comparing import ablation
-from gecko_kedro.evaluation.comparing.ablation_rows import AblationRow, AblationRows
-from gecko_kedro.evaluation.comparing.settings import AblationSettings, CompareSettings
-from gecko_kedro.evaluation.reporting.difference_plots import ablation_differences
+from gecko_kedro.evaluation.comparing.settings import (
+    AblationRow,
+    AblationRows,
+    AblationSettings,
+    CompareSettings,
+)
+from gecko_kedro.evaluation.reporting.plots import ablation_differences
 from gecko_kedro.evaluation.reporting.terminal import ablation_text
 from gecko_kedro.params import FinetuneParams, RelabelParams
 from gecko_kedro.pipelines._decontamination import decontaminate_examples
@@ -26,20 +30,19 @@ from gecko_kedro.pipelines.ablate.runs import Bench, chosen_tasks, plan_runs, ru
 from gecko_kedro.pipelines.evaluate.nodes import Tables, select_tasks
 from gecko_kedro.training.settings import EncoderTraining
 
-__all__ = [
-    "choose_rows",
-    "plot_ablations",
-    "run_ablations",
-    "select_tasks",
-    "summarise_ablations",
-]
+__all__ = ["choose_rows", "plot_ablations", "run_ablations", "select_tasks", "summarise_ablations"]
 
 logger = logging.getLogger(__name__)
 
 
-def choose_rows(rows: Any, definitions: dict[str, Any]) -> dict[str, AblationRow]:
+def choose_rows(rows: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     """The rows that are asked for, each behind the one that it is set against."""
-    return AblationRows.model_validate({"rows": rows, "definitions": definitions}).chosen()
+    known = AblationRows.model_validate({"rows": rows, "definitions": definitions})
+    return {name: row.model_dump() for name, row in known.chosen().items()}
+
+
+def _read(chosen_rows: dict[str, Any]) -> dict[str, AblationRow]:
+    return {name: AblationRow.model_validate(row) for name, row in chosen_rows.items()}
 
 
 def run_ablations(
@@ -59,7 +62,7 @@ def run_ablations(
     checkpoints: Path,
     cache: Path,
     store: Path,
-    rows: dict[str, AblationRow],
+    chosen_rows: dict[str, Any],
     load: LoadSettings,
     encoder_training: EncoderTraining,
     dimensions: list[int],
@@ -69,6 +72,7 @@ def run_ablations(
     settings: AblationSettings,
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, str]]:
     """Fine-tune and score each row with each seed; what the store has is not done again."""
+    rows = _read(chosen_rows)
     material = Material(
         queries, passages, candidates, judgement_shards, natural_pairs, candidate_passages,
         source_examples,
@@ -104,7 +108,7 @@ def summarise_ablations(
     ablation_per_query: pl.DataFrame,
     notes: dict[str, str],
     tables: Tables,
-    rows: dict[str, AblationRow],
+    chosen_rows: dict[str, Any],
     settings: CompareSettings,
 ) -> tuple[pl.DataFrame, dict[str, float]]:
     """Mean and spread of each row, and its difference to its reference beside the paper's."""
@@ -112,7 +116,7 @@ def summarise_ablations(
         ablation_scores,
         ablation_per_query,
         evaluation.query_groups(tables["queries"]),
-        rows,
+        _read(chosen_rows),
         notes=notes,
         **settings.model_dump(),
     )

@@ -1,7 +1,7 @@
 """What a row of an ablation trains on: the nodes of the road once more, with its parameters."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
@@ -9,8 +9,7 @@ from gecko_kedro import training
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
 from gecko_kedro.corpus.splits import cap
 from gecko_kedro.encoder.settings import LoadSettings
-from gecko_kedro.evaluation.comparing.ablation_rows import AblationRow
-from gecko_kedro.evaluation.comparing.settings import AblationSettings
+from gecko_kedro.evaluation.comparing.settings import AblationRow, AblationSettings
 from gecko_kedro.params import FinetuneParams, RelabelParams, RowParams, row_parameters
 from gecko_kedro.pipelines.finetune.nodes import collect_source_examples, mix_finetune_examples
 from gecko_kedro.pipelines.relabel.nodes import choose_examples, fuse_rankings
@@ -33,19 +32,16 @@ class Material:
         if max_rows is None or max_rows >= self.queries.height:
             return self
         share = max_rows / self.queries.height
+        pairs = round(share * self.natural_pairs.height)
         return replace(
             self,
             queries=cap(self.queries, limit=max_rows, seed=0, id_column="query_id"),
-            natural_pairs=cap(
-                self.natural_pairs,
-                limit=round(share * self.natural_pairs.height),
-                seed=0,
-                id_column="pair_id",
-            ),
+            natural_pairs=cap(self.natural_pairs, limit=pairs, seed=0, id_column="pair_id"),
             source_examples=_share_of_each(self.source_examples, share),
         )
 
 
+@dataclass
 class Mixtures:
     """The training mixture of one row after another; what neighbours share is made once.
 
@@ -53,50 +49,39 @@ class Mixtures:
     ``clean`` takes the rows out that evaluation would find again.
     """
 
-    def __init__(
-        self,
-        material: Material,
-        base: FinetuneParams,
-        load: LoadSettings,
-        clean: Callable[[pl.DataFrame], pl.DataFrame],
-    ) -> None:
-        self._material, self._base, self._load = material, base, load
-        self._clean = clean
-        self._fret: tuple[RelabelParams, pl.DataFrame] | None = None
-        self._sources: tuple[list[training.SourceSettings], pl.DataFrame] | None = None
+    material: Material
+    base: FinetuneParams
+    load: LoadSettings
+    clean: Callable[[pl.DataFrame], pl.DataFrame]
+    _last: dict[str, tuple[object, pl.DataFrame]] = field(default_factory=dict)
 
     def examples(self, known: RowParams) -> pl.DataFrame:
         """EXAMPLE_SCHEMA of one training, by the nodes of relabel and finetune."""
+        sources = known.finetune.sources
         examples, _ = mix_finetune_examples(
-            self._fret_under(known.relabel),
-            self._material.natural_pairs,
-            self._material.candidate_passages,
-            self._sources_under(known.finetune),
-            known.finetune.sources,
+            self._kept("fret", known.relabel, lambda: row_fret(self.material, known.relabel)),
+            self.material.natural_pairs,
+            self.material.candidate_passages,
+            self.material.source_examples
+            if sources == self.base.sources
+            else self._kept("sources", sources, lambda: self._read_anew(sources)),
+            sources,
             known.finetune.mix,
         )
-        return self._clean(examples)
+        return self.clean(examples)
 
-    def _fret_under(self, params: RelabelParams) -> pl.DataFrame:
-        if self._fret is None or self._fret[0] != params:
-            self._fret = (params, row_fret(self._material, params))
-        return self._fret[1]
+    def _kept(self, what: str, params: object, make: Callable[[], pl.DataFrame]) -> pl.DataFrame:
+        """The table of the row before, where it was made under the same parameters."""
+        if what not in self._last or self._last[what][0] != params:
+            self._last[what] = (params, make())
+        return self._last[what][1]
 
-    def _sources_under(self, params: FinetuneParams) -> pl.DataFrame:
-        if params.sources == self._base.sources:
-            return self._material.source_examples
-        if self._sources is None or self._sources[0] != params.sources:
-            self._sources = (params.sources, self._read_anew(params))
-        return self._sources[1]
-
-    def _read_anew(self, params: FinetuneParams) -> pl.DataFrame:
+    def _read_anew(self, sources: list[training.SourceSettings]) -> pl.DataFrame:
         """Sources that a row reads in another way; drawn and cut as the configured ones are."""
-        read = {
-            source.name: training.read_source(source, seed=self._base.mix.seed)
-            for source in params.sources
-        }
-        examples, _ = collect_source_examples(read, params.sources, self._load, self._base.mine)
-        share = self._material.source_examples.height / max(1, examples.height)
+        seed = self.base.mix.seed
+        read = {source.name: training.read_source(source, seed=seed) for source in sources}
+        examples, _ = collect_source_examples(read, sources, self.load, self.base.mine)
+        share = self.material.source_examples.height / max(1, examples.height)
         return _share_of_each(examples, min(1.0, share))
 
 
@@ -125,12 +110,12 @@ def seeded(
     FRet itself depends on a seed only where negatives are sampled.
     """
     known = row_parameters(name, row, relabel, finetune)
-    choose = known.relabel.choose
-    if choose.negative == "sampled":
-        choose = choose.model_copy(update={"seed": seed})
+    drawn = {"seed": seed}
     steps = {} if settings.max_steps is None else {"max_steps": settings.max_steps}
-    train = known.finetune.train.model_copy(update={"seed": seed} | steps)
-    mix = known.finetune.mix.model_copy(update={"seed": seed})
+    train = known.finetune.train.model_copy(update=drawn | steps)
+    mix, choose = known.finetune.mix.model_copy(update=drawn), known.relabel.choose
+    if choose.negative == "sampled":
+        choose = choose.model_copy(update=drawn)
     return RowParams(
         relabel=known.relabel.model_copy(update={"choose": choose}),
         finetune=known.finetune.model_copy(update={"train": train, "mix": mix}),

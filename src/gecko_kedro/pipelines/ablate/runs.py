@@ -21,15 +21,15 @@ from gecko_kedro.datasets import TableDataset
 from gecko_kedro.encoder.formatting import TEMPLATES
 from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.evaluation.comparing.ablation import RESULT_SCHEMA, main_scores, result_table
-from gecko_kedro.evaluation.comparing.ablation_rows import AblationRow
-from gecko_kedro.evaluation.comparing.settings import AblationSettings
+from gecko_kedro.evaluation.comparing.settings import AblationRow, AblationSettings
 from gecko_kedro.evaluation.scoring.under_test import TemplatesName
 from gecko_kedro.params import FinetuneParams, RelabelParams, RowParams
 from gecko_kedro.pipelines.ablate.rows import Mixtures, seeded
+from gecko_kedro.training.checkpoints import remove_checkpoints
 from gecko_kedro.training.settings import EncoderTraining
-from gecko_kedro.training.trainer import remove_checkpoints
 
 logger = logging.getLogger(__name__)
+_KEYS = ("task", "metric", "dimension")
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Bench:
     def stored(self, key: str) -> pl.DataFrame | None:
         """The result that goes by ``key``, if it is there."""
         file = self._file(key)
-        return file.load() if file.exists() else None
+        return file.read() if file.exists() else None
 
     def train_and_score(
         self, row: AblationRow, known: RowParams, examples: pl.DataFrame, key: str
@@ -89,6 +89,8 @@ class Bench:
         A killed training goes on from its last checkpoint. A task that fails is reported and has no
         score; where none has one the run stops.
         """
+        from gecko_kedro.encoder.saving import save_encoder
+
         # One name for a seed in all rows: MLflow then draws their losses in one chart.
         name = f"ablate_seed_{known.finetune.train.seed}"
         model = self.load.load(self.pretrained, for_training=True)
@@ -104,21 +106,10 @@ class Bench:
             checkpoints=self.checkpoints,
             **options,
         )
-        scores = self._scored(result.model, self.templates(row))
-        table = result_table(scores, examples=examples.height, steps=int(result.metrics["steps"]))
-        self._file(key).save(table)
-        remove_checkpoints(self.checkpoints, name)
-        return table
-
-    def _scored(self, model: Any, templates: TemplatesName) -> evaluation.ScoreTable:
-        from gecko_kedro.encoder.saving import save_encoder
-
         with tempfile.TemporaryDirectory(prefix="gecko-ablate-") as folder:
-            place = str(Path(folder) / "encoder")
-            save_encoder(model, place)
-            scores = evaluation.evaluate_encoder(
-                self.under_test(place, templates), self.tasks, cache_root=self.cache
-            )
+            save_encoder(result.model, Path(folder) / "encoder")
+            encoder = self.under_test(f"{folder}/encoder", self.templates(row))
+            scores = evaluation.evaluate_encoder(encoder, self.tasks, cache_root=self.cache)
         if scores.scores.is_empty():
             raise InputError(
                 "ablate.tasks",
@@ -126,13 +117,14 @@ class Bench:
                 got=scores.failures["error"].to_list(),
                 fix="Name local tasks in evaluate.tasks, or hold out part of the corpus.",
             )
-        return scores
+        table = result_table(scores, examples=examples.height, steps=int(result.metrics["steps"]))
+        self._file(key).save(table)
+        remove_checkpoints(self.checkpoints, name)
+        return table
 
     def _file(self, key: str) -> TableDataset:
-        return TableDataset(
-            filepath=str(self.store / f"{key}.parquet"),
-            schema="gecko_kedro.evaluation.comparing.ablation.RESULT_SCHEMA",
-        )
+        schema = "gecko_kedro.evaluation.comparing.ablation.RESULT_SCHEMA"
+        return TableDataset(filepath=str(self.store / f"{key}.parquet"), schema=schema)
 
 
 @dataclass(frozen=True)
@@ -188,7 +180,9 @@ def run_planned(planned: Sequence[Planned], mixtures: Mixtures, bench: Bench) ->
                     progress.advance(note=name)
                 _report_spread(results)
             tables += [
-                result.select(_literal("row", name), _literal("seed", run.seed), pl.all())
+                result.with_columns(row=pl.lit(name), seed=pl.lit(run.seed, pl.Int64)).select(
+                    tables[0].columns
+                )
                 for run, result in zip(of_row, results, strict=True)
             ]
     return pl.concat(tables)
@@ -227,14 +221,11 @@ def _report_seed(run: Planned, result: pl.DataFrame) -> None:
 
 def _report_spread(results: Sequence[pl.DataFrame]) -> None:
     """Mean and sample standard deviation over the seeds of one row."""
-    scores = pl.concat([main_scores(result) for result in results])
-    keys = ["task", "metric", "dimension"]
-    for one in scores.group_by(keys, maintain_order=True).agg(
-        mean=pl.col("score").mean(), deviation=pl.col("score").std()
-    ).to_dicts():  # fmt: skip
-        known = {name: one[name] for name in ("mean", "deviation") if one[name] is not None}
-        for name, value in known.items():
-            events.emit(name, 0, {_metric(one): value})
+    scores = pl.concat(map(main_scores, results)).group_by(_KEYS, maintain_order=True)
+    for one in scores.agg(mean=pl.col("score").mean(), deviation=pl.col("score").std()).to_dicts():
+        for name in ("mean", "deviation"):
+            if one[name] is not None:
+                events.emit(name, 0, {_metric(one): one[name]})
 
 
 def chosen_tasks(
@@ -252,10 +243,6 @@ def chosen_tasks(
             fix=f"Known: {', '.join(known)}.",
         )
     return [known[name] for name in names]
-
-
-def _literal(column: str, value: str | int) -> pl.Expr:
-    return pl.lit(value, pl.Int64 if isinstance(value, int) else pl.String).alias(column)
 
 
 def _metric(score: dict[str, Any]) -> str:

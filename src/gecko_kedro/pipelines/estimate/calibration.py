@@ -46,13 +46,13 @@ def measure_corpus(
     # A sample may have none of the groups that are named.
     groups = sorted(corpus.heldout_groups(set(documents["group"]), params.heldout))
     update = {"groups": groups, "fraction": 0.0, "max_passages": None}
-    passages, _ = corpus.split_heldout(made.passages, params.heldout.model_copy(update=update))
+    passages, _ = corpus.split_heldout(made.rows, params.heldout.model_copy(update=update))
     measure = CorpusMeasure(
         documents=documents.height,
         sampled_documents=drawn.height,
-        passages=made.passages.height,
+        passages=made.rows.height,
         training_passages=passages.height,
-        natural_pairs=corpus.collect_pairs(passages, kinds=params.pairs.kinds).pairs.height,
+        natural_pairs=corpus.collect_pairs(passages, kinds=params.pairs.kinds).rows.height,
         seconds=measured.seconds,
         passage_bytes=parquet_bytes(passages) / passages.height,
         passage_memory=passages.estimated_size() / passages.height,

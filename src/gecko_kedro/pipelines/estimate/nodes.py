@@ -9,7 +9,6 @@ from gecko_kedro import corpus, estimation, fret
 from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.fret.schemas import QUERY, empty_table
 from gecko_kedro.params import CorpusParams, RelabelParams, SynthesizeParams
-from gecko_kedro.pipelines._teacher import PreparedTeacher
 from gecko_kedro.pipelines.estimate.asking import measure_teacher
 from gecko_kedro.pipelines.estimate.calibration import (
     measure_corpus,
@@ -19,6 +18,7 @@ from gecko_kedro.pipelines.estimate.calibration import (
 )
 from gecko_kedro.pipelines.estimate.plan import plan_run, training_examples
 from gecko_kedro.retrieval import EmbedSettings, SearchSettings
+from gecko_kedro.teacher.usage import Prices
 from gecko_kedro.training.job import Loss
 from gecko_kedro.training.settings import (
     EncoderTraining,
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 
 def sample_documents(
-    documents: corpus.ReadResult,
+    documents: corpus.Checked,
     corpus_params: dict[str, Any],
     n_seeds: int,
     sample: int,
@@ -43,11 +43,9 @@ def sample_documents(
     The sample is large enough to have the seed passages that the teacher will be asked about among
     those of the run, which reuses the replies.
     """
-    enough = estimation.documents_with_seeds(
-        documents.documents.height, queries=asked, n_seeds=n_seeds
-    )
+    enough = estimation.documents_with_seeds(documents.rows.height, queries=asked, n_seeds=n_seeds)
     measure, passages = measure_corpus(
-        documents.documents,
+        documents.rows,
         sample=max(sample, enough),
         params=CorpusParams.model_validate(corpus_params),
     )
@@ -86,8 +84,8 @@ def calibrate_mining(
 
 def calibrate_teacher(
     estimate_sample: pl.DataFrame,
-    query_log: corpus.QueryLogResult,
-    prepared: PreparedTeacher,
+    query_log: corpus.Checked,
+    prepared: fret.PreparedTeacher,
     joining: fret.JoinSettings,
     synthesize_params: dict[str, Any],
     n_candidates: int,
@@ -95,7 +93,7 @@ def calibrate_teacher(
     asked: int,
 ) -> tuple[dict[str, Any], pl.DataFrame]:
     """Let the teacher write and judge a little; its replies are kept for the run."""
-    logged = fret.join_query_log(empty_table(QUERY), query_log.queries, joining)
+    logged = fret.join_query_log(empty_table(QUERY), query_log.rows, joining)
     measure, queries = measure_teacher(
         estimate_sample,
         logged if joining.use == "replace" else logged.clear(),
@@ -149,7 +147,8 @@ def estimate_run(
     search_measure: dict[str, Any],
     teacher_measure: dict[str, Any],
     training_measures: dict[str, Any],
-    query_log: corpus.QueryLogResult,
+    query_log: corpus.Checked,
+    prices: Prices,
     parameters: dict[str, Any],
 ) -> dict[str, Any]:
     """Scale what was measured up to the whole run: a table in the log, and the same as JSON."""
@@ -160,6 +159,8 @@ def estimate_run(
         teacher=teacher_measure,
         training=training_measures,
     )
-    estimate = plan_run(measures, logged=query_log.queries.height, parameters=parameters)
+    estimate = plan_run(
+        measures, logged=query_log.rows.height, prices=prices, parameters=parameters
+    )
     logger.info("%s", estimate.text)
     return estimate.content

@@ -3,7 +3,6 @@
 from kedro.pipeline import Pipeline
 
 from gecko_kedro.pipelines._namespace import stage, step
-from gecko_kedro.pipelines._teacher import teacher_step
 from gecko_kedro.pipelines.estimate import nodes
 
 
@@ -35,7 +34,6 @@ def create_pipeline() -> Pipeline:
                 ],
                 outputs=["encoder_measure", "search_measure"],
             ),
-            teacher_step("estimate_teacher"),
             step(
                 nodes.calibrate_teacher,
                 inputs=[
@@ -82,6 +80,7 @@ def create_pipeline() -> Pipeline:
                     "teacher_measure",
                     "training_measures",
                     "query_log",
+                    "params:teacher.prices",
                     "parameters",
                 ],
                 outputs="run_estimate",

@@ -18,6 +18,7 @@ from gecko_kedro.estimation import (
     total_cost,
 )
 from gecko_kedro.params import Parameters, check_parameters
+from gecko_kedro.teacher.usage import Prices
 from gecko_kedro.training.examples import EXAMPLE_SCHEMA
 from gecko_kedro.training.settings import TrainSettings
 
@@ -32,7 +33,9 @@ class Estimate:
     content: dict[str, Any]
 
 
-def plan_run(measures: Measures, *, logged: int, parameters: Mapping[str, Any]) -> Estimate:
+def plan_run(
+    measures: Measures, *, logged: int, prices: Prices, parameters: Mapping[str, Any]
+) -> Estimate:
     """What the run of ``parameters`` costs; ``logged`` queries come from a log."""
     known = check_parameters(parameters)
     size = _size(measures, known, logged)
@@ -43,7 +46,7 @@ def plan_run(measures: Measures, *, logged: int, parameters: Mapping[str, Any]) 
         n_candidates=known.mine.search.n_candidates,
         queries_per_passage=known.synthesize.write.queries_per_passage,
     )
-    total, prices = total_cost(costs), known.teacher.prices
+    total = total_cost(costs)
     if known.pretrain.sources or known.finetune.sources:
         logger.warning("estimate_run: training sets from outside (sources) are not in the estimate")
     if size.queries * size.passages > known.mine.route.exact_max_pairs:
@@ -116,8 +119,8 @@ def training_examples(
     In FRet's the seed stands for the positive and another passage for the hard negative. Where the
     sample has no seeded query or no natural pair, the other kind stands for it.
     """
-    seeded = training.from_seed_queries(queries, passages).examples
-    natural = training.from_pairs(corpus.collect_pairs(passages, kinds=kinds).pairs).examples
+    seeded = training.from_seed_queries(queries, passages).rows
+    natural = training.from_pairs(corpus.collect_pairs(passages, kinds=kinds).rows).rows
     # A batch has rows of one data set, and no text twice.
     most = natural["dataset"].mode().sort()
     natural = natural.filter(pl.col("dataset").is_in(most[:1].implode()))

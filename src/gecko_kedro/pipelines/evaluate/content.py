@@ -15,6 +15,7 @@ _LOSSES = {
     "pre-finetuning": "in-batch softmax, query to passage (equation 2)",
     "fine-tuning": "in-batch, own hard and same-tower negatives (equation 3), Matryoshka",
 }
+_SKIPPED = "skipped: there were no examples"
 
 
 def comparison(tables: Mapping[str, pl.DataFrame]) -> evaluation.Comparison:
@@ -29,6 +30,9 @@ def other_pipelines(facts: Mapping[str, Any]) -> dict[str, Any]:
         for stage, rows in facts["training"].items()
     }
     return {
+        "notes": [
+            f"{stage} was {_SKIPPED}." for stage, rows in histories.items() if rows.is_empty()
+        ],
         "teacher": facts["label_audit"].get("teacher"),
         "audit": facts["label_audit"],
         "corpus_counts": facts["corpus"].get("counts", {}),
@@ -59,13 +63,15 @@ def node_costs(ledger: Mapping[str, Any]) -> list[evaluation.NodeCost]:
         "label_quality": "label_quality.judge_candidates",
     }
     teacher = {asked[stage]: usage for stage, usage in ledger.get("teacher", {}).items()}
+
+    def total(node: str, ending: str) -> int | None:
+        if node not in teacher:
+            return None
+        return round(float(sum(teacher[node][n] for n in teacher[node] if n.endswith(ending))))
+
     return [
         evaluation.NodeCost(
-            node=node,
-            seconds=cost["seconds"],
-            peak_memory_mb=cost["peak_mb"],
-            calls=_total(teacher.get(node), "_calls"),
-            tokens=_total(teacher.get(node), "_tokens"),
+            node, cost["seconds"], cost["peak_mb"], total(node, "_calls"), total(node, "_tokens")
         )
         for node, cost in ledger.get("nodes", {}).items()
     ]
@@ -80,6 +86,8 @@ def model_facts(
     """The facts of the model card."""
     known = check_parameters(plain(parameters))
     counts = finetune_examples["dataset"].value_counts().sort("dataset")
+    examples = {"pre-finetuning": pretrain_examples, "fine-tuning": finetune_examples}
+    trained = any(not rows.is_empty() for rows in examples.values())
     return evaluation.ModelFacts(
         name="gecko encoder",
         base_model=known.encoder.load.reference,
@@ -93,30 +101,28 @@ def model_facts(
             "pre-finetuning: natural pairs": pretrain_examples.height,
             **{f"fine-tuning: {name}": count for name, count in counts.iter_rows()},
         },
-        losses=_LOSSES | {"temperature of fine-tuning": str(known.finetune.train.loss.temperature)},
+        losses=_LOSSES
+        | {"temperature of fine-tuning": str(known.finetune.train.loss.temperature)}
+        | {stage: _SKIPPED for stage, rows in examples.items() if rows.is_empty()},
         licences=_licences(known),
-        templates=known.encoder.train.templates,
+        templates=known.encoder.train.templates if trained else "own",
     )
 
 
 def _licences(known: Parameters) -> dict[str, str]:
     """What went in, and where its terms are found: nobody but the user can check them."""
     yours = "that of its texts: they are yours to check"
-    sources = {source.name: source.data for source in (*known.pretrain.sources,
-                                                       *known.finetune.sources)}  # fmt: skip
-    log = {"query log": yours} if known.queries.source else {}
-    teacher = (
-        {"the teacher's replies": "its provider's terms on training with what it writes"}
-        if known.teacher.backend != "lexical"
-        else {}
-    )
-    return {
+    found = {
         f"corpus {known.corpus.source}": yours,
         f"base model {known.encoder.load.reference}": "that of its own model card",
-        **log,
-        **{f"training set {name} ({data})": yours for name, data in sources.items()},
-        **teacher,
     }
+    if known.queries.source:
+        found["query log"] = yours
+    sources = {one.name: one.data for one in (*known.pretrain.sources, *known.finetune.sources)}
+    found |= {f"training set {name} ({data})": yours for name, data in sources.items()}
+    if known.teacher.backend != "lexical":
+        found["the teacher's replies"] = "its provider's terms on training with what it writes"
+    return found
 
 
 def plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,9 +131,3 @@ def plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
         name: value.model_dump() if isinstance(value, BaseModel) else value
         for name, value in parameters.items()
     }
-
-
-def _total(usage: Mapping[str, float] | None, ending: str) -> int | None:
-    if usage is None:
-        return None
-    return round(sum(value for name, value in usage.items() if name.endswith(ending)))

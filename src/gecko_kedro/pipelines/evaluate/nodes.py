@@ -8,6 +8,7 @@ from typing import Any, Literal
 import polars as pl
 
 from gecko_kedro import evaluation
+from gecko_kedro.encoder.record import read_stages
 from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.evaluation.comparing.settings import CompareSettings, ShowSettings
 from gecko_kedro.evaluation.scoring.settings import ScoreSettings
@@ -56,15 +57,13 @@ def score_encoders(
     """BM25, base, pretrained, tuned encoder and the hybrid on every task, at every dimension."""
     tasks = evaluation.from_tables(**tables, others=declared.tasks)
     scored = [evaluation.evaluate_bm25(tasks, cache_root=cache)]
-    for name, reference in (
-        (BASE, load.reference),
-        (PRETRAINED, pretrained_encoder),
-        (GECKO, gecko_encoder),
-    ):
+    encoders = {BASE: load.reference, PRETRAINED: pretrained_encoder, GECKO: gecko_encoder}
+    for name, reference in encoders.items():
         encoder = evaluation.EncoderUnderTest(
             name,
             load.of(reference),
-            templates="own" if name == BASE else templates,
+            # What no stage has trained, as the base itself, does not know the templates.
+            templates=templates if name != BASE and read_stages(reference) else "own",
             dims=tuple(settings.dimensions),
             precisions=tuple(settings.precisions) if name == GECKO else ("float32",),
         )
@@ -88,13 +87,9 @@ def compare_encoders(
         **settings.model_dump(),
     )
     logger.info("compare_encoders: %s", evaluation.headline(comparison))
+    compared = {name: getattr(comparison, name) for name in ("results", "fret", "by_group")}
     categories = evaluation.category_table(comparison.results, published["paper_by_category"])
-    return {
-        "results": comparison.results,
-        "fret": comparison.fret,
-        "by_group": comparison.by_group,
-        "categories": categories,
-    }, content.result_metrics(comparison.results)
+    return compared | {"categories": categories}, content.result_metrics(comparison.results)
 
 
 def show_results(

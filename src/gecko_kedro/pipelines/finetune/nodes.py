@@ -29,11 +29,10 @@ def collect_source_examples(
     settings: MinedNegativesSettings,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The sources as one table; the initial embedder finds negatives where they are wanted."""
-    tables = [made.examples for made in finetune_sources.values()]
-    examples = pl.concat([pl.DataFrame(schema=training.EXAMPLE_SCHEMA), *tables])
+    made = finetune_sources.values()
+    examples = pl.concat([training.EXAMPLE_SCHEMA.to_frame(), *(one.rows for one in made)])
     known = [training.SourceSettings.model_validate(source) for source in sources]
-    wanting = [source.name for source in known if source.mine_negatives]
-    if wanting:
+    if wanting := [source.name for source in known if source.mine_negatives]:
         model = load.load(max_seq_length=settings.max_seq_length)
         examples = training.add_mined_negatives(
             examples,
@@ -43,10 +42,9 @@ def collect_source_examples(
             batch_size=load.batch_size,
             settings=settings,
         )
-    for name, made in finetune_sources.items():
-        logger.info("collect_source_examples: %s, %s", name, made.counts)
-    bad = [made.quarantine for made in finetune_sources.values()]
-    return examples, pl.concat([pl.DataFrame(schema=QUARANTINE_SCHEMA), *bad])
+    for name, one in finetune_sources.items():
+        logger.info("collect_source_examples: %s, %s", name, one.counts)
+    return examples, pl.concat([QUARANTINE_SCHEMA.to_frame(), *(one.quarantine for one in made)])
 
 
 def mix_finetune_examples(
@@ -66,7 +64,7 @@ def mix_finetune_examples(
     rates = training.rates_of(sources)
     of_sources = {name: source_examples.filter(pl.col("dataset") == name) for name in rates}
     examples = training.mix_examples(
-        {"fret": fret_set.examples, "natural_pairs": pair_set.examples} | of_sources,
+        {"fret": fret_set.rows, "natural_pairs": pair_set.rows} | of_sources,
         settings.rates | rates,
         settings.seed,
     )
@@ -102,31 +100,29 @@ def finetune_encoder(
 
     With ``runs`` above 1 the encoder has the mean of the weights of so many trainings, of
     the seeds from ``settings.seed`` on (a model soup); history and metrics are those of the last.
+    Without examples the pretrained encoder takes its place.
     """
     results = []
-    for run in range(runs):
-        model = load.load(pretrained_encoder, for_training=True)
+    for run in range(1 if finetune_examples.is_empty() else runs):
         if runs > 1:
             logger.info("finetune_encoder: training %d of %d", run + 1, runs)
-        results.append(
-            training.train_encoder(
-                model,
-                finetune_examples,
-                settings=settings.model_copy(update={"seed": settings.seed + run}),
-                loss="gecko",
-                name="finetune",
-                checkpoints=checkpoints,
-                **encoder_training.options(model),
-            )
+        model = load.load(pretrained_encoder, for_training=True)
+        result = training.train_or_keep(
+            model,
+            finetune_examples,
+            settings=settings.model_copy(update={"seed": settings.seed + run}),
+            loss="gecko",
+            name="finetune",
+            checkpoints=checkpoints,
+            **encoder_training.options(model),
         )
-    last = results[-1]
-    if runs == 1:
-        return last.model, last.history, last.metrics
-    metrics = last.metrics | {
-        "averaged_runs": runs, "seconds": sum(r.metrics["seconds"] for r in results)
-    }  # fmt: skip
-    soup = encoder.average_encoders([result.model for result in results])
-    return soup, last.history, metrics
+        results.append(result)
+    if len(results) == 1:
+        return result.model, result.history, result.metrics
+    seconds = sum(one.metrics["seconds"] for one in results)
+    metrics = result.metrics | {"averaged_runs": runs, "seconds": seconds}
+    soup = encoder.average_encoders([one.model for one in results])
+    return soup, result.history, metrics
 
 
 def plot_finetune_loss(finetune_history: pl.DataFrame) -> Any:

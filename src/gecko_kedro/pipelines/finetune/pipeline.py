@@ -2,6 +2,7 @@
 
 from kedro.pipeline import Pipeline
 
+from gecko_kedro.pipelines._decontamination import EVALUATED
 from gecko_kedro.pipelines._namespace import stage, step
 from gecko_kedro.pipelines.finetune import nodes
 
@@ -35,14 +36,7 @@ def create_pipeline() -> Pipeline:
             ),
             step(
                 nodes.decontaminate_finetune_examples,
-                inputs=[
-                    "undecided_finetune_examples",
-                    "heldout_pairs",
-                    "evaluation_data",
-                    "unseen_tasks",
-                    "params:encoder.load",
-                    "params:decontaminate",
-                ],
+                inputs=["undecided_finetune_examples", *EVALUATED],
                 outputs=["finetune_examples", "finetune_overlaps"],
             ),
             step(

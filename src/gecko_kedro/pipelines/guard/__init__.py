@@ -1,5 +1,1 @@
 """The guard pipeline."""
-
-from gecko_kedro.pipelines.guard.pipeline import create_pipeline
-
-__all__ = ["create_pipeline"]

@@ -1,6 +1,7 @@
 """Nodes of guard: what tuning forgot, and a point between base and tuned that keeps it."""
 
 import logging
+import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,8 +12,7 @@ from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.evaluation.comparing.settings import SweepSettings, WeightSettings
 from gecko_kedro.evaluation.tasks.settings import SelectSettings
 from gecko_kedro.params import Encoder
-from gecko_kedro.pipelines.evaluate.nodes import select_tasks
-from gecko_kedro.pipelines.guard.sweep import SweepTasks, score_point
+from gecko_kedro.pipelines.evaluate.nodes import Tables, select_tasks
 
 logger = logging.getLogger(__name__)
 
@@ -21,20 +21,15 @@ def select_sweep_tasks(
     heldout_pairs: pl.DataFrame,
     own_data: evaluation.CheckedData | None,
     declared: evaluation.ReadTasks,
-    general: evaluation.ReadTasks,
     settings: SelectSettings,
-) -> SweepTasks:
-    """The tasks trained for and the general ones.
-
-    The former are read anew: the tables of an earlier evaluate may be of other data.
-    """
-    tables, _ = select_tasks(heldout_pairs, own_data, declared, settings)
-    targets = evaluation.from_tables(**tables, others=())
-    return SweepTasks([*targets, *general.tasks], [task.name for task in targets])
+) -> Tables:
+    """The tasks trained for, read anew: the tables of an earlier evaluate may be of other data."""
+    return select_tasks(heldout_pairs, own_data, declared, settings)[0]
 
 
 def sweep_weights(
-    sweep_tasks: SweepTasks,
+    tables: Tables,
+    general: evaluation.ReadTasks,
     gecko_encoder: str,
     cache: Path,
     load: LoadSettings,
@@ -42,26 +37,29 @@ def sweep_weights(
     dimensions: list[int],
     settings: SweepSettings,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Score models between base and tuned on the tasks trained for and on general ones."""
-    points = {
-        weight: score_point(
-            weight,
-            gecko_encoder,
-            sweep_tasks.tasks,
-            cache=cache,
-            load=load,
-            templates=templates,
-            dimension=max(dimensions),
-        )
-        for weight in settings.weights
-    }
+    """Score models between base and tuned, at full width, on tasks trained for and on general ones.
+
+    The base (0) is scored as in evaluate, with its own prompts or none; every other point gets the
+    templates that the tuned model was trained with. Scores are cached by the digest of the weights.
+    """
+    targets = evaluation.from_tables(**tables, others=())
+    tasks = [*targets, *general.tasks]
+    points = {}
+    for weight in settings.weights:
+        with tempfile.TemporaryDirectory(prefix="gecko-guard-") as folder:
+            encoder = evaluation.EncoderUnderTest(
+                name="base" if weight == 0 else f"guard-{weight:g}",
+                load=load.of(_reference(weight, gecko_encoder, Path(folder), load)),
+                templates="own" if weight == 0 else templates,
+                dims=(max(dimensions),),
+            )
+            points[weight] = evaluation.evaluate_encoder(encoder, tasks, cache_root=cache)
     table = evaluation.sweep_table(
         points,
-        evaluation.query_groups(evaluation.to_tables(sweep_tasks.tasks).queries),
-        sweep_tasks.targets,
+        evaluation.query_groups(evaluation.to_tables(tasks).queries),
+        [task.name for task in targets],
         fraction=settings.choose_fraction,
-        resamples=settings.resamples,
-        seed=settings.seed,
+        **settings.model_dump(include={"resamples", "seed"}),
     )
     return table, pl.concat(point.failures for point in points.values())
 
@@ -88,3 +86,12 @@ def interpolate_encoder(
 
     base, tuned = (load.load(ref, for_training=True) for ref in (None, gecko_encoder))
     return interpolate_encoders(base, tuned, tuned_share=metrics["weight"])
+
+
+def _reference(weight: float, tuned: str, folder: Path, load: LoadSettings) -> str:
+    from gecko_kedro.encoder.saving import save_encoder
+
+    if weight in {0, 1}:
+        return tuned if weight == 1 else load.reference
+    save_encoder(interpolate_encoder(tuned, {"weight": weight}, load), folder / "encoder")
+    return str(folder / "encoder")

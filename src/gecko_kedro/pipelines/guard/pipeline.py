@@ -17,15 +17,15 @@ def create_pipeline() -> Pipeline:
                     "heldout_pairs",
                     "evaluation_data",
                     "evaluation_tasks",
-                    "general_tasks",
                     "params:evaluate.select",
                 ],
-                outputs="sweep_tasks",
+                outputs="sweep_tables",
             ),
             step(
                 nodes.sweep_weights,
                 inputs=[
-                    "sweep_tasks",
+                    "sweep_tables",
+                    "general_tasks",
                     "gecko_encoder",
                     "evaluation_cache",
                     "params:encoder.load",

@@ -9,13 +9,11 @@ from gecko_kedro import encoder, fret, retrieval
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.evaluation.comparing import label_quality as quality
-from gecko_kedro.evaluation.reporting.difference_plots import label_quality_plot
+from gecko_kedro.evaluation.reporting.plots import label_quality_plot
 from gecko_kedro.evaluation.reporting.terminal import label_quality_text
-from gecko_kedro.evaluation.scoring.rankings import score_ranking
+from gecko_kedro.evaluation.scoring.items import score_ranking
 from gecko_kedro.evaluation.tasks.judged import JudgedSettings, half_of, sample_judged
 from gecko_kedro.evaluation.tasks.retrieval import CheckedData
-from gecko_kedro.fret.calls import ranker_calls
-from gecko_kedro.pipelines._teacher import PreparedTeacher
 from gecko_kedro.teacher import TeacherSettings, teacher_name
 
 logger = logging.getLogger(__name__)
@@ -62,7 +60,7 @@ def find_candidates(
     queries, passages = (
         encoder.encode_texts(model, side, batch_size=load.batch_size) for side in texts
     )
-    found = retrieval.Index(passages).search(queries, n_candidates)
+    found = retrieval.open_exact(passages).search(queries, n_candidates)
     return fret.candidates_with_seeds(
         judged_queries,
         passage_ids=judged_passages["passage_id"],
@@ -76,24 +74,24 @@ def judge_candidates(
     judged_queries: pl.DataFrame,
     judged_candidates: pl.DataFrame,
     judged_passages: pl.DataFrame,
-    prepared: PreparedTeacher,
+    prepared: fret.PreparedTeacher,
     rankers: list[fret.Ranker],
     settings: fret.JudgeSettings,
 ) -> pl.DataFrame:
     """Query likelihood and relevance of each candidate, as relabel asks for them."""
-    teacher = prepared.open(judged_passages["text"], ranker_calls(rankers))
+    teacher = prepared.open(judged_passages["text"], fret.ranker_calls(rankers))
     with teacher.reporting("label_quality"):
-        scored = fret.score_candidates(
+        judgements, refused = fret.score_candidates(
             judged_queries, judged_candidates, judged_passages, teacher=teacher,
             prompts=prepared.prompts, rankers=rankers, settings=settings,
         )  # fmt: skip
-    if scored.refused.height:
+    if refused.height:
         logger.warning(
             "judge_candidates: %d of %d queries are left out, since the teacher refused a "
             "candidate of theirs; the first: %s",
-            scored.refused.height, judged_queries.height, scored.refused["detail"][0],
+            refused.height, judged_queries.height, refused["detail"][0],
         )  # fmt: skip
-    return scored.judgements
+    return judgements
 
 
 def measure_labels(

@@ -3,7 +3,6 @@
 from kedro.pipeline import Pipeline
 
 from gecko_kedro.pipelines._namespace import stage, step
-from gecko_kedro.pipelines._teacher import teacher_step
 from gecko_kedro.pipelines.label_quality import nodes
 
 
@@ -28,7 +27,6 @@ def create_pipeline() -> Pipeline:
                 ],
                 outputs="judged_candidates",
             ),
-            teacher_step("label_quality_teacher"),
             step(
                 nodes.judge_candidates,
                 inputs=[

@@ -9,14 +9,16 @@ from typing import Any, Literal
 import polars as pl
 
 from gecko_kedro import encoder, fret, retrieval, training
+from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.base.progress import Progress
 from gecko_kedro.base.shards import NO_SHARD, Shard, count_missing, missing_pieces
+from gecko_kedro.datasets.search_work import SearchWork
 from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.engine import EngineSettings, build_engine
 from gecko_kedro.fret.schemas import POPULARITY
 from gecko_kedro.params import Encoder
 from gecko_kedro.pipelines.mine.routing import pick_route
-from gecko_kedro.pipelines.mine.searching import PreparedSearch, seed_rows
+from gecko_kedro.pipelines.mine.searching import open_search, seed_rows
 from gecko_kedro.pipelines.mine.workers import Embedder
 from gecko_kedro.retrieval.vector_table import VectorTable
 from gecko_kedro.training.settings import EncoderTraining, SeedRetrieverTraining
@@ -28,11 +30,18 @@ def select_seed_examples(
     queries: pl.DataFrame, passages: pl.LazyFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(query, seed passage) as training examples; a query from a log has no seed and stays out."""
+    if queries.is_empty():
+        raise InputError(
+            "mine, queries",
+            expected="at least one query to find candidates for",
+            got=Words("no queries"),
+            fix="Look into queries_quarantine, raise synthesize.sample.n_seeds, name a query log.",
+        )
     seeds = queries["passage_id"].drop_nulls().unique()
     seed_passages = passages.filter(pl.col("passage_id").is_in(seeds.implode())).collect()
     made = training.from_seed_queries(queries, seed_passages)
-    logger.info("select_seed_examples: %d examples", made.examples.height)
-    return made.examples, made.quarantine
+    logger.info("select_seed_examples: %d examples", made.rows.height)
+    return made.rows, made.quarantine
 
 
 def train_seed_retriever(
@@ -43,12 +52,15 @@ def train_seed_retriever(
     kind: Literal["trained", "given"],
     settings: SeedRetrieverTraining,
 ) -> tuple[Encoder, pl.DataFrame]:
-    """Train the retriever that mines: in-batch negatives, (query, seed passage) (footnote 1)."""
+    """Train the retriever that mines: in-batch negatives, (query, seed passage) (footnote 1).
+
+    Without synthetic queries there are no seeds: the initial embedder is used as it is.
+    """
     base = load.load(for_training=True)
     if kind == "given":
         logger.info("train_seed_retriever: %s is used as it is", load.reference)
         return base, training.HISTORY_SCHEMA.to_frame()
-    result = training.train_encoder(
+    result = training.train_or_keep(
         base,
         seed_examples,
         settings=settings,
@@ -151,36 +163,27 @@ def measure_popularity(
     return pl.DataFrame({"passage_id": passage_vector_shards.ids, "popularity": found})
 
 
-def prepare_search(
+def search_candidates(
+    queries: pl.DataFrame,
+    query_vector_shards: VectorTable,
     passages: pl.LazyFrame,
     passage_vector_shards: VectorTable,
     passage_popularity: pl.DataFrame,
     search_route: dict[str, Any],
-    search_graph: Path,
-    engine_settings: EngineSettings,
+    work: SearchWork,
     settings: retrieval.SearchSettings,
-) -> PreparedSearch:
-    """Put together what the queries are searched in."""
-    return PreparedSearch(
-        passages, passage_vector_shards, passage_popularity, search_route, search_graph,
-        engine_settings, settings,
-    )  # fmt: skip
-
-
-def search_candidates(
-    queries: pl.DataFrame,
-    query_vector_shards: VectorTable,
-    prepared: PreparedSearch,
-    finished: frozenset[int],
 ) -> Iterator[Shard]:
     """The top N passages of each query, the seed forced in (section 4.3), shard by shard."""
-    size = prepared.settings.shard_size
+    size, finished = settings.shard_size, work.finished
     missing = count_missing(queries, size=size, finished=finished)
     if missing == 0 and finished:
         yield NO_SHARD
         return
-    search = prepared.open()
-    seeds = seed_rows(queries, prepared.vectors.ids)
+    search = open_search(
+        passages, passage_vector_shards, passage_popularity,
+        route=search_route, work=work, settings=settings,
+    )  # fmt: skip
+    seeds = seed_rows(queries, passage_vector_shards.ids)
     with Progress("search_candidates", total=missing, unit="query") as progress:
         for piece in missing_pieces(queries, size=size, finished=finished):
             start = piece.index * size

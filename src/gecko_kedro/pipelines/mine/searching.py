@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,48 +10,44 @@ from numpy.typing import NDArray
 
 from gecko_kedro import fret, retrieval
 from gecko_kedro.base.errors import InputError
-from gecko_kedro.engine import EngineSettings, build_engine
+from gecko_kedro.datasets.search_work import SearchWork
+from gecko_kedro.engine import build_engine
 from gecko_kedro.pipelines.mine.routing import open_graph
 from gecko_kedro.retrieval.vector_table import VectorTable
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class PreparedSearch:
-    """All that a search needs to be opened. Nothing is read before there is work for it.
+def open_search(
+    passages: pl.LazyFrame,
+    vectors: VectorTable,
+    popularity: pl.DataFrame,
+    *,
+    route: dict[str, Any],
+    work: SearchWork,
+    settings: retrieval.SearchSettings,
+) -> "Search":
+    """The index of the route, and what ranks beside it.
 
     ``passages`` are read only where BM25 is to find candidates too. ``popularity`` has a row for
     each vector, in their order, or none where it is not asked for.
     """
-
-    passages: pl.LazyFrame
-    vectors: VectorTable
-    popularity: pl.DataFrame
-    route: dict[str, Any]
-    graphs: Path
-    engine: EngineSettings
-    settings: retrieval.SearchSettings
-
-    def open(self) -> "Search":
-        """The index of the route, and what ranks beside it."""
-        vectors, settings = self.vectors, self.settings
-        exact: retrieval.Index | retrieval.SlicedIndex
-        if self.route["route"] == "approximate":
-            exact = vectors.index()
-            graph = open_graph(exact, self.graphs)
-        else:
-            engine = build_engine(self.engine)
-            exact = vectors.sliced_index(engine, threads=settings.threads, device=settings.device)
-            graph = None
-        words = _lexical(self.passages, vectors.ids) if settings.lexical_candidates else None
-        popular = None if self.popularity.is_empty() else _in_order(self.popularity, vectors.ids)
-        return Search(vectors, exact, graph, words, popular, settings)
+    exact: retrieval.Index | retrieval.SlicedIndex
+    if route["route"] == "approximate":
+        exact = vectors.index()
+        graph = open_graph(exact, work.graphs)
+    else:
+        engine = build_engine(work.engine)
+        exact = vectors.sliced_index(engine, threads=settings.threads, device=settings.device)
+        graph = None
+    words = _lexical(passages, vectors.ids) if settings.lexical_candidates else None
+    popular = None if popularity.is_empty() else _in_order(popularity, vectors.ids)
+    return Search(vectors, exact, graph, words, popular, settings)
 
 
 @dataclass(frozen=True)
 class Search:
-    """A ``PreparedSearch``, opened: the index, and what its scores are computed from.
+    """The index, and what its scores are computed from.
 
     Of the exact route the engine's workers hold the index; a graph is searched in this process.
     """

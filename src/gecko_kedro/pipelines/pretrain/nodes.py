@@ -26,7 +26,7 @@ def select_pretrain_examples(
     pairs = corpus.cap(natural_pairs, limit=settings.max_pairs, seed=settings.seed)
     sets = {"natural_pairs": training.from_pairs(pairs)} | pretrain_sources
     examples = training.mix_examples(
-        {name: made.examples for name, made in sets.items()},
+        {name: made.rows for name, made in sets.items()},
         {"natural_pairs": 1.0} | training.rates_of(sources),
         settings.seed,
     )
@@ -56,9 +56,9 @@ def pretrain_encoder(
     encoder_training: EncoderTraining,
     settings: PretrainTraining,
 ) -> tuple[Encoder, pl.DataFrame, dict[str, float]]:
-    """In-batch softmax from query to passage (equation 2)."""
+    """In-batch softmax from query to passage (equation 2); the base itself without examples."""
     model = load.load(for_training=True)
-    result = training.train_encoder(
+    result = training.train_or_keep(
         model,
         pretrain_examples,
         settings=settings,

@@ -2,6 +2,7 @@
 
 from kedro.pipeline import Pipeline
 
+from gecko_kedro.pipelines._decontamination import EVALUATED
 from gecko_kedro.pipelines._namespace import stage, step
 from gecko_kedro.pipelines.pretrain import nodes
 
@@ -23,14 +24,7 @@ def create_pipeline() -> Pipeline:
             ),
             step(
                 nodes.decontaminate_pretrain_examples,
-                inputs=[
-                    "undecided_pretrain_examples",
-                    "heldout_pairs",
-                    "evaluation_data",
-                    "unseen_tasks",
-                    "params:encoder.load",
-                    "params:decontaminate",
-                ],
+                inputs=["undecided_pretrain_examples", *EVALUATED],
                 outputs=["pretrain_examples", "pretrain_overlaps"],
             ),
             step(

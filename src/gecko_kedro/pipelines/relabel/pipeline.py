@@ -3,7 +3,6 @@
 from kedro.pipeline import Pipeline
 
 from gecko_kedro.pipelines._namespace import stage, step
-from gecko_kedro.pipelines._teacher import teacher_step
 from gecko_kedro.pipelines.relabel import nodes
 
 
@@ -12,7 +11,6 @@ def create_pipeline() -> Pipeline:
     return stage(
         "relabel",
         [
-            teacher_step("relabel_teacher"),
             step(
                 nodes.judge_candidates,
                 inputs=[

@@ -19,7 +19,6 @@ from gecko_kedro.pipelines._decontamination import (
     heldout_texts,
     overlap_counts,
 )
-from gecko_kedro.pipelines._teacher import PreparedTeacher
 from gecko_kedro.pipelines._trial import checked
 
 logger = logging.getLogger(__name__)
@@ -27,21 +26,21 @@ _ENOUGH_REPLIES = 100  # before that a few bad replies in a row could stop a lon
 
 
 def read_passages(
-    documents: corpus.ReadResult, settings: corpus.PassageSettings
+    documents: corpus.Checked, settings: corpus.PassageSettings
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
     """Clean, chunk and de-duplicate the documents."""
-    made = corpus.make_passages(documents.documents, settings)
+    made = corpus.make_passages(documents.rows, settings)
     quarantine = pl.concat([documents.quarantine, made.quarantine])
     logger.info(
         "read_passages: %d documents, %d passages, %d rows in quarantine",
-        documents.documents.height, made.passages.height, quarantine.height,
+        documents.rows.height, made.rows.height, quarantine.height,
     )  # fmt: skip
     reasons = quarantine["reason"].value_counts().sort("count", descending=True)
     metrics = {
-        "counts": {"documents": documents.documents.height, "passages": made.passages.height},
+        "counts": {"documents": documents.rows.height, "passages": made.rows.height},
         "quarantined": dict(reasons.iter_rows()),
     }
-    return made.passages, quarantine, metrics
+    return made.rows, quarantine, metrics
 
 
 def split_passages(
@@ -79,13 +78,24 @@ def pair_passages(
     """Natural (query, passage) pairs; no training pair repeats a held-out text or query."""
     heldout = corpus.collect_pairs(heldout_passages, kinds=settings.heldout_kinds)
     paired = corpus.collect_pairs(passages, kinds=settings.kinds)
-    clean = corpus.decontaminate(paired.pairs, heldout.pairs)
+    same = corpus.OverlapSettings(ngram_words=None, near_duplicate_threshold=None)
+    seen = heldout_texts(heldout.rows, queries=["query"], passages=["text"])
+    pairs, repeated = corpus.remove_overlaps(
+        paired.rows, seen, same, where="pairs", columns=["text", "query"]
+    )
+    aside = repeated.sort("column", descending=True, maintain_order=True).select(
+        pl.lit("decontamination").alias("where"), "row_id",
+        pl.format("{}_in_heldout", "column").alias("reason"),
+        pl.format("its {} is in the evaluation data", "column").alias("detail"), "record",
+    )  # fmt: skip
     logger.info(
         "pair_passages: %d natural pairs, %d held out; %d removed because they are held out",
-        clean.rows.height, heldout.pairs.height, clean.quarantine.height,
+        pairs.height, heldout.rows.height, aside.height,
     )  # fmt: skip
-    quarantine = pl.concat([paired.quarantine, heldout.quarantine, clean.quarantine])
-    return clean.rows, heldout.pairs, quarantine
+    if heldout.rows.is_empty():
+        logger.warning("pair_passages: no pair is held out; evaluate needs tasks of your own")
+    quarantine = pl.concat([paired.quarantine, heldout.quarantine, aside])
+    return pairs, heldout.rows, quarantine
 
 
 def sample_seeds(
@@ -111,7 +121,7 @@ def synthesize_queries(
     seed_passages: pl.DataFrame,
     passages: pl.DataFrame,
     finished: frozenset[int],
-    prepared: PreparedTeacher,
+    prepared: fret.PreparedTeacher,
     settings: fret.WriteSettings,
 ) -> Iterator[tuple[Shard, Shard]]:
     """Let the teacher write (task, query) for each seed passage, shard by shard.
@@ -171,7 +181,7 @@ def synthesize_queries(
 
 def collect_queries(
     query_shards: pl.DataFrame,
-    query_log: corpus.QueryLogResult,
+    query_log: corpus.Checked,
     heldout_pairs: pl.DataFrame,
     own_data: evaluation.CheckedData | None,
     unseen: evaluation.ReadTasks,
@@ -180,7 +190,7 @@ def collect_queries(
     settings: corpus.DecontaminateSettings,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The synthetic queries, the log beside them or in their place, and which are evaluated on."""
-    joined = fret.join_query_log(query_shards, query_log.queries, joining)
+    joined = fret.join_query_log(query_shards, query_log.rows, joining)
     _, overlaps = against_evaluation(
         joined,
         heldout_texts(heldout_pairs, queries=["query"]),
@@ -198,7 +208,7 @@ def filter_queries(
     undecided_queries: pl.DataFrame,
     query_overlaps: pl.DataFrame,
     rejected_reply_shards: pl.DataFrame,
-    query_log: corpus.QueryLogResult,
+    query_log: corpus.Checked,
     passages: pl.DataFrame,
     heldout_pairs: pl.DataFrame,
     load: LoadSettings,
@@ -207,15 +217,15 @@ def filter_queries(
     """Drop what cannot be learned from, or is the evaluation's, with reasons."""
     removed = query_overlaps.filter("removed").select(query_id="row_id")
     seen = undecided_queries.join(removed, on="query_id", how="semi")
-    kept = fret.filter_queries(
+    kept, rejected = fret.filter_queries(
         undecided_queries,
         passages,
         settings,
         rejected=rejected_reply_shards,
         excluded_queries={*seen["query"], *heldout_pairs["query"]},
     )
-    queries, lost = fret.round_trip(kept.queries, passages, settings.round_trip, load=load)
-    rejected = pl.concat([kept.quarantine, quarantine_table(lost)])
+    queries, lost = fret.round_trip(kept, passages, settings.round_trip, load=load)
+    rejected = pl.concat([rejected, quarantine_table(lost)])
     logger.info("filter_queries: %d queries kept, %d rejected", queries.height, rejected.height)
     return queries, pl.concat([query_log.quarantine, rejected])
 

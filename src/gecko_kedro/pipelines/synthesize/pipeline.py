@@ -3,7 +3,6 @@
 from kedro.pipeline import Pipeline
 
 from gecko_kedro.pipelines._namespace import stage, step
-from gecko_kedro.pipelines._teacher import teacher_step
 from gecko_kedro.pipelines.synthesize import nodes
 
 
@@ -49,7 +48,6 @@ def create_pipeline() -> Pipeline:
                 ],
                 outputs="seed_passages",
             ),
-            teacher_step("synthesize_teacher"),
             step(
                 nodes.synthesize_queries,
                 inputs=[

@@ -1,20 +1,15 @@
 """What converters share: rows whose columns have been renamed to roles, and texts out of them."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 from gecko_kedro.corpus.quarantine import QuarantineRow, quarantine_row
 from gecko_kedro.corpus.values import as_text, is_missing
 
-Negative = dict[str, str | None]
-
-
-class RoleRow(NamedTuple):
-    """One row of a source: where it was read, and its values by role."""
-
-    where: str
-    values: Mapping[str, Any]
+T = TypeVar("T")
+Passage = dict[str, str | None]  # title and text
+Example = dict[str, Any]  # columns of the unified format; those that are absent are null
+Aside = list[QuarantineRow]  # a converter appends the rows that make no example
 
 
 class UnfitRow(Exception):
@@ -25,64 +20,57 @@ class UnfitRow(Exception):
         self.reason, self.detail = reason, detail
 
 
-@dataclass
-class Converted:
-    """Rows of the unified format, as dicts, and the rows that made none."""
+class RoleRow(NamedTuple):
+    """One row of a source: where it was read, and its values by role."""
 
-    examples: list[dict[str, Any]] = field(default_factory=list)
-    quarantined: list[QuarantineRow] = field(default_factory=list)
+    where: str
+    values: Mapping[str, Any]
 
-    def set_aside(self, row: RoleRow, reason: str, detail: str = "") -> None:
-        """Count ``row`` as bad."""
-        self.quarantined.append(
-            quarantine_row(row.where, row.where, reason=reason, detail=detail, record=row.values)
-        )
+    def text(self, role: str) -> str:
+        """The text of ``role``; UnfitRow for one that is missing or no text."""
+        value = self.values.get(role)
+        if is_missing(value):
+            raise UnfitRow(f"no_{role}")
+        if not isinstance(value, str):
+            raise UnfitRow(f"{role}_is_no_text", f"a {type(value).__name__}")
+        return value
 
-    def optional_text(self, row: RoleRow, role: str) -> str | None:
+    def optional_text(self, role: str, aside: Aside) -> str | None:
         """The text of ``role``; what is no text is set aside alone, and the row goes on without."""
         try:
-            return as_text(row.values.get(role))
+            return as_text(self.values.get(role))
         except TypeError as error:
-            self.set_aside(row, f"{role}_is_no_text", f"{error}; the row is kept without it")
+            self.set_aside(aside, f"{role}_is_no_text", f"{error}; the row is kept without it")
             return None
 
-    def convert(self, rows: Iterable[RoleRow], one: Callable[[RoleRow], None]) -> None:
-        """Call ``one`` with each row; a row for which it raises UnfitRow is set aside."""
-        for row in rows:
-            try:
-                one(row)
-            except UnfitRow as unfit:
-                self.set_aside(row, unfit.reason, unfit.detail)
+    def passages(self, role: str) -> list[Passage]:
+        """Those under ``role``: a text, a record of ``text`` and maybe ``title``, a list of either.
+
+        None are none.
+        """
+        value = self.values.get(role)
+        if is_missing(value):
+            return []
+        return [_passage(item, role) for item in (value if isinstance(value, list) else [value])]
+
+    def set_aside(self, aside: Aside, reason: str, detail: str = "") -> None:
+        """Count this row as bad."""
+        row = quarantine_row(
+            self.where, self.where, reason=reason, detail=detail, record=self.values
+        )
+        aside.append(row)
 
 
-def example(query: str, positive: str, **more: Any) -> dict[str, Any]:
-    """A row of the unified format, without data set, task and symmetry, which are the source's."""
-    absent: dict[str, Any] = dict.fromkeys(("positive_title", "teacher_scores", "label"))
-    return {"query": query, "positive": positive, "negatives": []} | absent | more
+def each(rows: Iterable[RoleRow], aside: Aside, read: Callable[[RoleRow], T]) -> Iterator[T]:
+    """What ``read`` gives for each row; a row for which it raises UnfitRow is set aside."""
+    for row in rows:
+        try:
+            yield read(row)
+        except UnfitRow as unfit:
+            row.set_aside(aside, unfit.reason, unfit.detail)
 
 
-def text_of(values: Mapping[str, Any], role: str) -> str:
-    """The text of ``role``; UnfitRow for one that is missing or no text."""
-    value = values.get(role)
-    if is_missing(value):
-        raise UnfitRow(f"no_{role}")
-    if not isinstance(value, str):
-        raise UnfitRow(f"{role}_is_no_text", f"a {type(value).__name__}")
-    return value
-
-
-def passages_of(values: Mapping[str, Any], role: str) -> list[Negative]:
-    """Title and text of each passage under ``role``: a text, a record, or a list of either.
-
-    A record has ``text`` and may have ``title``, as in MIRACL. None are none.
-    """
-    value = values.get(role)
-    if is_missing(value):
-        return []
-    return [_passage(item, role) for item in (value if isinstance(value, list) else [value])]
-
-
-def _passage(item: Any, role: str) -> Negative:
+def _passage(item: Any, role: str) -> Passage:
     if isinstance(item, str):
         return {"title": None, "text": item}
     if isinstance(item, Mapping) and isinstance(item.get("text"), str):

@@ -1,16 +1,17 @@
 """From the tokens of a batch to its loss, with or without gradient caching."""
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import fields
-from typing import Any
+from itertools import chain
+from typing import Any, cast
 
 import torch
 from sentence_transformers.base.losses.gradcache import CachedLossMixin, RandContext
 from torch import Tensor, nn
 
 from gecko_kedro.base.memory import give_back_free_memory
-from gecko_kedro.training.losses.embedded import Rows
-from gecko_kedro.training.losses.gathered import gather_batch, whole_batch_gradient
+from gecko_kedro.training.losses.embedded import Rows, gather_batch, whole_batch_gradient
 from gecko_kedro.training.losses.objective import Objective
 from gecko_kedro.training.passes import Features, Passes, plan_passes
 from gecko_kedro.training.ranks import world_size
@@ -21,14 +22,12 @@ _PASSES_BETWEEN_TRIMS = 32
 class BatchLoss(CachedLossMixin, nn.Module):
     """Embeds the columns of a batch in passes of like length and applies ``objective``.
 
-    With ``cached`` the batch is embedded twice: once without a graph, to get the gradient with
-    respect to the vectors, then pass by pass with one, to carry it on to the weights (GradCache,
-    Gao et al. 2021, arXiv 2101.06983). The gradient is the same and only one pass's activations
-    are alive at a time, whatever the batch. Random numbers, those of dropout, are replayed. The
-    machinery (replay, DDP, loss scaling) is that of sentence-transformers' cached losses.
+    With ``cached`` the batch is embedded twice, for the same gradient with the activations of one
+    pass alive at a time (GradCache, Gao et al. 2021, arXiv 2101.06983); dropout is replayed. The
+    machinery is that of sentence-transformers' cached losses.
 
     Under DDP a process gets its slice of the batch, and the loss is that of the whole batch: the
-    vectors of the others are gathered, see ``gathered.gather_batch``.
+    vectors of the others are gathered, see ``embedded.gather_batch``.
     """
 
     def __init__(
@@ -70,22 +69,17 @@ class BatchLoss(CachedLossMixin, nn.Module):
         return whole_batch_gradient(self.objective(*gather_batch(columns, rows)))
 
     def calculate_loss(
-        self,
-        reps: list[list[Tensor]],
-        labels: Any = None,
-        *,
-        with_backward: bool = False,
+        self, reps: list[list[Tensor]], labels: Any = None, *, with_backward: bool = False
     ) -> Tensor:
         """The loss of the embedded passes; with ``with_backward`` their gradients too."""
-        planned: tuple[Passes, Rows] = labels
-        passes, rows = planned
-        columns = _negatives_by_row(passes.columns([part for parts in reps for part in parts]))
+        passes, rows = cast("tuple[Passes, Rows]", labels)
+        columns = _negatives_by_row(passes.columns(list(chain.from_iterable(reps))))
         if not with_backward:
             return self._of_whole_batch(columns, rows)
         leaves = [column.detach().requires_grad_() for column in columns]
-        total = torch.zeros((), device=leaves[0].device)
         processes = world_size()
         whole = (leaves, rows) if processes == 1 else gather_batch(leaves, rows)
+        total = torch.zeros((), device=leaves[0].device)
         for loss in self.objective.at_each_dimension(*whole):
             loss.backward()  # type: ignore[no-untyped-call]  # one dimension's graph at a time
             total = total + loss.detach()
@@ -107,16 +101,10 @@ class BatchLoss(CachedLossMixin, nn.Module):
         if self._embedded % _PASSES_BETWEEN_TRIMS == 0:  # one step may have hundreds of them
             give_back_free_memory()
         features = dict(sentence_feature)
-        if copy_random_state:
-            state = RandContext(*features.values())
-            with torch.set_grad_enabled(with_grad):
-                return self.model(features)["sentence_embedding"], state
-        with random_state, torch.set_grad_enabled(with_grad):  # type: ignore[union-attr]
-            return self.model(features)["sentence_embedding"], random_state
-
-    def get_config_dict(self) -> dict[str, Any]:
-        """What goes into a sentence-transformers model card."""
-        return {"objective": repr(self.objective), "cached": self.cached}
+        replayed = nullcontext() if random_state is None else random_state
+        state = RandContext(*features.values()) if copy_random_state else random_state
+        with replayed, torch.set_grad_enabled(with_grad):
+            return self.model(features)["sentence_embedding"], state
 
 
 def _rows(sizes: list[int], labels: dict[str, Tensor] | None, device: torch.device) -> Rows:

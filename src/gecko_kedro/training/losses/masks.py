@@ -1,12 +1,8 @@
 """Which texts of a batch are no negatives of a row, as MaskSettings say.
 
-same_text: row j where it has the query's text or the positive's text of row i. Several synthetic
-queries are written for one passage (the mask of EmbeddingGemma's equation 3, arXiv 2509.20354).
-known_positive: a text that is a positive of query i in any row of the training set.
-same_label: row j where it has the class of row i (Gemini Embedding's mask, arXiv 2503.07891): what
-unique ids do otherwise.
-margin: a text that is nearer to query i than its own positive by more than this cosine, s_ij >
-s(q_i, p_i) + margin (Qwen3-Embedding, arXiv 2506.05176, with 0.1); None for off.
+Sources: same_text: EmbeddingGemma's equation 3 (arXiv 2509.20354); same_label: Gemini Embedding
+(arXiv 2503.07891), what unique ids do otherwise; margin: a text with s_ij > s(q_i, p_i) + margin
+(Qwen3-Embedding, arXiv 2506.05176, with 0.1).
 """
 
 import torch

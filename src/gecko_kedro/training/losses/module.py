@@ -51,24 +51,16 @@ class GeckoLoss(BatchLoss):
                 got=list(dimensions),
                 fix="Leave out the larger ones.",
             )
-        contrastive = GeckoObjective(
-            temperature, same_tower=same_tower, negatives=negatives, hardness=hardness
-        )
-        super().__init__(
-            model,
-            Objective(contrastive, dimensions, temperature),
-            tokens_per_pass=tokens_per_pass,
-            cached=cached,
-        )
-        self._config = {
+        config: dict[str, Any] = {
             "temperature": temperature,
-            "matryoshka_dims": list(dimensions),
             "same_tower": same_tower,
             "negatives": negatives,
             "hardness": hardness,
-            "tokens_per_pass": tokens_per_pass,
-            "cached": cached,
         }
+        contrastive = GeckoObjective(**config)
+        passes: dict[str, Any] = {"tokens_per_pass": tokens_per_pass, "cached": cached}
+        super().__init__(model, Objective(contrastive, dimensions, temperature), **passes)
+        self._config = {**config, "matryoshka_dims": list(dimensions), **passes}
 
     def forward(self, sentence_features: Iterable[Features], labels: object = None) -> Tensor:
         """A scalar; ``labels`` are not read."""
