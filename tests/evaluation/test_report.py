@@ -173,7 +173,8 @@ def test_the_report_says_everything_that_it_was_given(content: ReportContent) ->
     text = text_of(html)
     expected = [
         "is better than the base", "lexical stand-in", "A note.", "21.3 %", "0.410", "4,711",
-        "too long 12 6.00", "61 words", "12,345", "too short 77", "too wide", "train_encoder 61.2", "8,901",
+        "too long 12 6.00", "61 words", "12,345", "too short 77", "too wide", "train_encoder 61.2",
+        "8,901",
         "torch 2.13.0", "finetune.dims [384, 128]", "seed 3", "won", "rank below 10 → 1",
         "A tie is worn at weddings.", "What fine-tuning adds", "64 seconds in all nodes",
         "gecko-1b-768", "paper's own", "66.31", "0123456789ab", "mteb 2.26", "STS of before",

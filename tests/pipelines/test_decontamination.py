@@ -149,9 +149,9 @@ def test_all_that_makes_training_rows_is_told_what_evaluate_and_guard_score() ->
         "ablate.run_ablations",
     }  # fmt: skip
     entries = yaml.safe_load((PROJECT / "conf/base/catalog/01_raw.yml").read_text("utf-8"))
-    tasks, more = (entries["unseen_tasks"][key] for key in ("tasks", "more"))
-    assert tasks == entries["evaluation_tasks"]["tasks"] == "${params:evaluate.tasks}"
-    assert more == entries["general_tasks"]["tasks"] == "${params:guard.tasks}"
+    tasks, more = (entries["evaluation_tasks@unseen"][key] for key in ("tasks", "more"))
+    assert tasks == entries["evaluation_tasks@listed"]["tasks"] == "${params:evaluate.tasks}"
+    assert more == entries["evaluation_tasks@general"]["tasks"] == "${params:guard.tasks}"
 
 
 def test_another_text_of_the_evaluation_is_no_reason(own_data, declared, params) -> None:
