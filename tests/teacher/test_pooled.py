@@ -21,7 +21,7 @@ from gecko_kedro.teacher import (
 )
 from gecko_kedro.teacher.pooled import PooledTeacher, TeacherWorker
 from gecko_kedro.teacher.protocol import OnReplies, TeacherError
-from gecko_kedro.teacher.stored import StoredTeacher
+from gecko_kedro.teacher.stored_teacher import StoredTeacher
 from gecko_kedro.teacher.usage import Budget
 from tests.support.clusters import SeveralLocal
 from tests.support.tiny_llm import save_tiny_llm

@@ -95,8 +95,7 @@ class LexicalTeacher:
     """
 
     def __init__(self, collection: Collection, settings: LexicalSettings) -> None:
-        self._collection = collection
-        self._settings = settings
+        self._collection, self._settings = collection, settings
         self._profile = lru_cache(maxsize=_CACHED_PASSAGES)(self._make_profile)
         self._query = lru_cache(maxsize=1024)(self._make_query)
         knobs = hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:8]
@@ -150,7 +149,7 @@ class LexicalTeacher:
         by_grade = [_peaked(grade, len(labels)) for grade in range(len(labels))]
         replies = []
         for prompt in prompts:
-            title, passage, query = _fields(prompt)
+            (title, passage), query = _source(prompt), prompt.fields["query"]
             grade = math.floor(self.coverage(query, passage, title) * (len(labels) - 1) + 0.5)
             # In place of prompt tokens: the words that it reads.
             size = self._profile(title, passage).n_words + len(self._query(query).terms)
@@ -177,7 +176,7 @@ class LexicalTeacher:
         return sum(share * part for share, part in parts) / sum(shares)
 
     def _generate(self, prompt: Prompt, temperature: float, top_p: float, seed: int) -> Generation:
-        title, passage, _ = _fields(prompt)
+        title, passage = _source(prompt)
         rng = random.Random(hashlib.sha256(f"{seed}\0{title}\0{passage}".encode()).digest())
         longest = _LONGEST.get(prompt.fields.get("wanted_length", ""))
         material = self._material(title, passage, temperature, top_p, longest)
@@ -214,7 +213,7 @@ class LexicalTeacher:
         )
 
     def _likelihood(self, prefix: Prompt, query: str) -> Scored:
-        profile = self._profile(*_fields(prefix)[:2])
+        profile = self._profile(*_source(prefix))
         mu, counts, asked = self._settings.mu, profile.counts, self._query(query).terms
         total = sum(
             math.log(counts.get(term, 0.0) + mu * self._collection.probability(term))
@@ -249,10 +248,9 @@ class LexicalTeacher:
         return _Query(in_order, idf, pair_idf, sum(idf.values()), sum(pair_idf.values()))
 
 
-def _fields(prompt: Prompt) -> tuple[str, str, str]:
-    """Title, passage and query."""
-    fields = prompt.fields
-    return fields.get("title", ""), fields["passage"], fields.get("query", "")
+def _source(prompt: Prompt) -> tuple[str, str]:
+    """Title and passage."""
+    return prompt.fields.get("title", ""), prompt.fields["passage"]
 
 
 def _name(title: str) -> list[str]:

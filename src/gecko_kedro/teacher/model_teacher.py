@@ -1,7 +1,8 @@
 """What the backends that run a model in this process share: which model, and its two scores."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,19 @@ class ModelTeacher(ABC):
             f"chat template {self._tokenizer.template_identity}; "
             f"at most {settings.max_new_tokens} new tokens, stop {list(settings.stop)}"
         )
+
+    @staticmethod
+    def revision_of(source: str, commit: str | None) -> str:
+        """The commit of a hub model, or a hash over configuration and weights of a local folder.
+
+        Replies of other weights are never taken for those of a teacher with another revision. A
+        hash of everything takes about as long as reading the weights: a second a gigabyte.
+        """
+        folder = Path(source)
+        if not folder.is_dir():
+            return commit or "unknown"
+        files = sorted(path for pattern in _CONTENT for path in folder.glob(pattern))
+        return f"sha256 {files_sha256(files, folder)[:16]}"
 
     def truncate(self, texts: Sequence[str], max_tokens: int) -> list[str]:
         """As ``Teacher.truncate``."""
@@ -120,42 +134,29 @@ def computes_half(settings: ModelSettings, device: str) -> bool:
     return settings.dtype == "bfloat16" or (settings.dtype == "auto" and fast_bf16(device))
 
 
-def local_folder(name: str) -> str:
-    """``name`` with ``~`` expanded if it is a folder; InputError if it can only be a path."""
+@contextmanager
+def opened(name: str) -> Iterator[str]:
+    """``name``, or the folder that it is, for loading a model from; says why that cannot be done.
+
+    InputError where it can only be a path and is none.
+    """
     folder = Path(name).expanduser()
-    if folder.is_dir():
-        return str(folder)
-    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+    if not folder.is_dir() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
         raise InputError(
             f"teacher.model.name {name}",
             expected="a folder with a model, or a hub id",
             got=Words("no such folder"),
             fix="Correct the path.",
         )
-    return name
-
-
-def unloadable(name: str, error: Exception) -> InputError:
-    """What is said where a model cannot be opened."""
-    first = str(error).strip().splitlines()[:1]
-    return InputError(
-        f"teacher.model.name {name}",
-        expected="a causal language model: a folder that save_pretrained wrote, or a hub id that "
-        "can be reached",
-        got=f"{type(error).__name__}: {' '.join(first)}",
-        fix="Without a network, download the model elsewhere and give its folder. A gated model "
-        "needs a token: run hf auth login, or set HF_TOKEN.",
-    )
-
-
-def model_revision(source: str, commit: str | None) -> str:
-    """The commit of a hub model, or a hash over configuration and weights of a local folder.
-
-    Replies of other weights are never taken for those of a teacher with another revision. A hash of
-    everything takes about as long as reading the weights: a second a gigabyte.
-    """
-    folder = Path(source)
-    if not folder.is_dir():
-        return commit or "unknown"
-    files = sorted(path for pattern in _CONTENT for path in folder.glob(pattern))
-    return f"sha256 {files_sha256(files, folder)[:16]}"
+    try:
+        yield str(folder) if folder.is_dir() else name
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        first = str(error).strip().splitlines()[:1]
+        raise InputError(
+            f"teacher.model.name {name}",
+            expected="a causal language model: a folder that save_pretrained wrote, or a hub id "
+            "that can be reached",
+            got=f"{type(error).__name__}: {' '.join(first)}",
+            fix="Without a network, download the model elsewhere and give its folder. A gated "
+            "model needs a token: run hf auth login, or set HF_TOKEN.",
+        ) from error

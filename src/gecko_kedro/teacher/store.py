@@ -38,10 +38,6 @@ ON CONFLICT (identity, kind) DO UPDATE SET
     seconds = seconds + excluded.seconds
 """
 _KEYS_PER_QUERY = 500  # SQLite allows 999 parameters in its older versions
-_SECONDS_TO_WAIT = 120.0
-_CACHE_KB = 65_536
-_KEY_BYTES, _ROW_BYTES = 32, 12
-_PAGES_A_CHECKPOINT = 10_000  # 40 MB
 
 
 class ResponseStore:
@@ -59,14 +55,14 @@ class ResponseStore:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(
-                self.path, timeout=_SECONDS_TO_WAIT, isolation_level=None, check_same_thread=False
+                self.path, timeout=120.0, isolation_level=None, check_same_thread=False
             )
             with self._lock:
                 self._connection.execute("PRAGMA journal_mode = WAL")
                 self._connection.execute("PRAGMA synchronous = NORMAL")
                 # Keys are random: a small cache and frequent checkpoints would rewrite every page.
-                self._connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
-                self._connection.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_A_CHECKPOINT}")
+                self._connection.execute("PRAGMA cache_size = -65536")  # kB
+                self._connection.execute("PRAGMA wal_autocheckpoint = 10000")  # 40 MB
                 self._connection.executescript(_SCHEMA)
         except (sqlite3.Error, OSError) as error:
             raise self._unusable(error) from error
@@ -136,7 +132,7 @@ class ResponseStore:
         are random (Yao 1978).
         """
         mean = self._execute("SELECT avg(length(value)) FROM responses", [])[0][0]
-        return 0.0 if mean is None else (_KEY_BYTES + float(mean) + _ROW_BYTES) / math.log(2)
+        return 0.0 if mean is None else (32 + float(mean) + 12) / math.log(2)
 
     def __len__(self) -> int:
         return int(self._execute("SELECT count(*) FROM responses", [])[0][0])

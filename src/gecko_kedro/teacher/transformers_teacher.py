@@ -6,14 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gecko_kedro.teacher.causal_lm import CausalLM, Pass, Request
-from gecko_kedro.teacher.model_teacher import (
-    Ids,
-    ModelTeacher,
-    computes_half,
-    local_folder,
-    model_revision,
-    unloadable,
-)
+from gecko_kedro.teacher.model_teacher import Ids, ModelTeacher, computes_half, opened
 from gecko_kedro.teacher.protocol import Generation, Prompt
 from gecko_kedro.teacher.sampling import Grammars, Sampler
 from gecko_kedro.teacher.settings import ModelSettings, TransformersSettings
@@ -78,16 +71,13 @@ class TransformersTeacher(ModelTeacher):
         if execution.threads is not None:
             torch.set_num_threads(execution.threads)
         where = {"revision": settings.revision, "trust_remote_code": settings.trust_remote_code}
-        source = local_folder(settings.name)
-        try:
+        with opened(settings.name) as source:
             tokenizer = AutoTokenizer.from_pretrained(source, **where)
             model: Any = AutoModelForCausalLM.from_pretrained(
                 source, dtype=torch.bfloat16 if half else torch.float32, **where
             )
             model = model.to(device).eval()
-        except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-            raise unloadable(settings.name, error) from error
-        revision = model_revision(source, getattr(model.config, "_commit_hash", None))
+        revision = cls.revision_of(source, getattr(model.config, "_commit_hash", None))
         teacher = cls(model, tokenizer, settings=settings, execution=execution, revision=revision)
         logger.info("Teacher: %s, on %s", teacher.identity, device)
         return teacher
@@ -120,14 +110,12 @@ class TransformersTeacher(ModelTeacher):
         by_start: dict[tuple[int, ...], list[int]] = {}
         for number, label in enumerate(labels):
             by_start.setdefault(tuple(label[:-1]), []).append(number)
-        requests = [
-            Request(
-                (*prompt, *start),
-                (*((token,) for token in start), tuple(labels[n][-1] for n in ns)),
-            )
-            for prompt in ids
-            for start, ns in by_start.items()
-        ]
+        targets = {
+            start: (*((token,) for token in start), tuple(labels[number][-1] for number in numbers))
+            for start, numbers in by_start.items()
+        }
+        asked = [(prompt, start) for prompt in ids for start in targets]
+        requests = [Request((*prompt, *start), targets[start]) for prompt, start in asked]
         scored = iter(self._lm.log_probabilities(requests))
         found = [[0.0] * len(labels) for _ in ids]
         for row in found:

@@ -2,19 +2,12 @@
 
 import gc
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 
 from gecko_kedro.base.errors import InputError, Words
-from gecko_kedro.teacher.model_teacher import (
-    Ids,
-    ModelTeacher,
-    computes_half,
-    local_folder,
-    model_revision,
-    unloadable,
-)
+from gecko_kedro.teacher.model_teacher import Ids, ModelTeacher, computes_half, opened
 from gecko_kedro.teacher.protocol import Generation, Prompt
 from gecko_kedro.teacher.sampling import prompt_seed
 from gecko_kedro.teacher.settings import ModelSettings, VllmSettings
@@ -63,14 +56,11 @@ class VllmTeacher(ModelTeacher):
                 fix="Run: pip install 'gecko-kedro[vllm]' (NVIDIA GPU, Linux), or set "
                 "teacher.backend: transformers.",
             ) from error
-        source = local_folder(settings.name)
         gc.collect()  # an engine that nobody uses any more still holds most of the GPU
-        try:
+        with opened(settings.name) as source:
             llm = vllm.LLM(**_engine_arguments(source, settings, execution))
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise unloadable(settings.name, error) from error
         commit = getattr(llm.llm_engine.model_config.hf_config, "_commit_hash", None)
-        revision = model_revision(source, commit or settings.revision)
+        revision = cls.revision_of(source, commit or settings.revision)
         teacher = cls(llm, settings=settings, execution=execution, revision=revision)
         logger.info("Teacher: %s", teacher.identity)
         return teacher
@@ -88,19 +78,17 @@ class VllmTeacher(ModelTeacher):
         new_tokens = self._settings.max_new_tokens
         ids = self._prompt_ids(prompts, "generate", [new_tokens] * len(prompts))
         stop = [] if self._tokenizer.is_chat else list(self._settings.stop)
-        decoding = [
-            vllm.SamplingParams(
-                temperature=temperature,
-                top_p=top_p,
-                seed=prompt_seed(seed, prompt.text) % 2**63,
-                max_tokens=new_tokens,
-                stop=stop,
-                structured_outputs=None
-                if prompt.reply_schema is None
-                else StructuredOutputsParams(json=dict(prompt.reply_schema)),
-            )
-            for prompt in prompts
-        ]
+        decoding = []
+        for prompt in prompts:
+            schema = prompt.reply_schema
+            grammar = None if schema is None else StructuredOutputsParams(json=dict(schema))
+            own = prompt_seed(seed, prompt.text) % 2**63
+            decoding.append(
+                vllm.SamplingParams(
+                    temperature=temperature, top_p=top_p, seed=own, max_tokens=new_tokens,
+                    stop=stop, structured_outputs=grammar,
+                )
+            )  # fmt: skip
 
         def read(row: int, output: Any) -> Generation:
             reply = output.outputs[0]
@@ -117,12 +105,7 @@ class VllmTeacher(ModelTeacher):
 
     def _last_tokens(self, ids: Sequence[Ids], start: Ids, last: Ids) -> list[list[float]]:
         """log P(start, then each of ``last``) after each prompt."""
-        import vllm
-
-        decoding = vllm.SamplingParams(
-            max_tokens=1, temperature=0, detokenize=False, flat_logprobs=True,
-            logprob_token_ids=sorted(set(last)),
-        )  # fmt: skip
+        decoding = _scoring(flat_logprobs=True, logprob_token_ids=sorted(set(last)))
 
         def read(_: int, output: Any) -> list[float]:
             found = output.outputs[0].logprobs[0]
@@ -137,12 +120,8 @@ class VllmTeacher(ModelTeacher):
         return self._totals_by_ids(pairs) if self._scores_ids else self._totals_by_prompt(pairs)
 
     def _totals_by_prompt(self, pairs: Sequence[tuple[Ids, Ids]]) -> list[float]:
-        import vllm
-
         # 0: the log-probability of each actual token and no other.
-        decoding = vllm.SamplingParams(
-            max_tokens=1, temperature=0, prompt_logprobs=0, detokenize=False, flat_logprobs=True
-        )
+        decoding = _scoring(flat_logprobs=True, prompt_logprobs=0)
 
         def read(row: int, output: Any) -> float:
             prefix, continuation = pairs[row]
@@ -200,25 +179,22 @@ class VllmTeacher(ModelTeacher):
         found: list[Read] = []
         for start in range(0, len(ids), self._shard_size):
             stop = start + self._shard_size
-            outputs: Iterator[Any] = iter(
-                self._llm.generate(
-                    [TokensPrompt(prompt_token_ids=row) for row in ids[start:stop]],
-                    list(decoding[start:stop]),
-                    use_tqdm=False,
-                )
-            )
+            prompts = [TokensPrompt(prompt_token_ids=row) for row in ids[start:stop]]
+            outputs = self._llm.generate(prompts, list(decoding[start:stop]), use_tqdm=False)
             found += [read(start + place, output) for place, output in enumerate(outputs)]
         return found
 
 
-def _by_ids(prefix: list[int], continuation: list[int], *, recompute: bool) -> Any:
-    """The log-probabilities of ``continuation`` after ``prefix`` and of nothing else."""
+def _scoring(**wanted: Any) -> Any:
+    """Parameters of a request for log-probabilities, which generates no more than it has to."""
     import vllm
 
-    return vllm.SamplingParams(
-        max_tokens=1,
-        temperature=0,
-        detokenize=False,
+    return vllm.SamplingParams(max_tokens=1, temperature=0, detokenize=False, **wanted)
+
+
+def _by_ids(prefix: Ids, continuation: Ids, *, recompute: bool) -> Any:
+    """The log-probabilities of ``continuation`` after ``prefix`` and of nothing else."""
+    return _scoring(
         prompt_logprob_token_ids=[[token] for token in continuation],
         prompt_logprob_start=len(prefix) - 1,
         skip_reading_prefix_cache=recompute,

@@ -10,7 +10,7 @@ from gecko_kedro.base.memory import Measuring
 from gecko_kedro.estimation import CallMeasure, TeacherMeasure
 from gecko_kedro.params import RelabelParams, SynthesizeParams
 from gecko_kedro.pipelines.estimate.calibration import parquet_bytes
-from gecko_kedro.teacher.stored import StoredTeacher
+from gecko_kedro.teacher.stored_teacher import StoredTeacher
 
 
 def measure_teacher(

@@ -19,7 +19,7 @@ from gecko_kedro.teacher.http.failure import Failure, no_reply
 from gecko_kedro.teacher.http.settings import HttpSettings
 from gecko_kedro.teacher.http.tokens import LocalTokenizer, Tokenizer, estimated_tokens
 from gecko_kedro.teacher.http.wire import Completion, Usage, completion
-from gecko_kedro.teacher.protocol import Generation, Prompt, Scored, ScoredLabels
+from gecko_kedro.teacher.protocol import Generation, Prompt, Scored, ScoredLabels, object_schema
 from gecko_kedro.teacher.replies import tokens_of
 
 R = TypeVar("R")
@@ -79,40 +79,36 @@ class Calls:
     async def labels(self, client: Client, prompt: str, labels: Sequence[str]) -> ScoredLabels:
         """log P(label | prompt) of each, in the way that ``abilities.labels`` names."""
         way = self.abilities.labels
+        asked: str | list[int]
+        ids: list[int] = []
         if way == "token_ids":
-            ids = [await self._continuation_ids(client, label) for label in labels]
-            if all(len(one) == 1 for one in ids) and len({one[0] for one in ids}) == len(ids):
-                return await self._by_ids(client, prompt, [one[0] for one in ids])
-        if way in {"token_ids", "continuations"}:
+            tokens = [await self._continuation_ids(client, label) for label in labels]
+            ids = [one[0] for one in tokens if len(one) == 1]
+            if len(set(ids)) < len(labels):
+                way = "continuations"
+        if way == "continuations":
             scored = [await self.score(client, prompt, label) for label in labels]
             return ScoredLabels(tuple(one.log_likelihood for one in scored), *tokens_of(scored))
-        if way == "top_logprobs":
-            fields = top_fields(self.settings, self.abilities.api, room=self._room)
+        if way == "token_ids":
+            asked, fields = await self._prompt_ids(client, prompt), label_fields(ids)
         else:
+            asked = await self._prompt(client, prompt)
             fields = self._grade_fields(labels)
+            if way == "top_logprobs":
+                fields = top_fields(self.settings, self.abilities.api, room=self._room)
 
         def read(reply: Completion) -> tuple[float, ...]:
+            if way == "token_ids":
+                return tuple(scoring.from_token_ids(reply.choices[0], ids))
             if way == "top_logprobs":
                 return tuple(scoring.from_top_tokens(reply.choices[0], labels))
             return tuple(scoring.from_sampled_label(written_answer(reply), labels))
 
-        asked = await self._prompt(client, prompt)
         return ScoredLabels(*await self._ask(client, asked, read, **fields))
 
-    async def _by_ids(self, client: Client, prompt: str, ids: list[int]) -> ScoredLabels:
-        def read(reply: Completion) -> tuple[float, ...]:
-            return tuple(scoring.from_token_ids(reply.choices[0], ids))
-
-        asked = await self._prompt_ids(client, prompt)
-        return ScoredLabels(*await self._ask(client, asked, read, **label_fields(ids)))
-
     def _grade_fields(self, labels: Sequence[str]) -> dict[str, Any]:
-        schema = {
-            "type": "object",
-            "properties": {"label": {"type": "string", "enum": [one.strip() for one in labels]}},
-            "required": ["label"],
-            "additionalProperties": False,
-        }
+        enum = [label.strip() for label in labels]
+        schema = object_schema(label={"type": "string", "enum": enum})
         structure = structure_fields(self.abilities.structure, schema)
         return {"max_tokens": LABEL_TOKENS + self._room, "temperature": 0.0, **structure}
 

@@ -200,7 +200,11 @@ class Pool(Generic[R]):
                     self._fail(item)
                 else:
                     row, replies[row], kept = item
-                    self._hand_over(row, replies[row])
+                    try:
+                        if self._on_reply is not None:
+                            self._on_reply(row, replies[row])
+                    except Exception as error:
+                        self._fail(error)
                     self._soon(kept.set)
         except BaseException:  # Ctrl-C
             if self._task is not None:
@@ -210,13 +214,6 @@ class Pool(Generic[R]):
         if self._failure is not None:
             raise self._failure
         return [replies[row] for row in range(rows)]
-
-    def _hand_over(self, row: int, reply: R) -> None:
-        try:
-            if self._on_reply is not None:
-                self._on_reply(row, reply)
-        except Exception as error:
-            self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
         self._failure = self._failure or error

@@ -176,13 +176,13 @@ def asked_wait(headers: Mapping[str, str], words: str, *, longest: float) -> flo
     Retry-After is an order. The time at which a limit is whole again is a hint, since some of it is
     there before: it counts up to ``longest``, and only where nothing is left of the limit.
     """
-    told = _seconds(headers.get("Retry-After"))
+    told = _wait(headers.get("Retry-After", ""))
     if told is not None:
         return told
     in_ms = _number(headers.get("retry-after-ms"))
     if in_ms is not None:
         return in_ms / 1000
-    hints = [_reset(headers[name]) for name in _RESETS if _is_spent(name, headers)]
+    hints = [_wait(headers[name]) for name in _RESETS if _is_spent(name, headers)]
     found = _IN_WORDS.search(words)
     if found:
         hints.append(float(found[1]) * _UNITS[found[2].lower()])
@@ -197,33 +197,22 @@ def _is_spent(reset: str, headers: Mapping[str, str]) -> bool:
     return left is None or left <= 0
 
 
-def _reset(told: str) -> float | None:
+def _wait(told: str) -> float | None:
+    """Seconds from now of a number, a duration, an HTTP date (RFC 9110, 10.2.3) or an ISO date."""
     number = _number(told)
     if number is not None:
         if number > 1e3 * _EPOCH:
             number /= 1000
-        return max(0.0, number - time.time()) if number > _EPOCH else number
+        return max(0.0, number - time.time() if number > _EPOCH else number)
     parts = _DURATION.findall(told)
     if parts and "".join(map("".join, parts)) == told.strip():
         return sum(float(count) * _UNITS[unit] for count, unit in parts)
-    return _until(told, datetime.fromisoformat)
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """Seconds from now of a Retry-After: seconds or HTTP date (RFC 9110, section 10.2.3)."""
-    number = _number(retry_after)
-    if number is not None:
-        return max(0.0, number)
-    return _until(retry_after, email.utils.parsedate_to_datetime) if retry_after else None
-
-
-def _until(told: str, parse: Callable[[str], datetime]) -> float | None:
-    try:
-        when = parse(told)
-    except ValueError:
-        return None
-    when = when if when.tzinfo else when.replace(tzinfo=UTC)
-    return max(0.0, when.timestamp() - time.time())
+    for parse in (datetime.fromisoformat, email.utils.parsedate_to_datetime):
+        with contextlib.suppress(ValueError):
+            when = parse(told)
+            when = when if when.tzinfo else when.replace(tzinfo=UTC)
+            return max(0.0, when.timestamp() - time.time())
+    return None
 
 
 def _number(text: str | None) -> float | None:

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.teacher.http import scoring
+from gecko_kedro.teacher.http.abilities import Probe
 from gecko_kedro.teacher.http.calls import Calls
 from gecko_kedro.teacher.http.client import Client, Pool
 from gecko_kedro.teacher.http.failure import Failure, Key
-from gecko_kedro.teacher.http.probe import Probe
 from gecko_kedro.teacher.http.record import ServerRecord
 from gecko_kedro.teacher.http.settings import NO_THINKING, HttpSettings
 from gecko_kedro.teacher.http.tokens import LocalTokenizer, estimated_cut, find_tokenizer
@@ -203,10 +203,8 @@ class HttpTeacher:
             fix = "Check teacher.http.model and api, and the length of the prompt."
         elif failure.status == 402 or (failure.status == 429 and failure.final):
             fix = "Wait until the quota is there again, or pay for more."
-        elif failure.outage:
-            fix = "Check that the server runs."
         else:
-            fix = "Check the server."
+            fix = "Check that the server runs." if failure.outage else "Check the server."
         error = TeacherError(
             f"teacher {settings.model!r} at {settings.base_url}, {kind}, prompt {row}",
             expected="a usable reply",
