@@ -51,6 +51,7 @@ def test_one_sentence_documents_go_all_the_way_to_a_report(
         "corpus.source": tmp_path / "lines.jsonl",
         "corpus.passages.min_words": 5,
         "evaluate.data": judged,
+        "synthesize.filter.max_reject_rate": 0.9,  # the stand-in copies texts as short as these
         "decontaminate.remove": "queries",  # the judged passages are the corpus
     }
     output = empty_project.run("--params", ",".join(f"{k}={v}" for k, v in values.items()))
