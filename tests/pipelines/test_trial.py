@@ -12,7 +12,7 @@ from gecko_kedro import fret
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.base.shards import Shard
 from gecko_kedro.datasets import ShardedParquetDataset
-from gecko_kedro.forgetting import SHARDS, forget_replies
+from gecko_kedro.forgetting import SHARDS, TEACHER, forget_replies
 from gecko_kedro.params import Parameters
 from gecko_kedro.pipeline_registry import register_pipelines
 from gecko_kedro.pipelines.relabel import nodes as relabel

@@ -148,7 +148,7 @@ def estimate_run(
     teacher_measure: dict[str, Any],
     training_measures: dict[str, Any],
     query_log: corpus.Checked,
-    prices: Prices,
+    prices: dict[str, Any],
     parameters: dict[str, Any],
 ) -> dict[str, Any]:
     """Scale what was measured up to the whole run: a table in the log, and the same as JSON."""
@@ -160,7 +160,10 @@ def estimate_run(
         training=training_measures,
     )
     estimate = plan_run(
-        measures, logged=query_log.rows.height, prices=prices, parameters=parameters
+        measures,
+        logged=query_log.rows.height,
+        prices=Prices.model_validate(prices),
+        parameters=parameters,
     )
     logger.info("%s", estimate.text)
     return estimate.content
