@@ -39,7 +39,7 @@ def _show_plan(**options: Any) -> None:
     from kedro.framework.session import KedroSession
     from kedro.pipeline import Pipeline
 
-    from gecko_kedro.hooks.guard import prepare
+    from gecko_kedro.hooks.checks import prepare
     from gecko_kedro.hooks.lock import data_folder
 
     given = options["pipelines"] or [options["pipeline"] or "__default__"]

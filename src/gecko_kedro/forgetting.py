@@ -51,7 +51,8 @@ def _rejected_texts(rejected: ShardedParquetDataset, reasons: Collection[str]) -
     """The replies that were rejected with regard to their passage, such as copies."""
     found: set[str] = set()
     for shard in rejected.shards() if reasons else []:
-        rows = pl.read_parquet(rejected.file(*shard)).filter(pl.col("reason").is_in(list(reasons)))
+        table = pl.read_parquet(rejected.file(*shard), glob=False)
+        rows = table.filter(pl.col("reason").is_in(list(reasons)))
         found |= fret.rejected_texts(rows)
     return found
 
@@ -61,7 +62,7 @@ def _drop(
 ) -> bool:
     """Remove a shard of each table, where it has one of ``reasons``."""
     if reasons:
-        table = pl.read_parquet(shards[0].file(*shard))
+        table = pl.read_parquet(shards[0].file(*shard), glob=False)
         if not table["reason"].is_in(list(reasons)).any():
             return False
     for one in shards:

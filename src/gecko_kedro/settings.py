@@ -5,8 +5,8 @@ import os
 from gecko_kedro.catalog import ProjectCatalog
 from gecko_kedro.config import ParameterAwareConfigLoader
 from gecko_kedro.hooks import (
+    CheckHooks,
     EngineHooks,
-    GuardHooks,
     LedgerHooks,
     LockHooks,
     RemoteTeacherHooks,
@@ -17,13 +17,13 @@ from gecko_kedro.hooks import (
 # uses too, spinning made a training step ten times as slow.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-# Called from the last to the first: the guard comes before anything is written. The lock wraps all.
+# Called from the last to the first: the checks come before anything is written. The lock wraps all.
 HOOKS = (
     TrackingHooks(),
     LedgerHooks(),
     EngineHooks(),
     RemoteTeacherHooks(),
-    GuardHooks(),
+    CheckHooks(),
     LockHooks(),
 )
 

@@ -96,5 +96,6 @@ def kept_queries(*texts: str) -> list[str]:
     rows = [(f"q{n}", "t", "t", text, None, "log") for n, text in enumerate(texts)]
     queries = pl.DataFrame(rows, schema=QUERY, orient="row")
     passages = pl.DataFrame({"passage_id": []}, schema={"passage_id": pl.String})
-    found = filter_queries(queries, passages, FilterSettings(max_reject_rate=1.0))
-    return found.queries["query_id"].to_list()
+    settings = FilterSettings(max_words=50, max_reject_rate=1.0)
+    found, _ = filter_queries(queries, passages, settings)
+    return found["query_id"].to_list()

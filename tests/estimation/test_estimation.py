@@ -24,7 +24,7 @@ from gecko_kedro.estimation import (
     total_cost,
 )
 from gecko_kedro.estimation.table import duration, size
-from gecko_kedro.teacher.budget import Prices
+from gecko_kedro.teacher.usage import Prices
 
 CORPUS = CorpusMeasure(
     documents=1000, sampled_documents=100, passages=250, training_passages=200, natural_pairs=50,

@@ -9,6 +9,7 @@ from gecko_kedro.evaluation.comparing.forgetting import (
     query_side,
     sweep_table,
 )
+from gecko_kedro.evaluation.comparing.settings import SweepSettings
 from gecko_kedro.evaluation.reporting.plots import forgetting_curve
 from gecko_kedro.evaluation.scoring.score_table import PER_QUERY_SCHEMA, SCORES_SCHEMA, ScoreTable
 
@@ -37,7 +38,7 @@ def sweep(points: dict[float, ScoreTable]) -> pl.DataFrame:
     groups = pl.DataFrame(
         {"task": "own", "query_id": [f"q{n:03}" for n in range(400)], "group": GROUPS}
     )
-    return sweep_table(points, groups, ["own"], fraction=0.5, resamples=200, seed=3)
+    return sweep_table(points, groups, ["own"], SweepSettings(resamples=200, seed=3))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from gecko_kedro.base.errors import InputError
 from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.evaluation.comparing.comparison import OVERALL, compare
 from gecko_kedro.evaluation.comparing.published import parity_table, require_parity
+from gecko_kedro.evaluation.comparing.settings import ParitySettings
 from gecko_kedro.evaluation.comparing.statistics import weighted_spearman
 from gecko_kedro.evaluation.comparing.verdicts import (
     CATEGORIES,
@@ -47,8 +48,9 @@ def scored(**by_task: float) -> pl.DataFrame:
 def parity(scores: pl.DataFrame, failures: pl.DataFrame | None = None) -> pl.DataFrame:
     nothing = pl.DataFrame(schema=FAILURES_SCHEMA)
     return parity_table(
-        scores, nothing if failures is None else failures, PUBLISHED["models"], runs=RUNS,
-        tolerance_by_type={"STS": 0.05}, tolerance_by_task={"STS12": 1.0},
+        scores, nothing if failures is None else failures, PUBLISHED["models"],
+        ParitySettings(published=RUNS, tolerance_by_type={"STS": 0.05},
+                       tolerance_by_task={"STS12": 1.0}),
     )  # fmt: skip
 
 
@@ -79,8 +81,7 @@ def test_a_task_without_a_score_is_no_parity() -> None:
 def test_an_unknown_published_run_is_told() -> None:
     nothing = pl.DataFrame(schema=FAILURES_SCHEMA)
     with pytest.raises(InputError, match="Correct parity"):
-        parity_table(scored(), nothing, PUBLISHED["models"], runs=["nobody"],
-                     tolerance_by_type={}, tolerance_by_task={})  # fmt: skip
+        parity_table(scored(), nothing, PUBLISHED["models"], ParitySettings(published=["nobody"]))
 
 
 def test_the_published_scores_are_whole_and_their_means_are_the_papers() -> None:

@@ -79,7 +79,14 @@ def content(
         audit={
             "facts": {"Replaced seeds": 0.213, "Kendall tau, QL against RC": 0.41, "Queries": 4711},
             "shares": ["Replaced seeds"],
-            "rejected": {"query_too_short": 12},
+            "rejected": [
+                {
+                    "reason": "too_long",
+                    "count": 12,
+                    "rate": 0.06,
+                    "examples": [{"text": "<script>alert(2)</script>", "detail": "61 words"}],
+                }
+            ],
             "samples": label_sample.to_dicts(),
             "figures": [go.Figure(go.Bar(x=["1", "2"], y=[3, 4])).to_json()],
         },
@@ -166,7 +173,8 @@ def test_the_report_says_everything_that_it_was_given(content: ReportContent) ->
     text = text_of(html)
     expected = [
         "is better than the base", "lexical stand-in", "A note.", "21.3 %", "0.410", "4,711",
-        "query too short", "12,345", "too short 77", "too wide", "train_encoder 61.2", "8,901",
+        "too long 12 6.00", "61 words", "12,345", "too short 77", "too wide", "train_encoder 61.2",
+        "8,901",
         "torch 2.13.0", "finetune.dims [384, 128]", "seed 3", "won", "rank below 10 → 1",
         "A tie is worn at weddings.", "What fine-tuning adds", "64 seconds in all nodes",
         "gecko-1b-768", "paper's own", "66.31", "0123456789ab", "mteb 2.26", "STS of before",
@@ -242,7 +250,14 @@ def hostile_content(content: ReportContent) -> ReportContent:
         audit={
             "facts": {ATTACK: ATTACK},
             "shares": [],
-            "rejected": {ATTACK: 1},
+            "rejected": [
+                {
+                    "reason": ATTACK,
+                    "count": 1,
+                    "rate": 0.1,
+                    "examples": [{"text": ATTACK, "detail": ATTACK}],
+                }
+            ],
             "samples": [
                 row | dict.fromkeys(("query", "positive", "negative"), ATTACK)
                 for row in content.audit["samples"]

@@ -6,14 +6,14 @@ from typing import Any
 import polars as pl
 import pytest
 
-from gecko_kedro.fret.card import FretFacts, fret_card
+from gecko_kedro.fret.card import fret_card
 from gecko_kedro.fret.schemas import FRET, empty_table, table
 
-FACTS = FretFacts(
-    file="fret.parquet", source="my | corpus", teacher="lexical `v1`",
-    teacher_is_language_model=False, prompt_versions={"synthesis": "2+abc"},
-    settings={"negative": "last"},
-)  # fmt: skip
+FACTS: dict[str, Any] = {
+    "file": "fret.parquet", "source": "my | corpus", "teacher": "lexical `v1`",
+    "teacher_is_language_model": False, "prompt_versions": {"synthesis": "2+abc"},
+    "settings": {"negative": "last"},
+}  # fmt: skip
 
 
 def fret_table(rows: int = 6) -> pl.DataFrame:
@@ -39,12 +39,12 @@ def folder(tmp_path: Path) -> Path:
     home = tmp_path / "fret"
     home.mkdir()
     fret_table().write_parquet(home / "fret.parquet", compression="zstd")
-    (home / "README.md").write_text(fret_card(fret_table(), FACTS), "utf-8")
+    (home / "README.md").write_text(fret_card(fret_table(), **FACTS), "utf-8")
     return home
 
 
 def test_the_card_counts_and_says_who_the_teacher_was() -> None:
-    card = fret_card(fret_table(), FACTS)
+    card = fret_card(fret_table(), **FACTS)
     assert "| rows | 6 |" in card
     assert "| whose positive is not the seed | 1 |" in card
     assert "| candidates | 12 |" in card
@@ -52,14 +52,14 @@ def test_the_card_counts_and_says_who_the_teacher_was() -> None:
     assert "`my \\| corpus`" in card
     assert "`lexical 'v1'`" in card
     assert "No language model" not in fret_card(
-        fret_table(), FretFacts(**{**vars(FACTS), "teacher_is_language_model": True})
+        fret_table(), **{**FACTS, "teacher_is_language_model": True}
     )
-    assert "| rows | 0 |" in fret_card(empty_table(FRET), FACTS)
+    assert "| rows | 0 |" in fret_card(empty_table(FRET), **FACTS)
 
 
 def test_every_column_is_in_the_card_and_in_the_documentation() -> None:
     document = (Path(__file__).resolve().parents[2] / "docs/fret-format.md").read_text("utf-8")
-    card = fret_card(fret_table(), FACTS)
+    card = fret_card(fret_table(), **FACTS)
     for name in FRET:
         assert f"`{name}`" in document, name
         assert f"| {name} |" in card

@@ -314,7 +314,7 @@ def judged(
     return score_candidates(
         queries, candidates, PASSAGES, teacher=teacher or lexical(), prompts=PROMPTS,
         rankers=rankers, settings=settings,
-    ).judgements  # fmt: skip
+    )[0]  # fmt: skip
 
 
 def test_judgements_come_in_the_order_of_the_candidates_and_favour_what_fits() -> None:

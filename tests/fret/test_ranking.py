@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from gecko_kedro import fret
-from gecko_kedro.fret.schemas import JUDGEMENT, QUARANTINE_SCHEMA, QUERY, table
+from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
+from gecko_kedro.fret.schemas import JUDGEMENT, QUERY, table
 from gecko_kedro.teacher import Prompt, Refused, Scored, ScoredLabels
 
 PROMPTS = fret.Prompts.model_validate(
@@ -66,7 +67,7 @@ class Picky:
         return Refused("HTTP 400: too long") if what in self._refused else score
 
 
-def score(teacher: Picky, queries_at_once: int = 9) -> fret.ScoringResult:
+def score(teacher: Picky, queries_at_once: int = 9) -> tuple[pl.DataFrame, pl.DataFrame]:
     return fret.score_candidates(
         QUERIES, CANDIDATES, PASSAGES, teacher=teacher, prompts=PROMPTS,  # type: ignore[arg-type]
         settings=fret.JudgeSettings(
@@ -79,28 +80,28 @@ def score(teacher: Picky, queries_at_once: int = 9) -> fret.ScoringResult:
 def test_a_query_with_a_refused_candidate_has_no_judgement_and_the_others_have_theirs(
     queries_at_once: int,
 ) -> None:
-    whole = score(Picky())
+    whole, none = score(Picky())
     teacher = Picky(("QL", "q0", "beech"), ("RC", "q2", "ash"))
-    scored = score(teacher, queries_at_once)
-    assert whole.refused.is_empty()
-    assert scored.judgements.equals(whole.judgements.filter(query_id="q1"))
-    assert (scored.judgements.schema, scored.refused.schema) == (JUDGEMENT, QUARANTINE_SCHEMA)
-    assert scored.refused.select("row_id", "reason", "detail").rows() == [
+    judgements, refused = score(teacher, queries_at_once)
+    assert none.is_empty()
+    assert judgements.equals(whole.filter(query_id="q1"))
+    assert (judgements.schema, refused.schema) == (JUDGEMENT, QUARANTINE_SCHEMA)
+    assert refused.select("row_id", "reason", "detail").rows() == [
         ("q0", "refused_by_endpoint", "query_likelihood of candidate b: HTTP 400: too long"),
         ("q2", "refused_by_endpoint", "relevance of candidate a: HTTP 400: too long"),
     ]
     # The second ranker is not paid for where the first has refused already.
     assert not [what for what in teacher.asked if what[:2] == ("RC", "q0")]
-    left = fret.judged_candidates(CANDIDATES, scored.judgements)
+    left = fret.judged_candidates(CANDIDATES, judgements)
     assert left.rows() == [("q1", "b"), ("q1", "c")]
 
 
 def test_candidates_that_are_not_side_by_side_are_dropped_together() -> None:
     mixed = pl.concat([CANDIDATES[:1], CANDIDATES[2:], CANDIDATES[1:2]])
     settings = fret.JudgeSettings(max_query_tokens=None, max_passage_tokens=None, queries_at_once=1)
-    scored = fret.score_candidates(
+    judgements, refused = fret.score_candidates(
         QUERIES, mixed, PASSAGES, teacher=Picky(("RC", "q0", "beech")), prompts=PROMPTS,  # type: ignore[arg-type]
         rankers=["relevance"], settings=settings,
     )  # fmt: skip
-    assert set(scored.judgements["query_id"]) == {"q1", "q2"}
-    assert scored.refused["row_id"].to_list() == ["q0"]
+    assert set(judgements["query_id"]) == {"q1", "q2"}
+    assert refused["row_id"].to_list() == ["q0"]

@@ -38,39 +38,42 @@ PASSAGES = pl.DataFrame(
 )
 
 
-def road(teacher: StoredTeacher, passages: pl.DataFrame, *, n: int = 20) -> fret.ChoiceResult:
+Tables = tuple[pl.DataFrame, pl.DataFrame]
+
+
+def road(teacher: StoredTeacher, passages: pl.DataFrame, *, n: int = 20) -> Tables:
     """Every passage is a candidate of every query, in a fixed order, the seed last; N > corpus."""
     writing = fret.WriteSettings(queries_per_passage=2, shares=SHARES)
     made = fret.synthesize_queries(passages, teacher=teacher, prompts=PROMPTS, settings=writing)
     loose = fret.FilterSettings(max_reject_rate=0.5, near_duplicate_threshold=None)
-    kept = fret.filter_queries(made.queries, passages, loose, rejected=made.quarantine)
+    kept, _ = fret.filter_queries(made.queries, passages, loose, rejected=made.quarantine)
     rows = []
-    for query_id, seed_id in kept.queries.select("query_id", "passage_id").iter_rows():
+    for query_id, seed_id in kept.select("query_id", "passage_id").iter_rows():
         others = [p for p in passages["passage_id"] if p != seed_id]
         for rank, passage_id in enumerate([*others[: n - 1], seed_id], start=1):
             rows.append((query_id, passage_id, rank, 1 - rank / 100, None, passage_id == seed_id))
     candidates = pl.DataFrame(rows, schema=CANDIDATE, orient="row")
-    judgements = fret.score_candidates(
-        kept.queries, candidates, passages, teacher=teacher, prompts=PROMPTS, rankers=RANKERS,
+    judgements, _ = fret.score_candidates(
+        kept, candidates, passages, teacher=teacher, prompts=PROMPTS, rankers=RANKERS,
         settings=fret.JudgeSettings(queries_at_once=3),
-    ).judgements  # fmt: skip
+    )  # fmt: skip
     rankings = fret.fuse_rankings(candidates, judgements, rankers=RANKERS)
-    return fret.choose_examples(rankings, kept.queries, passages)
+    return fret.choose_examples(rankings, kept, passages)
 
 
 def test_every_script_goes_the_whole_way_and_finds_its_own_passage(tmp_path: Path) -> None:
-    result = road(build_teacher(SETTINGS, texts=TEXTS, store=tmp_path), PASSAGES)
-    assert set(result.fret["seed_id"]) == set(PASSAGES["passage_id"])
+    labelled, _ = road(build_teacher(SETTINGS, texts=TEXTS, store=tmp_path), PASSAGES)
+    assert set(labelled["seed_id"]) == set(PASSAGES["passage_id"])
     # The retriever had every seed last; the teacher puts it first.
-    assert result.fret["positive_is_seed"].all()
-    assert (result.fret["negative_id"] != result.fret["positive_id"]).all()
-    assert (result.fret["candidate_ids"].list.len() == len(TEXTS)).all()
+    assert labelled["positive_is_seed"].all()
+    assert (labelled["negative_id"] != labelled["positive_id"]).all()
+    assert (labelled["candidate_ids"].list.len() == len(TEXTS)).all()
 
 
 def test_a_second_run_asks_the_teacher_nothing_and_gives_the_same_table(tmp_path: Path) -> None:
     first = road(build_teacher(SETTINGS, texts=TEXTS, store=tmp_path), PASSAGES)
     again = build_teacher(SETTINGS, texts=TEXTS, store=tmp_path)
-    assert road(again, PASSAGES).fret.equals(first.fret)
+    assert road(again, PASSAGES)[0].equals(first[0])
     assert again.usage.generate.calls == 0
     assert again.usage.query_log_likelihood.calls == 0
     assert again.usage.label_log_likelihood.calls == 0
@@ -79,9 +82,9 @@ def test_a_second_run_asks_the_teacher_nothing_and_gives_the_same_table(tmp_path
 
 def test_one_passage_only_ends_in_quarantine(tmp_path: Path) -> None:
     only = PASSAGES.head(1)
-    result = road(build_teacher(SETTINGS, texts=only["text"], store=tmp_path), only)
-    assert result.fret.is_empty()
-    assert set(result.quarantine["reason"]) == {"no_negative"}
+    labelled, quarantine = road(build_teacher(SETTINGS, texts=only["text"], store=tmp_path), only)
+    assert labelled.is_empty()
+    assert set(quarantine["reason"]) == {"no_negative"}
 
 
 @pytest.mark.shared_data
@@ -103,10 +106,10 @@ def test_the_stand_in_ranks_judged_passages_of_cranfield_above_others(
         queries.append((query_id, "t", "search result", texts[query_id], None, "log"))
     candidates = pl.DataFrame(rows, schema=CANDIDATE, orient="row")
     teacher = build_teacher(SETTINGS, texts=corpus["text"], store=tmp_path)
-    judgements = fret.score_candidates(
+    judgements, _ = fret.score_candidates(
         pl.DataFrame(queries, schema=QUERY, orient="row"), candidates, corpus,
         teacher=teacher, prompts=PROMPTS, rankers=RANKERS,
-    ).judgements  # fmt: skip
+    )  # fmt: skip
     rankings = fret.fuse_rankings(candidates, judgements, rankers=RANKERS)
     assert mean_ndcg(candidates.sort("retriever_rank"), relevant) < 0.5
     assert mean_ndcg(rankings, relevant) > 0.8

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gecko_kedro.base.errors import InputError
+from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
 from gecko_kedro.fret import (
     FilterSettings,
     Prompts,
@@ -23,7 +24,7 @@ from gecko_kedro.fret import (
     synthesize_queries,
 )
 from gecko_kedro.fret.reply import REPLY_SCHEMA, Rejected, Reply, parse_reply
-from gecko_kedro.fret.schemas import QUARANTINE_SCHEMA, QUERY, empty_table, table
+from gecko_kedro.fret.schemas import QUERY, empty_table, table
 from gecko_kedro.fret.synthesis import check_reply
 from gecko_kedro.teacher import Generation, Prompt, Refused
 
@@ -250,16 +251,15 @@ def filtered(
     excluded_queries: Sequence[str] = (),
     **changes: object,
 ) -> tuple[list[str], dict[str, list[str]]]:
-    kept = filter_queries(
+    kept, quarantine = filter_queries(
         rows, passages("yeast"), LOOSE.model_copy(update=changes), rejected=rejected,
         excluded_queries=excluded_queries,
     )  # fmt: skip
     reasons: dict[str, list[str]] = {}
-    for reason, row_id in kept.quarantine.select("reason", "row_id").iter_rows():
+    for reason, row_id in quarantine.select("reason", "row_id").iter_rows():
         reasons.setdefault(reason, []).append(row_id)
-    assert kept.queries.height + kept.quarantine.height >= rows.height
-    assert kept.counts["quarantined"] == kept.quarantine.height
-    return kept.queries["query_id"].to_list(), reasons
+    assert kept.height + quarantine.height >= rows.height
+    return kept["query_id"].to_list(), reasons
 
 
 def test_each_reason_of_the_filters() -> None:
@@ -316,10 +316,11 @@ def test_replies_rejected_before_count_too_and_join_the_quarantine() -> None:
     with pytest.raises(InputError, match="unparsable"):
         filtered(queries("one"), rejected=rejected, max_reject_rate=0.5)
     settings = LOOSE.model_copy(update={"max_reject_rate": 0.7})
-    kept = filter_queries(queries("one"), passages("yeast"), settings, rejected=rejected)
-    assert kept.counts == {
-        "queries": 1, "quarantined": 2, "unparsable": 2, "task_search_result": 1,
-    }  # fmt: skip
+    kept, quarantine = filter_queries(
+        queries("one"), passages("yeast"), settings, rejected=rejected
+    )
+    assert kept["query_id"].to_list() == ["q0"]
+    assert quarantine["reason"].to_list() == ["unparsable"] * 2
 
 
 def test_rows_of_a_query_log_pass_without_a_seed() -> None:

@@ -17,8 +17,8 @@ from gecko_kedro.base.errors import InputError
 from gecko_kedro.base.settings import Settings
 from gecko_kedro.catalog import ProjectCatalog
 from gecko_kedro.datasets import JsonDataset, TableDataset
+from gecko_kedro.hooks.checks import CheckHooks, prepare
 from gecko_kedro.hooks.fingerprints import Outputs
-from gecko_kedro.hooks.guard import GuardHooks, prepare
 from gecko_kedro.hooks.ledger import LEDGER
 from gecko_kedro.hooks.plan import Plan, PlannedNode, plan_run
 
@@ -84,7 +84,7 @@ class Project:
 
     def run(self, **values: int) -> list[str]:
         """The nodes that ran."""
-        hooks, ran, catalog = GuardHooks(), Ran(), self.catalog(**values)
+        hooks, ran, catalog = CheckHooks(), Ran(), self.catalog(**values)
         hooks._folder = self.folder
         manager = _create_hook_manager()
         _register_hooks(manager, (hooks, ran))

@@ -21,9 +21,8 @@ from gecko_kedro.datasets import EvaluationTasksDataset
 from gecko_kedro.evaluation import ReadTasks
 from gecko_kedro.evaluation.tasks.retrieval import CheckedData, RetrievalData
 from gecko_kedro.evaluation.tasks.rows import checked_rows
-from gecko_kedro.fret import FilterSettings, JoinSettings
+from gecko_kedro.fret import FilterSettings, JoinSettings, RoundTripSettings
 from gecko_kedro.fret.schemas import QUERY
-from gecko_kedro.fret.settings import RoundTripSettings
 from gecko_kedro.params import Parameters
 from gecko_kedro.pipeline_registry import EXTRAS, STAGES, register_pipelines
 from gecko_kedro.pipelines.evaluate.nodes import list_decontamination

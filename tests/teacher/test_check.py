@@ -19,11 +19,11 @@ from gecko_kedro.teacher import (
     TeacherSettings,
     build_teacher,
 )
-from gecko_kedro.teacher.budget import Budget, BudgetError, Prices
 from gecko_kedro.teacher.check import Call, check_teacher
 from gecko_kedro.teacher.http.settings import HttpSettings
 from gecko_kedro.teacher.http.teacher import HttpTeacher
 from gecko_kedro.teacher.protocol import TeacherError
+from gecko_kedro.teacher.usage import Budget, BudgetError, Prices
 from tests.support.http_server import ServerState, serving, status
 from tests.teacher.conftest import CONF
 from tests.teacher.test_store import Counting, prompts

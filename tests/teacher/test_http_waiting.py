@@ -10,10 +10,9 @@ import pytest
 from aiohttp import web
 
 from gecko_kedro.teacher import Prompt
-from gecko_kedro.teacher.http.pace import Pace
+from gecko_kedro.teacher.http.pacing import Pace, asked_wait
 from gecko_kedro.teacher.http.settings import HttpSettings
 from gecko_kedro.teacher.http.teacher import HttpTeacher
-from gecko_kedro.teacher.http.waits import asked_wait
 from gecko_kedro.teacher.protocol import TeacherError
 from tests.support.http_server import ServerState, serving, status
 from tests.support.observing import Observe

@@ -19,10 +19,10 @@ from gecko_kedro.teacher import (
     TeacherSettings,
     build_teacher,
 )
-from gecko_kedro.teacher.budget import Budget
 from gecko_kedro.teacher.pooled import PooledTeacher, TeacherWorker
 from gecko_kedro.teacher.protocol import OnReplies, TeacherError
-from gecko_kedro.teacher.stored import NO_PRICES, StoredTeacher
+from gecko_kedro.teacher.stored_teacher import StoredTeacher
+from gecko_kedro.teacher.usage import Budget
 from tests.support.clusters import SeveralLocal
 from tests.support.tiny_llm import save_tiny_llm
 from tests.teacher.test_store import Counting, prompts
@@ -105,7 +105,7 @@ def test_replies_before_an_error_are_stored_and_nothing_more_is_asked(tmp_path: 
     store = ResponseStore(tmp_path / "replies.sqlite")
     teacher = StoredTeacher(pool(Streaming, workers=1), store, batch_size=100)
     texts = [*"abcdef", "bad", *"ghijklmn"]
-    with pytest.raises(TeacherError, match="prompt: expected a reply, got no reply"):
+    with pytest.raises(TeacherError, match="prompt: expected a reply, got 'no reply'"):
         teacher.generate(prompts(*texts), temperature=0.0, top_p=1.0, seed=0)
     teacher.close()
     assert kept(tmp_path) == 6  # those of the first part, and of the second before the bad one
@@ -114,7 +114,7 @@ def test_replies_before_an_error_are_stored_and_nothing_more_is_asked(tmp_path: 
 def test_a_spent_budget_ends_the_work_and_keeps_what_was_paid_for(tmp_path: Path) -> None:
     store = ResponseStore(tmp_path / "replies.sqlite")
     teacher = StoredTeacher(
-        pool(Counting, calls_at_once=4), store, batch_size=100, prices=NO_PRICES,
+        pool(Counting, calls_at_once=4), store, batch_size=100,
         budget=Budget(max_tokens_total=5, max_cost=None),
     )  # fmt: skip
     with pytest.raises(InputError, match="budget"):

@@ -60,7 +60,8 @@ def test_a_refused_prompt_is_asked_once_and_the_others_are_answered_and_stored(
     teacher = make()
     with caplog.at_level(logging.WARNING):
         replies = ask(teacher, prompts(8, 2, 5))
-        teacher.report("synthesize")
+        with teacher.reporting("synthesize"):
+            pass
     assert [isinstance(reply, Refused) for reply in replies] == [i in {2, 5} for i in range(8)]
     assert replies[2] == Refused(f"HTTP {code}: no prompt may say contraband")
     assert [replies[i] for i in (0, 1, 3, 4)] == [wanted[i] for i in (0, 1, 3, 4)]

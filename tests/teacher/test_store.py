@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.teacher import Generation, Prompt, ResponseStore, Scored, ScoredLabels
-from gecko_kedro.teacher.stored import StoredTeacher
+from gecko_kedro.teacher.stored_teacher import StoredTeacher
 
 
 class Counting:
@@ -217,7 +217,7 @@ def test_more_keys_than_one_query_takes(tmp_path: Path) -> None:
 WRITER = """
 import itertools, sys
 from gecko_kedro.teacher import Prompt, ResponseStore, Scored
-from gecko_kedro.teacher.stored import StoredTeacher
+from gecko_kedro.teacher.stored_teacher import StoredTeacher
 
 class Teacher:
     identity = "t"

@@ -4,10 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gecko_kedro.teacher.collection import Collection
-from gecko_kedro.teacher.phrases import key_phrases, linked_phrases
-from gecko_kedro.teacher.prose import sentences
-from gecko_kedro.teacher.words import stem, terms, words
+from gecko_kedro.teacher.phrases import Collection, key_phrases, linked_phrases
+from gecko_kedro.teacher.words import sentences, stem, terms, words
 
 
 def test_identifiers_fall_apart_into_words() -> None:

@@ -22,7 +22,7 @@ def chunk(
     passage. A longer one is cut at the best border in the second half of the room: the end of a
     paragraph, else of a sentence, else of a line, else of a word. The next passage begins with the
     first whole sentence (else line, else word) among the last ``overlap_words`` words of the one
-    before, or where that one ends; the last one begins earlier where it would else have fewer
+    before, or where that one ends; the last one begins earlier where it would otherwise have fewer
     than ``min_words`` words. A text without words has no passage.
     """
     spans = [match.span() for match in WORD.finditer(text)]

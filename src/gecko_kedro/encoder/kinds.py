@@ -111,10 +111,10 @@ def see_both_ways(model: "SentenceTransformer") -> None:
     transformer: Any = model.transformers_model
     if transformer is None:
         raise InputError(
-            "encoder.bidirectional",
+            "encoder.load.bidirectional",
             expected="a transformers model",
             got=type(model[0]).__name__,
-            fix="Set encoder.bidirectional to false.",
+            fix="Set encoder.load.bidirectional to false.",
         )
     transformer.config.is_causal = False
     for layer in transformer.modules():

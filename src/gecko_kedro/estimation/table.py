@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from gecko_kedro.estimation.stages import StageCost, total_cost
-from gecko_kedro.teacher.budget import Prices
+from gecko_kedro.teacher.usage import Prices
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 

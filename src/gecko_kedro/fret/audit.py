@@ -1,6 +1,5 @@
 """What the labels look like: numbers and figures."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +8,7 @@ from numpy.typing import NDArray
 
 from gecko_kedro.fret.information import information
 from gecko_kedro.fret.schemas import FRET, RANKING, require_columns
-from gecko_kedro.fret.settings import Ranker
+from gecko_kedro.fret.settings import SCORED
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -19,24 +18,18 @@ _SUSPICIOUS = 0.95  # of the positive's retriever score: NV-Retriever's bound fo
 AUDIT_SHARES = frozenset(
     ("replaced_seeds", "suspected_false_negatives", "false_negative_candidates", "cut_queries",
      "cut_passages", "same_first",
-     *(f"{ranker}_{name}" for ranker in ("query_likelihood", "relevance")
+     *(f"{ranker}_{name}" for ranker in SCORED
        for name in ("distinct", "ties", "constant", "as_retriever")))
 )  # fmt: skip
 _COLOURS = {"positive": "#1f9d86", "negative": "#d0563f", "other": "#8b93a1"}
 
 
-@dataclass(frozen=True)
-class LabelAudit:
-    """``metrics`` are flat numbers."""
+def audit_labels(
+    rankings: pl.DataFrame, fret: pl.DataFrame
+) -> tuple[dict[str, float], list["Figure"]]:
+    """Numbers over all rankings (RANKING) and the examples made of them (FRET), and figures.
 
-    metrics: dict[str, float]
-    score_plot: "Figure"
-    rank_plot: "Figure"
-    agreement_plot: "Figure"
-
-
-def audit_labels(rankings: pl.DataFrame, fret: pl.DataFrame) -> LabelAudit:
-    """Numbers and figures over all rankings (RANKING) and the examples made of them (FRET).
+    The figures: scores by role, the retriever's ranks, and how far the two rankers agree.
 
     ``replaced_seeds`` is the share of positives that are not the seed, of the examples that have
     one (the paper: about 0.15). ``kendall_tau`` is the mean over queries of tau-b between query
@@ -50,12 +43,8 @@ def audit_labels(rankings: pl.DataFrame, fret: pl.DataFrame) -> LabelAudit:
     require_columns(rankings, list(RANKING), where="audit_labels, rankings")
     require_columns(fret, list(FRET), where="audit_labels, fret")
     roles = _with_roles(rankings, fret)
-    return LabelAudit(
-        metrics=_metrics(rankings, fret, roles),
-        score_plot=_score_plot(roles),
-        rank_plot=_rank_plot(roles),
-        agreement_plot=_agreement_plot(rankings),
-    )
+    figures = [_score_plot(roles), _rank_plot(roles), _agreement_plot(rankings)]
+    return _metrics(rankings, fret, roles), figures
 
 
 def kendall_tau(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
@@ -79,6 +68,9 @@ def _with_roles(rankings: pl.DataFrame, fret: pl.DataFrame) -> pl.DataFrame:
 
 
 def _metrics(rankings: pl.DataFrame, fret: pl.DataFrame, roles: pl.DataFrame) -> dict[str, float]:
+    negatives = _against_positive(roles, "retriever_score").filter(role="negative")
+    others = _against_positive(roles, "relevance")
+    told = [information(rankings, ranker) for ranker in SCORED]
     metrics: dict[str, float | None] = {
         "queries": float(rankings["query_id"].n_unique()),
         "judgements": float(rankings.height),
@@ -87,12 +79,14 @@ def _metrics(rankings: pl.DataFrame, fret: pl.DataFrame, roles: pl.DataFrame) ->
         "replaced_seeds": _mean(~fret["positive_is_seed"].drop_nulls()),
         "positive_retriever_rank": _mean(roles.filter(role="positive")["retriever_rank"]),
         "negative_retriever_rank": _mean(roles.filter(role="negative")["retriever_rank"]),
-        "suspected_false_negatives": _mean(_suspicious(roles)),
-        "false_negative_candidates": _mean(_as_relevant(roles)),
+        "suspected_false_negatives": _mean(
+            negatives["retriever_score"] > _SUSPICIOUS * negatives["best"]
+        ),
+        "false_negative_candidates": _mean((others["relevance"] >= others["best"]).drop_nulls()),
         "cut_queries": _mean(rankings["query_cut"].drop_nulls()),
         "cut_passages": _mean(rankings["passage_cut"].drop_nulls()),
         **_agreement(rankings),
-        **_information(rankings),
+        **{k: v for one in told if one is not None for k, v in one.as_metrics().items()},
     }
     return {name: value for name, value in metrics.items() if value is not None}
 
@@ -101,34 +95,17 @@ def _mean(values: pl.Series) -> float | None:
     return None if values.is_empty() else float(values.cast(pl.Float64).sum() / len(values))
 
 
-def _suspicious(roles: pl.DataFrame) -> pl.Series:
-    positive = roles.filter(role="positive").select("query_id", best="retriever_score")
-    negative = roles.filter(role="negative").join(positive, on="query_id")
-    return negative["retriever_score"] > _SUSPICIOUS * negative["best"]
-
-
-def _as_relevant(roles: pl.DataFrame) -> pl.Series:
-    """Of the candidates that are not the positive: whether their relevance is as good as its."""
-    positive = roles.filter(role="positive").select("query_id", best="relevance")
-    others = roles.filter(pl.col("role") != "positive").join(positive, on="query_id")
-    return others.select(pl.col("relevance") >= pl.col("best")).to_series().drop_nulls()
-
-
-def _information(rankings: pl.DataFrame) -> dict[str, float]:
-    rankers: tuple[Ranker, ...] = ("query_likelihood", "relevance")
-    found = (information(rankings, ranker) for ranker in rankers)
-    return {k: v for one in found if one is not None for k, v in one.as_metrics().items()}
+def _against_positive(roles: pl.DataFrame, score: str) -> pl.DataFrame:
+    """The candidates that are not the positive, with its ``score`` as ``best``."""
+    positive = roles.filter(role="positive").select("query_id", best=score)
+    return roles.filter(pl.col("role") != "positive").join(positive, on="query_id")
 
 
 def _agreement(rankings: pl.DataFrame) -> dict[str, float | None]:
     """How far the two rankers agree, over the queries of at least two candidates."""
     groups = _judged_by_both(rankings)
-    if groups.is_empty():
-        return {}
-    same_first = [
-        first.index(1) == second.index(1)
-        for first, second in groups.select("query_likelihood_rank", "relevance_rank").iter_rows()
-    ]
+    ranks = groups.select("query_likelihood_rank", "relevance_rank").iter_rows()
+    same_first = [first.index(1) == second.index(1) for first, second in ranks]
     return {
         "kendall_tau": _mean(pl.Series(_taus(groups), dtype=pl.Float64)),
         "same_first": _mean(pl.Series(same_first, dtype=pl.Boolean)),
@@ -192,9 +169,8 @@ def _agreement_plot(rankings: pl.DataFrame) -> "Figure":
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    groups = _judged_by_both(rankings)
-    if not groups.is_empty():
-        figure.add_histogram(x=_taus(groups), xbins={"start": -1, "end": 1.05, "size": 0.1})
+    if taus := _taus(_judged_by_both(rankings)):
+        figure.add_histogram(x=taus, xbins={"start": -1, "end": 1.05, "size": 0.1})
     figure.update_layout(
         title="Agreement of query likelihood and relevance",
         xaxis_title="Kendall's tau-b of a query's candidates", yaxis_title="queries",

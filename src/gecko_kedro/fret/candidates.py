@@ -50,22 +50,17 @@ def candidates_with_seeds(
     has_seed = (pl.col("passage_id") == pl.col("seed_id")).any().over("query_id")
     missing = pl.col("seed_id").is_not_null() & pl.col("seed_score").is_not_nan() & ~has_seed
     replace = pl.col("last") & missing.fill_null(value=False)
-    return table.with_columns(
-        pl.when(replace).then("seed_id").otherwise("passage_id").alias("passage_id"),
-        pl.when(replace).then("seed_score").otherwise("retriever_score").alias("retriever_score"),
-        pl.when(replace)
-        .then("seed_likelihood")
-        .otherwise("retriever_likelihood")
-        .fill_nan(None)
-        .alias("retriever_likelihood"),
-    ).select(
-        "query_id",
-        "passage_id",
-        "retriever_rank",
-        "retriever_score",
-        "retriever_likelihood",
-        (pl.col("passage_id") == pl.col("seed_id")).fill_null(value=False).alias("is_seed"),
-    )
+    with_seeds = table.with_columns(
+        pl.when(replace).then(seed).otherwise(name).alias(name)
+        for name, seed in (
+            ("passage_id", "seed_id"), ("retriever_score", "seed_score"),
+            ("retriever_likelihood", "seed_likelihood"),
+        )
+    ).with_columns(
+        pl.col("retriever_likelihood").fill_nan(None),
+        is_seed=(pl.col("passage_id") == pl.col("seed_id")).fill_null(value=False),
+    )  # fmt: skip
+    return with_seeds.select(list(CANDIDATE))
 
 
 def candidate_metrics(candidates: pl.LazyFrame, *, n_candidates: int) -> dict[str, float]:

@@ -1,7 +1,6 @@
 """The data card of a FRet table, which is also what makes its folder a data set to load."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import polars as pl
 
@@ -27,20 +26,21 @@ triplets = fret.select_columns(list(columns)).rename_columns(columns)
 ```"""
 
 
-@dataclass(frozen=True)
-class FretFacts:
-    """What the card tells besides the counts; plain data, collected by the caller."""
+def fret_card(
+    fret: pl.DataFrame,
+    *,
+    file: str,
+    source: str,
+    teacher: str,
+    teacher_is_language_model: bool,
+    prompt_versions: Mapping[str, str],
+    settings: Mapping[str, object],
+) -> str:
+    """The card in Markdown with the metadata of the Hugging Face hub; counts are of ``fret``.
 
-    file: str  # name of the Parquet file beside the card
-    source: str  # of the corpus
-    teacher: str
-    teacher_is_language_model: bool
-    prompt_versions: Mapping[str, str]
-    settings: Mapping[str, object]  # how positives and negatives were chosen
-
-
-def fret_card(fret: pl.DataFrame, facts: FretFacts) -> str:
-    """The card in Markdown with the metadata of the Hugging Face hub; counts are of ``fret``."""
+    ``file`` is the Parquet file beside the card, ``source`` the corpus, ``settings`` say how
+    positives and negatives were chosen.
+    """
     tasks = fret["task_name"].value_counts().sort("count", "task_name", descending=[True, False])
     seeded = fret["positive_is_seed"].drop_nulls()
     counts: dict[str, object] = {
@@ -52,29 +52,29 @@ def fret_card(fret: pl.DataFrame, facts: FretFacts) -> str:
         **{f"task: {name}": count for name, count in tasks.iter_rows()},
     }
     writer = (
-        f"The queries were written and the passages judged by `{_plain(facts.teacher)}`."
-        if facts.teacher_is_language_model
-        else f"No language model was used: a lexical stand-in, `{_plain(facts.teacher)}`, took "
+        f"The queries were written and the passages judged by `{_plain(teacher)}`."
+        if teacher_is_language_model
+        else f"No language model was used: a lexical stand-in, `{_plain(teacher)}`, took "
         "phrases out of the passages for queries and judged by word statistics."
     )
     sections = [
-        _METADATA.format(file=facts.file) + "\n# FRet",
+        _METADATA.format(file=file) + "\n# FRet",
         "Queries with a positive and a hard negative passage each, made by the recipe of Gecko "
         "(Lee et al. 2024, section 3) with gecko_kedro: a teacher writes a task and a query for a "
         "seed passage, a retriever finds candidates, the teacher ranks them, and the first and "
         "the last are kept. Scores and ranks of all candidates are there.",
-        "## Use\n\n" + _USE.format(file=facts.file),
+        "## Use\n\n" + _USE.format(file=file),
         "## Counts\n\n" + _table(("what", "how many"), counts),
         "## Teacher\n\n"
         + writer
         + "\n\n"
-        + _table(("prompt", "version"), facts.prompt_versions)
+        + _table(("prompt", "version"), prompt_versions)
         + "\n\n"
-        + _table(("setting", "value"), facts.settings),
+        + _table(("setting", "value"), settings),
         "## Columns\n\n"
         + _table(("column", "type"), {name: str(kind) for name, kind in fret.schema.items()}),
         "## Licence\n\n"
-        f"The passages are texts of the corpus `{_plain(facts.source)}` and keep their licences; "
+        f"The passages are texts of the corpus `{_plain(source)}` and keep their licences; "
         "look at them, and at the terms of the teacher, before you pass this table on.",
     ]
     return "\n\n".join(sections) + "\n"

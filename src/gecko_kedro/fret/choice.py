@@ -1,7 +1,6 @@
 """The positive and the hard negative of each query out of its fused ranking (section 3.2)."""
 
 import hashlib
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,29 +10,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from gecko_kedro.base.text import normalise, normalise_query
-from gecko_kedro.corpus.quarantine import (
-    QuarantineRow,
-    count_reasons,
-    quarantine_row,
-    quarantine_table,
-)
+from gecko_kedro.corpus.quarantine import QuarantineRow, quarantine_row, quarantine_table
 from gecko_kedro.fret.schemas import FRET, QUERY, RANKING, require_columns, table
 from gecko_kedro.fret.settings import ChooseSettings, Positive
 from gecko_kedro.retrieval.sampling import sample_negatives
 
 _STRATEGIES: Mapping[str, Literal["last", "random"]] = {"last": "last", "sampled": "random"}
-
-
-@dataclass(frozen=True)
-class ChoiceResult:
-    """FRet rows (FRET), queries that could not be filled (QUARANTINE_SCHEMA), and counts.
-
-    ``counts`` has ``fret``, ``quarantined``, one entry for each reason, and ``replaced_seeds``.
-    """
-
-    fret: pl.DataFrame
-    quarantine: pl.DataFrame
-    counts: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -51,8 +33,8 @@ def choose_examples(
     queries: pl.DataFrame,
     passages: pl.DataFrame,
     settings: ChooseSettings = ChooseSettings(),
-) -> ChoiceResult:
-    """One FRET row for each query, in the order of ``queries``.
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """FRET rows in the order of ``queries``, and QUARANTINE_SCHEMA rows of those without.
 
     The positive is the candidate of fused rank 1, or the seed itself (an ablation). The negative is
     the last of the fused ranking (the paper's choice), one drawn uniformly from the rest, or none.
@@ -70,7 +52,8 @@ def choose_examples(
         passage_id: (title, text)
         for passage_id, title, text in passages.select("passage_id", "title", "text").iter_rows()
     }
-    grouped = _by_query(rankings)
+    ranked = rankings.sort("fused_rank").group_by("query_id", maintain_order=True).agg(pl.all())
+    grouped = {row["query_id"]: row for row in ranked.iter_rows(named=True)}
     cases: list[_Case] = []
     rejected: list[QuarantineRow] = []
     for query in queries.select(list(QUERY)).iter_rows(named=True):
@@ -89,15 +72,7 @@ def choose_examples(
             rejected.append(_reject(case.query, "no_negative", detail))
         else:
             rows.append(_fret_row(case, column, content))
-    counts: Counter[str] = Counter(count_reasons(rejected))
-    counts["fret"] = len(rows)
-    counts["replaced_seeds"] = sum(row["positive_is_seed"] is False for row in rows)
-    return ChoiceResult(table(rows, FRET), quarantine_table(rejected), dict(counts))
-
-
-def _by_query(rankings: pl.DataFrame) -> dict[str, dict[str, Any]]:
-    grouped = rankings.sort("fused_rank").group_by("query_id", maintain_order=True).agg(pl.all())
-    return {row["query_id"]: row for row in grouped.iter_rows(named=True)}
+    return table(rows, FRET), quarantine_table(rejected)
 
 
 def _case(
@@ -129,7 +104,10 @@ def _negatives(cases: list[_Case], settings: ChooseSettings) -> list[int | None]
     width = max(len(case.texts) for case in cases)
     ids = np.full((len(cases), width), -1, dtype=np.int64)  # (q, N)
     eligible = np.zeros((len(cases), width), dtype=np.bool_)
-    positives = _positive_texts(cases)
+    positives: dict[str, set[str]] = {}  # of each query, which may be there under several ids
+    for case in cases:
+        own = positives.setdefault(normalise_query(case.query["query"]), set())
+        own.add(case.texts[case.positive])
     for row, case in enumerate(cases):
         passage_ids = case.ranking["passage_id"]
         ids[row, : len(passage_ids)] = [_number(p) >> 1 for p in passage_ids]
@@ -145,15 +123,6 @@ def _negatives(cases: list[_Case], settings: ChooseSettings) -> list[int | None]
         int(np.argmax(ids[row] == wanted)) if wanted >= 0 else None
         for row, wanted in enumerate(chosen)
     ]
-
-
-def _positive_texts(cases: list[_Case]) -> dict[str, set[str]]:
-    """The texts of all positives of each query, which may be there under several ids."""
-    positives: dict[str, set[str]] = {}
-    for case in cases:
-        own = positives.setdefault(normalise_query(case.query["query"]), set())
-        own.add(case.texts[case.positive])
-    return positives
 
 
 def _eligible(

@@ -1,8 +1,6 @@
 """Which queries go on to mining: lengths, duplicates, and a stop where too many are rejected."""
 
-from collections import Counter
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
 
 import polars as pl
 
@@ -10,24 +8,12 @@ from gecko_kedro.base.errors import InputError
 from gecko_kedro.base.text import normalise_query
 from gecko_kedro.corpus.duplicates import near_duplicates
 from gecko_kedro.corpus.quarantine import QuarantineRow, quarantine_row, quarantine_table, set_aside
+from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
 from gecko_kedro.corpus.texts import count_words
-from gecko_kedro.fret.schemas import QUARANTINE_SCHEMA, QUERY, require_columns
+from gecko_kedro.fret.schemas import QUERY, require_columns
 from gecko_kedro.fret.settings import FilterSettings
 
 _EXAMPLES_A_REASON = 2
-
-
-@dataclass(frozen=True)
-class FilterResult:
-    """Queries (QUERY), everything rejected (QUARANTINE_SCHEMA), and counts.
-
-    ``counts`` has ``queries``, ``quarantined``, one entry for each reason, and ``task_<name>`` for
-    the queries of each short task name.
-    """
-
-    queries: pl.DataFrame
-    quarantine: pl.DataFrame
-    counts: dict[str, int]
 
 
 def filter_queries(
@@ -37,8 +23,10 @@ def filter_queries(
     *,
     rejected: pl.DataFrame | None = None,
     excluded_queries: Collection[str] = (),
-) -> FilterResult:
-    """Drop what cannot be learned from; several queries of one passage stay.
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """What can be learned from (QUERY), and everything rejected (QUARANTINE_SCHEMA).
+
+    Several queries of one passage stay.
 
     Reasons, in this order: duplicate_id, unknown_passage (the seed is not in ``passages``), empty,
     too_long (more than ``max_words``), evaluation_query (the same as one of
@@ -51,26 +39,20 @@ def filter_queries(
     """
     require_columns(queries, list(QUERY), where="filter_queries, queries")
     kept, rows = _distinct_ids(queries.select(list(QUERY)))
-    for reason, details in (
-        ("unknown_passage", _unknown_passages),
+    known = set(passages["passage_id"])
+    seen = {normalise_query(query) for query in excluded_queries}
+    checks: list[tuple[str, Callable[[pl.DataFrame], dict[str, str]]]] = [
+        ("unknown_passage", lambda rest: _unknown_passages(rest, known)),
         ("empty", _empty),
-        ("too_long", lambda frame, _: _too_long(frame, settings.max_words)),
-        ("evaluation_query", lambda frame, _: _excluded(frame, excluded_queries)),
+        ("too_long", lambda rest: _too_long(rest, settings.max_words)),
+        ("evaluation_query", lambda rest: _excluded(rest, seen)),
         ("duplicate", _duplicates),
-    ):
+        ("near_duplicate", lambda rest: _near_duplicates(rest, settings)),
+    ]
+    for reason, details in checks:
         kept, gone = set_aside(
-            kept, details(kept, passages), id_column="query_id", where="filter_queries",
-            reason=reason,
-        )  # fmt: skip
-        rows += gone
-    threshold = settings.near_duplicate_threshold
-    if threshold is not None:
-        texts = dict(zip(kept["query_id"], kept["query"], strict=True))
-        near = near_duplicates(texts, threshold=threshold, seed=settings.seed)
-        kept, gone = set_aside(
-            kept, {k: f"{similarity:.2f} like {other}" for k, (other, similarity) in near.items()},
-            id_column="query_id", where="filter_queries", reason="near_duplicate",
-        )  # fmt: skip
+            kept, details(kept), id_column="query_id", where="filter_queries", reason=reason
+        )
         rows += gone
     quarantine = quarantine_table(rows)
     if rejected is not None and not rejected.is_empty():
@@ -79,7 +61,7 @@ def filter_queries(
         settings.max_reject_rate, quarantine, n_kept=kept.height,
         where="synthesize.filter.max_reject_rate",
     )  # fmt: skip
-    return FilterResult(kept, quarantine, _counts(kept, quarantine))
+    return kept, quarantine
 
 
 def _distinct_ids(queries: pl.DataFrame) -> tuple[pl.DataFrame, list[QuarantineRow]]:
@@ -94,8 +76,7 @@ def _distinct_ids(queries: pl.DataFrame) -> tuple[pl.DataFrame, list[QuarantineR
     return queries.unique("query_id", keep="first", maintain_order=True), rows
 
 
-def _unknown_passages(queries: pl.DataFrame, passages: pl.DataFrame) -> dict[str, str]:
-    known = set(passages["passage_id"])
+def _unknown_passages(queries: pl.DataFrame, known: Collection[str]) -> dict[str, str]:
     return {
         query_id: f"no passage {seed!r}"
         for query_id, seed in queries.select("query_id", "passage_id").iter_rows()
@@ -103,10 +84,10 @@ def _unknown_passages(queries: pl.DataFrame, passages: pl.DataFrame) -> dict[str
     }
 
 
-def _empty(queries: pl.DataFrame, _: pl.DataFrame) -> dict[str, str]:
+def _empty(queries: pl.DataFrame) -> dict[str, str]:
     return {
         query_id: "no letter and no digit"
-        for query_id, query in queries.select("query_id", "query").iter_rows()
+        for query_id, query in _texts(queries)
         if query is None or not any(character.isalnum() for character in query)
     }
 
@@ -114,28 +95,39 @@ def _empty(queries: pl.DataFrame, _: pl.DataFrame) -> dict[str, str]:
 def _too_long(queries: pl.DataFrame, max_words: int) -> dict[str, str]:
     return {
         query_id: f"{n} words, at most {max_words}"
-        for query_id, query in queries.select("query_id", "query").iter_rows()
+        for query_id, query in _texts(queries)
         if (n := count_words(query)) > max_words
     }
 
 
-def _excluded(queries: pl.DataFrame, excluded: Collection[str]) -> dict[str, str]:
-    seen = {normalise_query(query) for query in excluded}
+def _excluded(queries: pl.DataFrame, seen: Collection[str]) -> dict[str, str]:
     return {
         query_id: "the evaluation has the same query"
-        for query_id, query in queries.select("query_id", "query").iter_rows()
+        for query_id, query in _texts(queries)
         if normalise_query(query) in seen
     }
 
 
-def _duplicates(queries: pl.DataFrame, _: pl.DataFrame) -> dict[str, str]:
+def _duplicates(queries: pl.DataFrame) -> dict[str, str]:
     first: dict[str, str] = {}
     again: dict[str, str] = {}
-    for query_id, query in queries.select("query_id", "query").iter_rows():
+    for query_id, query in _texts(queries):
         earlier = first.setdefault(normalise_query(query), query_id)
         if earlier != query_id:
             again[query_id] = f"the same words as {earlier}"
     return again
+
+
+def _near_duplicates(queries: pl.DataFrame, settings: FilterSettings) -> dict[str, str]:
+    threshold = settings.near_duplicate_threshold
+    if threshold is None:
+        return {}
+    near = near_duplicates(dict(_texts(queries)), threshold=threshold, seed=settings.seed)
+    return {k: f"{similarity:.2f} like {other}" for k, (other, similarity) in near.items()}
+
+
+def _texts(queries: pl.DataFrame) -> list[tuple[str, str]]:
+    return queries.select("query_id", "query").rows()
 
 
 def stop_above(
@@ -160,14 +152,3 @@ def stop_above(
         fix=f"Look at the rejected ones: {shown}. Correct the prompt or the teacher, "
         f"or raise {where}.",
     )
-
-
-def _counts(kept: pl.DataFrame, quarantine: pl.DataFrame) -> dict[str, int]:
-    reasons = Counter(quarantine["reason"])
-    tasks = Counter(kept["task_name"])
-    return {
-        "queries": kept.height,
-        "quarantined": quarantine.height,
-        **{reason: reasons[reason] for reason in sorted(reasons)},
-        **{f"task_{name.replace(' ', '_')}": tasks[name] for name in sorted(tasks)},
-    }

@@ -9,9 +9,7 @@ import polars as pl
 
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.fret.schemas import JUDGEMENT, RANKING, require_columns
-from gecko_kedro.fret.settings import RANKERS, FuseSettings, Ranker, RelevanceScore
-
-_SCORED: tuple[Ranker, ...] = ("query_likelihood", "relevance")
+from gecko_kedro.fret.settings import RANKERS, SCORED, FuseSettings, Ranker, RelevanceScore
 
 
 def fuse_rankings(
@@ -56,14 +54,13 @@ def fuse_rankings(
         # The passage id settles the order of a table in which a retriever rank occurs twice.
         .sort("_q", "retriever_rank", "passage_id")
     )
-    for ranker in _SCORED:
-        if ranker in rankers:
-            _refuse_missing(joined, ranker)
+    lacking = {r: joined.filter(~pl.col(r).is_finite().fill_null(value=False)) for r in SCORED}
+    for ranker in SCORED:
+        if ranker in rankers and not lacking[ranker].is_empty():
+            raise _missing(lacking[ranker], ranker)
     ranked = joined.with_columns(
-        pl.lit(None, pl.Int32).alias(f"{ranker}_rank")
-        if _lacking(joined, ranker) is not None
-        else _rank(ranker)
-        for ranker in _SCORED
+        (_ordinal(r) if lacking[r].is_empty() else pl.lit(None, pl.Int32)).alias(f"{r}_rank")
+        for r in SCORED
     )
     used = [ranker for ranker in RANKERS if ranker in rankers]
     shares = tuple(Fraction(settings.weights.get(ranker, 1)) for ranker in used)
@@ -82,7 +79,7 @@ def fuse_rankings(
 
 def ranker_sets(rankers: Sequence[Ranker]) -> list[list[Ranker]]:
     """What to compare, of rankers that were asked: the retriever, each ranker, their fusions."""
-    judged: list[Ranker] = [ranker for ranker in _SCORED if ranker in rankers]
+    judged: list[Ranker] = [ranker for ranker in SCORED if ranker in rankers]
     sets: list[list[Ranker]] = [["retriever"], *([ranker] for ranker in judged)]
     if len(judged) > 1:
         sets.append(judged)
@@ -124,10 +121,6 @@ def _standardised(score: pl.Expr) -> pl.Expr:
     return pl.when(score.max() > score.min()).then(spread).otherwise(0.0).over("query_id")
 
 
-def _rank(score: str) -> pl.Expr:
-    return _ordinal(score).alias(f"{score}_rank")
-
-
 def _ordinal(score: str) -> pl.Expr:
     """1-based place within the query by falling score; rows are in the retriever's order."""
     return pl.col(score).rank("ordinal", descending=True).over("query_id").cast(pl.Int32)
@@ -144,19 +137,11 @@ def _refuse_rankers(rankers: Sequence[Ranker]) -> None:
         )
 
 
-def _lacking(joined: pl.DataFrame, ranker: str) -> pl.DataFrame | None:
-    """The candidates without a finite score; None where all have one."""
-    bad = joined.filter(~pl.col(ranker).is_finite().fill_null(value=False))
-    return None if bad.is_empty() else bad
-
-
-def _refuse_missing(joined: pl.DataFrame, ranker: str) -> None:
-    bad = _lacking(joined, ranker)
-    if bad is not None:
-        first = bad.select("query_id", "passage_id", ranker).row(0, named=True)
-        raise InputError(
-            f"fuse_rankings, {ranker}",
-            expected="a finite score for every candidate",
-            got=f"{bad.height} without one, the first {first}",
-            fix="Judge again with this ranker, or leave it out of relabel.rankers.",
-        )
+def _missing(bad: pl.DataFrame, ranker: str) -> InputError:
+    first = bad.select("query_id", "passage_id", ranker).row(0, named=True)
+    return InputError(
+        f"fuse_rankings, {ranker}",
+        expected="a finite score for every candidate",
+        got=f"{bad.height} without one, the first {first}",
+        fix="Judge again with this ranker, or leave it out of relabel.rankers.",
+    )

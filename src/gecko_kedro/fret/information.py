@@ -9,9 +9,8 @@ from math import lgamma
 import polars as pl
 
 from gecko_kedro.base.errors import InputError, Words
-from gecko_kedro.fret.settings import Ranker
+from gecko_kedro.fret.settings import SCORED, Ranker
 
-_SCORED: tuple[Ranker, ...] = ("query_likelihood", "relevance")
 # Scores that differ by less are those of one number that was computed twice.
 _SAME = 1e-6
 # How much has to be seen before a ranker is called worthless.
@@ -99,7 +98,7 @@ def refuse_worthless(
     judged: pl.DataFrame, queries: pl.DataFrame, rankers: Sequence[Ranker]
 ) -> None:
     """Raise ``WorthlessRankerError``, with examples, for the first ranker that says nothing."""
-    for ranker in _SCORED:
+    for ranker in SCORED:
         if ranker not in rankers:
             continue
         found = information(judged, ranker)

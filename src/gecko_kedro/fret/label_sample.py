@@ -1,5 +1,6 @@
-"""Labels to read: a sample of FRet with its passages side by side."""
+"""Labels to read: a sample of FRet with its passages side by side, and what was rejected."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import polars as pl
 from gecko_kedro.fret.settings import AuditSettings
 
 _LONGEST_TEXT = 600
+_EXAMPLES = 2  # of a reason to reject
 _TEMPLATES = Path(__file__).parent / "templates"
 LABEL_SAMPLE = pl.Schema(
     {
@@ -47,14 +49,9 @@ def label_sample(
         [part.with_columns(_at=2 * pl.int_range(pl.len()) + n) for n, part in enumerate(parts)]
     ).sort("_at")
     places = _places(rankings.join(rows, on="query_id", how="semi"))
-    seeds = {
-        passage_id: _titled(title, text)
-        for passage_id, title, text in passages.filter(
-            pl.col("passage_id").is_in(rows["seed_id"].implode())
-        )
-        .select("passage_id", "title", "text")
-        .iter_rows()
-    }
+    shown = passages.filter(pl.col("passage_id").is_in(rows["seed_id"].implode()))
+    texts = shown.select("passage_id", "title", "text").rows()
+    seeds = {passage_id: _titled(title, text) for passage_id, title, text in texts}
     return pl.DataFrame(
         [_row(row, places, seeds) for row in rows.iter_rows(named=True)], schema=LABEL_SAMPLE
     )
@@ -72,16 +69,40 @@ def label_sample_page(sample: pl.DataFrame, *, teacher: str) -> str:
     return template.render(rows=sample.to_dicts(), teacher=teacher)
 
 
+def reject_examples(quarantine: pl.DataFrame, *, kept: int) -> list[dict[str, Any]]:
+    """For each ``reason`` of ``quarantine``, the most frequent first, its ``count`` and examples.
+
+    ``rate`` is its share of the rejects and the ``kept`` together. Each of the two ``examples`` has
+    the ``text`` of the record (the query, else the teacher's reply) and the ``detail``.
+    """
+    counts = quarantine["reason"].value_counts().sort("count", "reason", descending=[True, False])
+    total = quarantine.height + kept
+    found = []
+    for reason, count in counts.iter_rows():
+        rows = quarantine.filter(reason=reason).head(_EXAMPLES).iter_rows(named=True)
+        examples = [{"text": _rejected(row), "detail": _cut(row["detail"])} for row in rows]
+        found.append(
+            {"reason": reason, "count": count, "rate": count / total, "examples": examples}
+        )
+    return found
+
+
+def _rejected(row: dict[str, Any]) -> str:
+    record = json.loads(row["record"])
+    texts = (record.get(name) for name in ("query", "reply"))
+    return _cut(next((text for text in texts if isinstance(text, str)), row["row_id"]))
+
+
 def _row(
-    row: dict[str, Any], places: dict[tuple[str, str], str], seeds: dict[str, str]
+    row: dict[str, Any], places: dict[tuple[str, str | None], str], seeds: dict[str | None, str]
 ) -> dict[str, object]:
-    query_id, seed_id = row["query_id"], row["seed_id"]
-    shown_seed = None if row["positive_is_seed"] is not False else seed_id
+    query_id = row["query_id"]
+    seed_id = None if row["positive_is_seed"] is not False else row["seed_id"]
     return {
         **{name: row[name] for name in ("query_id", "task", "task_name", "positive_is_seed")},
         "query": _cut(row["query"]),
-        "seed": None if shown_seed is None else seeds.get(shown_seed),
-        "seed_place": None if shown_seed is None else places.get((query_id, shown_seed)),
+        "seed": seeds.get(seed_id),
+        "seed_place": places.get((query_id, seed_id)),
         "positive": _titled(row["positive_title"], row["positive"]),
         "positive_place": places.get((query_id, row["positive_id"])),
         "negative": row["negative"] and _titled(row["negative_title"], row["negative"]),
@@ -89,7 +110,7 @@ def _row(
     }
 
 
-def _places(rankings: pl.DataFrame) -> dict[tuple[str, str], str]:
+def _places(rankings: pl.DataFrame) -> dict[tuple[str, str | None], str]:
     ranks = {
         "retriever": "retriever_rank", "QL": "query_likelihood_rank", "RC": "relevance_rank",
         "fused": "fused_rank",

@@ -1,4 +1,4 @@
-"""The teacher of a stage, ready to be opened."""
+"""The teacher of a stage, ready to be opened, and which calls its rankers need."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -8,8 +8,19 @@ from pydantic import Field
 from gecko_kedro.base.settings import EXECUTION, Settings
 from gecko_kedro.engine import EngineSettings, build_engine
 from gecko_kedro.fret.prompts import Prompts
+from gecko_kedro.fret.settings import Ranker
 from gecko_kedro.teacher import StoredTeacher, TeacherSettings, build_teacher
 from gecko_kedro.teacher.check import Call
+
+_CALLS: dict[Ranker, Call] = {
+    "query_likelihood": "query_log_likelihood",
+    "relevance": "label_log_likelihood",
+}
+
+
+def ranker_calls(rankers: Sequence[Ranker]) -> list[Call]:
+    """The calls behind ``rankers``; the retriever's own rank needs none."""
+    return [_CALLS[ranker] for ranker in rankers if ranker in _CALLS]
 
 
 class PreparedTeacher(Settings):

@@ -1,7 +1,6 @@
 """QL and RC: the teacher scores every candidate of a query in two ways (section 3.2)."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import polars as pl
@@ -14,17 +13,6 @@ from gecko_kedro.fret.schemas import JUDGEMENT, require_columns
 from gecko_kedro.fret.settings import RANKERS, JudgeSettings, Ranker
 from gecko_kedro.fret.truncation import cut_passages, cut_queries
 from gecko_kedro.teacher.protocol import Refused, Teacher
-
-
-@dataclass(frozen=True)
-class ScoringResult:
-    """Judgements (JUDGEMENT) and the queries without any (QUARANTINE_SCHEMA; ``row_id``).
-
-    The teacher refused a candidate of these: half a ranking would not be comparable.
-    """
-
-    judgements: pl.DataFrame
-    refused: pl.DataFrame
 
 
 class _Pair(NamedTuple):
@@ -53,8 +41,10 @@ def score_candidates(
     prompts: Prompts,
     rankers: Sequence[Ranker] = RANKERS,
     settings: JudgeSettings = JudgeSettings(),
-) -> ScoringResult:
-    """JUDGEMENT rows in the order of ``candidates``; a ranker that is not asked for gives nulls.
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """JUDGEMENT rows in the order of ``candidates``, and a QUARANTINE_SCHEMA row a refused query.
+
+    A ranker that is not asked for gives nulls.
 
     ``query_likelihood`` is log P(query | P_QL, passage), summed over the query's tokens: for one
     query its length is the same for every candidate, so that it needs no normalisation.
@@ -66,8 +56,9 @@ def score_candidates(
     queries, each in the order of the passages: a backend that keeps the state of a prefix then
     finds that of the instruction, the examples and the passage again.
 
-    A query with a candidate that the teacher refuses (``Refused``) has no judgements; it is set
-    aside as refused_by_endpoint, and the second ranker is not asked about it.
+    A query with a candidate that the teacher refuses (``Refused``) has no judgements, since half a
+    ranking would not be comparable: it is set aside as refused_by_endpoint (``row_id``), and the
+    second ranker is not asked about it.
     """
     require_columns(candidates, ["query_id", "passage_id"], where="score_candidates, candidates")
     pairs = _pairs(queries, candidates, passages, teacher, settings)
@@ -90,10 +81,8 @@ def score_candidates(
             if pair.query_id not in refused
         ]
     judged = [row for row in rows if row[0] not in refused]
-    return ScoringResult(
-        pl.DataFrame(judged, schema=JUDGEMENT, orient="row"),
-        quarantine_table([_quarantined(one) for one in refused.values()]),
-    )
+    quarantine = quarantine_table([_quarantined(one) for one in refused.values()])
+    return pl.DataFrame(judged, schema=JUDGEMENT, orient="row"), quarantine
 
 
 def judged_candidates(candidates: pl.DataFrame, judgements: pl.DataFrame) -> pl.DataFrame:
@@ -119,10 +108,7 @@ def _pairs(
     }
     found = passages.filter(pl.col("passage_id").is_in(candidates["passage_id"].unique().implode()))
     shown = cut_passages(found, teacher, settings.max_passage_tokens)
-    by_passage = {
-        passage_id: (title, text, cut)
-        for (passage_id, title, text), cut in zip(shown.rows, shown.cut, strict=True)
-    }
+    by_passage = {passage_id: (title, text, cut) for (passage_id, title, text), cut in shown}
     _refuse_unknown(candidates["query_id"], by_query, "query_id")
     _refuse_unknown(candidates["passage_id"], by_passage, "passage_id")
     return [

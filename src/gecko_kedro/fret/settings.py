@@ -14,18 +14,17 @@ from gecko_kedro.fret.round_trip import RoundTripSettings
 
 Ranker = Literal["query_likelihood", "relevance", "retriever"]
 RANKERS: tuple[Ranker, ...] = ("query_likelihood", "relevance", "retriever")
+SCORED: tuple[Ranker, ...] = RANKERS[:2]  # by the teacher
 
 
 def rankers_for(rankers: list[Ranker] | None, *, is_language_model: bool) -> list[Ranker]:
     """``rankers``; for None the paper's two, which the retriever joins beside a mere stand-in."""
     if rankers is not None:
         return rankers
-    return ["query_likelihood", "relevance"] if is_language_model else list(RANKERS)
+    return list(SCORED if is_language_model else RANKERS)
 
 
 Positive = Literal["relabelled", "seed"]
-Negative = Literal["last", "sampled", "none"]
-Fusion = Literal["reciprocal_rank", "standardised"]
 RelevanceScore = Literal["top_grade", "expected_grade"]
 PositiveShare = Annotated[float, Field(gt=0.0, le=1.0)]
 
@@ -94,7 +93,7 @@ class JudgeSettings(Settings):
 class FuseSettings(Settings):
     """How the rankers' judgements become one ranking; see ``fuse_rankings``."""
 
-    method: Fusion = "reciprocal_rank"
+    method: Literal["reciprocal_rank", "standardised"] = "reciprocal_rank"
     k: Annotated[float, Field(ge=0.0)] = 0.0
     weights: dict[Ranker, Annotated[float, Field(gt=0.0)]] = {}
     relevance_score: RelevanceScore = "top_grade"
@@ -104,7 +103,7 @@ class ChooseSettings(Settings):
     """Which candidates become the positive and the hard negative; see ``choose_examples``."""
 
     positive: Positive = "relabelled"
-    negative: Negative = "last"
+    negative: Literal["last", "sampled", "none"] = "last"
     percent_of_positive: PositiveShare | None = None
     seed: Seed = 7
 

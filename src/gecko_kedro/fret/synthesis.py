@@ -76,14 +76,14 @@ def synthesize_queries(
     shown = cut_passages(passages, teacher, settings.max_passage_tokens)
     replies = [
         teacher.generate(
-            [_prompt(row, prompts, settings, n) for row in shown.rows],
+            [_prompt(row, prompts, settings, n) for row, _ in shown],
             temperature=settings.temperature, top_p=settings.top_p, seed=settings.seed + n,
         )
         for n in range(queries_per_passage)
     ]  # fmt: skip
     counts: Counter[str] = Counter(
-        passages=len(rows), cut_passages=shown.n_cut, replies=len(rows) * queries_per_passage,
-        repaired=0,
+        passages=len(rows), cut_passages=sum(cut for _, cut in shown),
+        replies=len(rows) * queries_per_passage, repaired=0,
     )  # fmt: skip
     queries: list[dict[str, str]] = []
     rejected: list[QuarantineRow] = []

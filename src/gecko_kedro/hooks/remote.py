@@ -44,7 +44,7 @@ class RemoteTeacherHooks:
         """Try each call that the run will need; stop here where one cannot be had."""
         if self._parameters is None or not self._parameters.teacher.http.check_at_start:
             return
-        from gecko_kedro.fret.calls import ranker_calls
+        from gecko_kedro.fret.prepared import ranker_calls
         from gecko_kedro.teacher.check import Call, check_teacher
         from gecko_kedro.teacher.http.teacher import HttpTeacher
 

@@ -18,12 +18,11 @@ from gecko_kedro.teacher.settings import (
     VllmSettings,
 )
 from gecko_kedro.teacher.store import ResponseStore
-from gecko_kedro.teacher.stored import StoredTeacher
-from gecko_kedro.teacher.usage import KindUsage, Usage
+from gecko_kedro.teacher.stored_teacher import StoredTeacher
 
 __all__ = [
-    "Generation", "KindUsage", "LexicalSettings", "LexicalTeacher", "ModelSettings", "Prompt",
+    "Generation", "LexicalSettings", "LexicalTeacher", "ModelSettings", "Prompt",
     "Refused", "ResponseStore", "Scored", "ScoredLabels", "StoredTeacher", "Teacher",
-    "TeacherSettings", "TransformersSettings", "Usage", "VllmSettings", "build_teacher",
+    "TeacherSettings", "TransformersSettings", "VllmSettings", "build_teacher",
     "teacher_name",
 ]  # fmt: skip

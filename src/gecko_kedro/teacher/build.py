@@ -11,7 +11,7 @@ from gecko_kedro.teacher.pooled import PooledTeacher, TeacherWorker
 from gecko_kedro.teacher.protocol import Teacher
 from gecko_kedro.teacher.settings import TeacherSettings
 from gecko_kedro.teacher.store import ResponseStore
-from gecko_kedro.teacher.stored import StoredTeacher
+from gecko_kedro.teacher.stored_teacher import StoredTeacher
 
 STORE_NAME = "responses.sqlite"
 

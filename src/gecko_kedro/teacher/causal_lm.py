@@ -69,7 +69,7 @@ class CausalLM:
     def __init__(self, model: Any, *, batch_tokens: int, cache_tokens: int) -> None:
         self._model = model
         self._batch_tokens = batch_tokens
-        self._shares = all(kind == "full_attention" for kind in _layer_kinds(model.config))
+        self._shares = _only_full_attention(model.config)
         self._prefixes = PrefixCache(cache_tokens if self._shares else 0)
         self._takes_rows = "logits_to_keep" in inspect.signature(model.forward).parameters
 
@@ -128,8 +128,7 @@ class CausalLM:
         for numbers in self._windows([tokens for tokens, _ in wanted]):
             if self._prefixes.max_tokens:
                 self._share([wanted[number][0] for number in numbers])
-            some = [wanted[number] for number in numbers]
-            yield numbers, [_Row(tokens, self._known(tokens, most)) for tokens, most in some]
+            yield numbers, [self._row(*wanted[number]) for number in numbers]
 
     def _windows(self, sequences: Sequence[tuple[int, ...]]) -> Iterator[list[int]]:
         """Sorted row numbers, as many at a time as the cache holds the tokens of.
@@ -153,14 +152,13 @@ class CausalLM:
     def _share(self, sequences: Sequence[tuple[int, ...]]) -> None:
         """Compute what ``sequences`` (sorted) have in common, as far as it is not known."""
         for level in shared_prefixes(sequences, shortest=_SHORTEST_SHARED):
-            rows = [_Row(tokens, self._known(tokens, len(tokens))) for tokens in level]
-            missing = [row for row in rows if row.new]
+            missing = [row for tokens in level if (row := self._row(tokens, len(tokens))).new]
             for batch in self._batches(missing, extra=0):
                 part = [missing[index] for index in batch]
                 self._remember(part, self._forward(part, keep=1))
 
-    def _known(self, tokens: tuple[int, ...], most: int) -> Match:
-        return self._prefixes.find(tokens, at_most=most)
+    def _row(self, tokens: tuple[int, ...], most: int) -> _Row:
+        return _Row(tokens, self._prefixes.find(tokens, at_most=most))
 
     def _batches(self, rows: Sequence[_Row], *, extra: int) -> Iterator[list[int]]:
         """Row numbers, similar lengths together: padding costs as much as tokens do."""
@@ -186,20 +184,15 @@ class CausalLM:
         width = max(len(row.new) for row in rows)
         ids, mask, positions = [], [], []
         for row in rows:
-            gap = width - len(row.new)
-            ids.append([0] * gap + list(row.new))
-            mask.append(
-                [1] * row.known.length + [0] * (known - row.known.length + gap) + [1] * len(row.new)
-            )
-            positions.append([0] * gap + list(range(row.known.length, len(row.tokens))))
+            cached, new = row.known.length, len(row.new)
+            gap = [0] * (width - new)
+            ids.append([*gap, *row.new])
+            mask.append([1] * cached + [0] * (known - cached) + gap + [1] * new)
+            positions.append([*gap, *range(cached, len(row.tokens))])
         mask_tensor = torch.tensor(mask, device=device)
-        logits, cache = self._call(
-            torch.tensor(ids, device=device),
-            mask_tensor,
-            torch.tensor(positions, device=device),
-            self._cache_of(rows, known),
-            keep=keep,
-        )
+        id_tensor, places = (torch.tensor(one, device=device) for one in (ids, positions))
+        cache = self._cache_of(rows, known)
+        logits, cache = self._call(id_tensor, mask_tensor, places, cache, keep=keep)
         ends = torch.tensor([len(row.tokens) for row in rows], device=device)
         return Pass(logits, cache, mask_tensor, ends)
 
@@ -244,11 +237,11 @@ def _assembled(matches: Sequence[Match], known: int) -> Iterator[tuple["Tensor",
     import torch
 
     first = matches[0].pieces
-    same = all(_pieces_key(match) == _pieces_key(matches[0]) for match in matches)
+    keys = {tuple((n, id(keys_values)) for n, keys_values in match.pieces) for match in matches}
     for layer in range(len(first[0][1]) if first else len(_any_piece(matches))):
         pair = []
         for part in (0, 1):
-            if same:  # the few-shot prefix alone: no copy
+            if len(keys) == 1:  # the few-shot prefix alone: no copy
                 whole = torch.cat([kv[layer][part][:, :n] for n, kv in first], dim=1)
                 pair.append(whole[None].expand(len(matches), -1, -1, -1))
                 continue
@@ -262,10 +255,6 @@ def _assembled(matches: Sequence[Match], known: int) -> Iterator[tuple["Tensor",
                     start += n
             pair.append(padded)
         yield pair[0], pair[1]
-
-
-def _pieces_key(match: Match) -> list[tuple[int, int]]:
-    return [(n, id(keys_values)) for n, keys_values in match.pieces]
 
 
 def _any_piece(matches: Sequence[Match]) -> KeysValues:
@@ -291,10 +280,9 @@ def _gathered(
     return [[[next(flat) for _ in tokens] for tokens in targets] for targets in wanted]
 
 
-def _layer_kinds(config: Any) -> list[str]:
-    """The kind of attention of each layer."""
+def _only_full_attention(config: Any) -> bool:
     text = config.get_text_config(decoder=True)
     kinds = getattr(text, "layer_types", None)
     if kinds:
-        return list(kinds)
-    return ["sliding_attention" if getattr(text, "sliding_window", None) else "full_attention"]
+        return all(kind == "full_attention" for kind in kinds)
+    return not getattr(text, "sliding_window", None)

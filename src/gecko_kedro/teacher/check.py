@@ -4,11 +4,19 @@ import logging
 import math
 import time
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from gecko_kedro.base.errors import InputError, Words
-from gecko_kedro.teacher.protocol import Prompt, Refused, Reply, Scored, Teacher, TeacherError
-from gecko_kedro.teacher.refusals import CHECK_SETTINGS
+from gecko_kedro.teacher.protocol import (
+    Prompt,
+    Refused,
+    Reply,
+    Scored,
+    Teacher,
+    TeacherError,
+    object_schema,
+)
+from gecko_kedro.teacher.replies import CHECK_SETTINGS
 
 logger = logging.getLogger(__name__)
 Call = Literal["generate", "query_log_likelihood", "label_log_likelihood"]
@@ -16,12 +24,7 @@ Call = Literal["generate", "query_log_likelihood", "label_log_likelihood"]
 _PASSAGE = "Yeast feeds on sugar and gives off carbon dioxide, which makes the dough swell."
 _UNFITTING = "The two towers of the harbour were lit with oil until the year of the great storm."
 _QUERY = "what makes dough swell"
-_SCHEMA = {
-    "type": "object",
-    "properties": {"query": {"type": "string"}},
-    "required": ["query"],
-    "additionalProperties": False,
-}
+_SCHEMA = object_schema(query={"type": "string"})
 _LABELS = (" 0", " 1")
 _RANKERS: dict[Call, str] = {
     "query_log_likelihood": "query_likelihood",
@@ -38,10 +41,18 @@ def check_teacher(teacher: Teacher, calls: Sequence[Call]) -> None:
     """
     started = time.perf_counter()
     for call in calls:
-        replies = _replies(teacher, call)
-        _refuse_unusable(teacher, call, replies)
+        numbers = _numbers(teacher, call, _replies(teacher, call))
         if call in _RANKERS:
-            _warn_of_order(call, [_score(reply) for reply in replies])
+            # The query's likelihood, or how much likelier yes is than no.
+            fitting, unfitting = (one[-1] - (one[0] if len(one) > 1 else 0) for one in numbers)
+            if not fitting > unfitting:
+                logger.warning(
+                    "The teacher's %s gives a passage that answers the query %.4g and one that has "
+                    "nothing to do with it %.4g: its labels may be worthless. Try a larger model, "
+                    "an instruct model behind /chat/completions, or the other ranker alone "
+                    "(relabel.rankers).",
+                    _RANKERS[call], fitting, unfitting,
+                )  # fmt: skip
     if calls:
         logger.info(
             "The teacher answers (%s; %.1f s): %s",
@@ -69,47 +80,28 @@ def _fields(passage: str) -> dict[str, str]:
     return {"passage": passage, "title": "", "query": _QUERY}
 
 
-def _numbers(reply: Any) -> list[float]:
-    if isinstance(reply, Scored):
-        return [reply.log_likelihood]
-    return list(getattr(reply, "log_likelihoods", []))
-
-
-def _score(reply: Any) -> float:
-    """How well the passage fits: the query's likelihood, or how much likelier yes is than no."""
-    numbers = _numbers(reply)
-    return numbers[0] if isinstance(reply, Scored) else numbers[-1] - numbers[0]
-
-
-def _warn_of_order(call: Call, scores: Sequence[float]) -> None:
-    fitting, unfitting = scores
-    if fitting > unfitting:
-        return
-    logger.warning(
-        "The teacher's %s gives a passage that answers the query %.4g and one that has nothing to "
-        "do with it %.4g: its labels may be worthless. Try a larger model, an instruct model "
-        "behind /chat/completions, or the other ranker alone (relabel.rankers).",
-        _RANKERS[call], fitting, unfitting,
-    )  # fmt: skip
-
-
-def _refuse_unusable(teacher: Teacher, call: Call, replies: Sequence[Reply]) -> None:
+def _numbers(teacher: Teacher, call: Call, replies: Sequence[Reply]) -> list[list[float]]:
+    """The log-likelihoods of each reply; raises where a reply is refused or not as it has to be."""
+    where = f"teacher {teacher.identity!r}, {call}, start-up check"
+    numbers: list[list[float]] = []
     for reply in replies:
         if isinstance(reply, Refused):
             raise TeacherError(
-                f"teacher {teacher.identity!r}, {call}, start-up check",
+                where,
                 expected="a usable reply to a tiny example",
                 got=Words(f"no usable reply: {reply.words}"),
                 fix=f"{CHECK_SETTINGS} No work was done yet.",
             )
+        score = [reply.log_likelihood] if isinstance(reply, Scored) else []
+        numbers.append([*score, *getattr(reply, "log_likelihoods", ())])
     each = {"generate": 0, "query_log_likelihood": 1, "label_log_likelihood": len(_LABELS)}[call]
     wanted = 1 if call == "generate" else 2
-    numbers = [_numbers(reply) for reply in replies]
     whole = len(numbers) == wanted and all(len(one) == each for one in numbers)
     if not whole or not all(math.isfinite(number) for one in numbers for number in one):
         raise InputError(
-            f"teacher {teacher.identity!r}, {call}, start-up check",
+            where,
             expected=f"{wanted} replies, each with {each} finite numbers",
             got=numbers,
             fix="Check the backend and its model; no work was done yet.",
         )
+    return numbers

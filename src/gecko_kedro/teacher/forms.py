@@ -28,17 +28,9 @@ class Material:
     top_p: float = 1.0
     longest: int | None = None  # words of a query that is a shortened sentence; None: as it comes
 
-    def draw(self, rng: random.Random, n: int) -> list[str]:
+    def draw(self, rng: random.Random, n: int, *, linked: bool = False) -> list[str]:
         """``n`` of the phrases (fewer where there are fewer), those of more weight likelier."""
-        return self._sample_many(list(self.phrases), rng, n)
-
-    def draw_linked(self, rng: random.Random) -> str | None:
-        """One of the linked phrases, None where there are none."""
-        drawn = self._sample_many(list(self.linked), rng, 1)
-        return drawn[0] if drawn else None
-
-    def _sample_many(self, pool: list[Phrase], rng: random.Random, n: int) -> list[str]:
-        drawn: list[str] = []
+        pool, drawn = list(self.linked if linked else self.phrases), list[str]()
         while pool and len(drawn) < n:
             phrase = self._sample(pool, rng)
             pool.remove(phrase)
@@ -84,13 +76,8 @@ _CUES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 _GENERAL = ("What is {x}?", "How does {x} work?", "How is {x} related to {y}?",
             "What is the role of {x} in {y}?", "What is {x} in {y}?")  # fmt: skip
 _LINKED = ("What is the {x}?", "Tell me about the {x}", "Explain the {x}")
-_PROGRAM = (
-    "How do I {v}?",
-    "How to {v} with {x}?",
-    "Which function handles {x} and {y}?",
-    "How is {x} handled in {n}?",
-    "What does {n} do with {x}?",
-)
+_PROGRAM = ("How do I {v}?", "How to {v} with {x}?", "Which function handles {x} and {y}?",
+            "How is {x} handled in {n}?", "What does {n} do with {x}?")  # fmt: skip
 _OPENING = re.compile(
     r"^(?:(?:however|moreover|furthermore|therefore|thus|also|note that|in addition|for example"
     r"|for instance|in this (?:paper|work|article|study)|that is|finally|similarly|in general"
@@ -105,32 +92,9 @@ _SUBJECT = re.compile(
 )
 # A long sentence may stop before one of these ...
 _CUT_BEFORE = frozenset(
-    (
-        "in",
-        "for",
-        "with",
-        "by",
-        "that",
-        "which",
-        "and",
-        "or",
-        "but",
-        "when",
-        "if",
-        "because",
-        "from",
-        "on",
-        "as",
-        "using",
-        "where",
-        "while",
-        "so",
-        "than",
-        "between",
-        "through",
-        "into",
-    )
-)
+    ("in", "for", "with", "by", "that", "which", "and", "or", "but", "when", "if", "because",
+     "from", "on", "as", "using", "where", "while", "so", "than", "between", "through", "into")
+)  # fmt: skip
 # ... and none may open with one of these.
 _MIDDLE = frozenset(
     ("if", "when", "while", "where", "which", "that", "and", "or", "but", "because", "so", "as",
@@ -138,7 +102,6 @@ _MIDDLE = frozenset(
 )  # fmt: skip
 _DANGLING = STOP_WORDS | {"respectively"}
 _REFERENCE = re.compile(r"\b(?:this|these|above|below|following|see|it|they|here|such)\b", re.I)
-_LONGEST_CLAIM = 14  # words
 
 
 def question(material: Material, rng: random.Random) -> str | None:
@@ -149,9 +112,9 @@ def question(material: Material, rng: random.Random) -> str | None:
     defined = _defined(material)
     if defined and rng.random() < 0.5:
         return f"What is {defined}?"
-    linked = material.draw_linked(rng)
+    linked = material.draw(rng, 1, linked=True)
     if linked and not material.is_program and rng.random() < 0.25:
-        return rng.choice(_LINKED).format(x=linked)
+        return rng.choice(_LINKED).format(x=linked[0])
     x, y = topics[0], topics[-1]
     cued: Sequence[str] = ()
     if material.is_program and material.name:
@@ -193,12 +156,12 @@ def description(material: Material, rng: random.Random) -> str | None:
 
 def title(material: Material, rng: random.Random) -> str | None:
     """A heading: words that the passage links itself, or the name with a phrase."""
-    linked, drawn = material.draw_linked(rng), material.draw(rng, 2)
+    linked, drawn = material.draw(rng, 1, linked=True), material.draw(rng, 2)
     if material.is_program and material.name:
         link = ["for"] if drawn and material.latin else []
         heading = " ".join([*material.name, *link, *drawn[:1]])
     elif linked:
-        heading = linked
+        heading = linked[0]
     elif len(drawn) > 1 and material.latin:
         heading = f"{drawn[0]} and {drawn[1]}"
     else:
@@ -210,13 +173,9 @@ def title(material: Material, rng: random.Random) -> str | None:
 def claim(material: Material, rng: random.Random) -> str | None:
     """A statement that the passage allows one to check: a salient sentence, shortened."""
     weights = {word for phrase in material.phrases for word in phrase.text.split()}
-    best = sorted(
-        material.sentences,
-        key=lambda sentence: -sum(word in weights for word in set(words(sentence))),
-    )
+    best = sorted(material.sentences, key=lambda one: -len(weights.intersection(words(one))))
     for sentence in _ordered(best[:3], rng):
-        longest = material.longest or _LONGEST_CLAIM
-        short = _shorten(_OPENING.sub("", sentence), longest=longest)
+        short = _shorten(_OPENING.sub("", sentence), longest=material.longest or 14)
         if short is not None and len(short.split()) >= 5 and not _REFERENCE.search(short):
             return short[0].upper() + short[1:] + ("." if material.latin else "")
     return None
@@ -232,14 +191,10 @@ def rewording(material: Material, rng: random.Random) -> str | None:
     return " ".join([*extra, *kept]).lower() if len(kept) >= 3 else None
 
 
-FORMS: dict[str, Callable[[Material, random.Random], str | None]] = {
-    "question": question,
-    "keywords": keywords,
-    "description": description,
-    "title": title,
-    "claim": claim,
-    "rewording": rewording,
-}
+_FORMS: tuple[Callable[[Material, random.Random], str | None], ...] = (
+    question, keywords, description, title, claim, rewording,
+)  # fmt: skip
+FORMS = {form.__name__: form for form in _FORMS}
 
 
 def _defined(material: Material) -> str | None:
@@ -265,12 +220,11 @@ def _shorten(sentence: str, *, longest: int) -> str | None:
     if tokens and tokens[0].lower().strip(",") in _MIDDLE:
         return None
     if len(tokens) > longest:
-        stops = [
-            at
-            for at in range(3, longest + 1)
+        good = (
+            at for at in range(longest, 2, -1)
             if tokens[at].lower() in _CUT_BEFORE or tokens[at - 1][-1] in ",;:"
-        ]
-        tokens = tokens[: stops[-1]] if stops else []
+        )  # fmt: skip
+        tokens = tokens[: next(good, 0)]
     while tokens and tokens[-1].lower().strip(".,;:") in _DANGLING:
         tokens.pop()
     plain = sum(token.strip(".,;:!?'\"").replace("-", "").isalpha() for token in tokens)

@@ -13,13 +13,11 @@ from functools import lru_cache
 from itertools import pairwise
 
 from gecko_kedro.base.errors import InputError, Words
-from gecko_kedro.teacher.collection import Collection
 from gecko_kedro.teacher.forms import FORMS, Material
-from gecko_kedro.teacher.phrases import adjacent, key_phrases, linked_phrases
-from gecko_kedro.teacher.prose import sentences
+from gecko_kedro.teacher.phrases import Collection, adjacent, key_phrases, linked_phrases
 from gecko_kedro.teacher.protocol import Generation, Prompt, Scored, ScoredLabels
 from gecko_kedro.teacher.settings import LexicalSettings
-from gecko_kedro.teacher.words import STOP_WORDS, stem, terms, words
+from gecko_kedro.teacher.words import STOP_WORDS, sentences, stem, terms, words
 
 logger = logging.getLogger(__name__)
 
@@ -48,15 +46,11 @@ _TASKS = {
 # Which form comes nearest to a kind of task that a prompt may ask for (``wanted_task``); the other
 # kinds it cannot write.
 _FORM_OF = {
-    "question answering": "question",
-    "keyword search": "keywords",
-    "search result": "description",
-    "code search": "description",
-    "summary to document": "description",
-    "title to article": "title",
-    "fact checking": "claim",
+    "question answering": "question", "keyword search": "keywords",
+    "search result": "description", "code search": "description",
+    "summary to document": "description", "title to article": "title", "fact checking": "claim",
     "sentence similarity": "rewording",
-}
+}  # fmt: skip
 _LONGEST = {"keywords": 5, "short": 8, "sentence": 14}  # words of a cut sentence, by wanted_length
 _PHRASES = 8
 _STOP_STEMS = STOP_WORDS | {stem(word) for word in STOP_WORDS}
@@ -101,8 +95,7 @@ class LexicalTeacher:
     """
 
     def __init__(self, collection: Collection, settings: LexicalSettings) -> None:
-        self._collection = collection
-        self._settings = settings
+        self._collection, self._settings = collection, settings
         self._profile = lru_cache(maxsize=_CACHED_PASSAGES)(self._make_profile)
         self._query = lru_cache(maxsize=1024)(self._make_query)
         knobs = hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:8]
@@ -154,42 +147,39 @@ class LexicalTeacher:
     ) -> list[ScoredLabels]:
         """A distribution that peaks at the grade; ``labels`` go from worst to best."""
         by_grade = [_peaked(grade, len(labels)) for grade in range(len(labels))]
-        return [
-            ScoredLabels(
-                by_grade[self._grade(prompt, len(labels))], self._size(prompt), len(labels)
-            )
-            for prompt in prompts
-        ]
+        replies = []
+        for prompt in prompts:
+            (title, passage), query = _source(prompt), prompt.fields["query"]
+            grade = math.floor(self.coverage(query, passage, title) * (len(labels) - 1) + 0.5)
+            # In place of prompt tokens: the words that it reads.
+            size = self._profile(title, passage).n_words + len(self._query(query).terms)
+            replies.append(ScoredLabels(by_grade[grade], size, len(labels)))
+        return replies
 
     def coverage(self, query: str, passage: str, title: str = "") -> float:
         """0 to 1: how much of the query, by IDF, the passage has. 0 for a query of stop-words."""
         profile, wanted = self._profile(title, passage), self._query(query)
         if not wanted.idf:
             return 0.0
-        in_text = sum(idf for term, idf in wanted.idf.items() if term in profile.present)
-        in_lead = sum(idf for term, idf in wanted.idf.items() if term in profile.lead)
-        covered, led = in_text / wanted.total, in_lead / wanted.total
+        covered, led = (
+            sum(idf for term, idf in wanted.idf.items() if term in known) / wanted.total
+            for known in (profile.present, profile.lead)
+        )
         # A single word has no neighbour: what it covers stands for the pair.
         paired = covered
         if wanted.pair_idf:
             in_pairs = sum(idf for pair, idf in wanted.pair_idf.items() if pair in profile.pairs)
             paired = in_pairs / wanted.pair_total
         knobs = self._settings
-        parts = (
-            (knobs.coverage_share, covered),
-            (knobs.phrase_share, paired),
-            (knobs.lead_share, led),
-        )
-        return sum(share * part for share, part in parts) / sum(share for share, _ in parts)
+        shares = (knobs.coverage_share, knobs.phrase_share, knobs.lead_share)
+        parts = zip(shares, (covered, paired, led), strict=True)
+        return sum(share * part for share, part in parts) / sum(shares)
 
     def _generate(self, prompt: Prompt, temperature: float, top_p: float, seed: int) -> Generation:
-        title, passage = prompt.fields.get("title", ""), prompt.fields["passage"]
-        digest = hashlib.sha256(f"{seed}\0{title}\0{passage}".encode()).digest()
-        rng = random.Random(digest)
+        title, passage = _source(prompt)
+        rng = random.Random(hashlib.sha256(f"{seed}\0{title}\0{passage}".encode()).digest())
         longest = _LONGEST.get(prompt.fields.get("wanted_length", ""))
-        material = self._material(
-            title, passage, temperature=temperature, top_p=top_p, longest=longest
-        )
+        material = self._material(title, passage, temperature, top_p, longest)
         wanted = _FORM_OF.get(prompt.fields.get("wanted_task", ""))
         task = query = ""
         for form in _draw_order(self._settings.form_shares, rng, first=wanted):
@@ -201,7 +191,7 @@ class LexicalTeacher:
         return Generation(reply, len(passage.split()) + len(title.split()), len(reply.split()))
 
     def _material(
-        self, title: str, passage: str, *, temperature: float, top_p: float, longest: int | None
+        self, title: str, passage: str, temperature: float, top_p: float, longest: int | None
     ) -> Material:
         found = sentences(passage)
         name = _name(title) if _DOTTED.match(title) else []
@@ -223,7 +213,7 @@ class LexicalTeacher:
         )
 
     def _likelihood(self, prefix: Prompt, query: str) -> Scored:
-        profile = self._profile(prefix.fields.get("title", ""), prefix.fields["passage"])
+        profile = self._profile(*_source(prefix))
         mu, counts, asked = self._settings.mu, profile.counts, self._query(query).terms
         total = sum(
             math.log(counts.get(term, 0.0) + mu * self._collection.probability(term))
@@ -231,33 +221,22 @@ class LexicalTeacher:
         ) - len(asked) * math.log(profile.length + mu)
         return Scored(total, profile.n_words, len(asked))
 
-    def _grade(self, prompt: Prompt, n_labels: int) -> int:
-        fields = prompt.fields
-        covered = self.coverage(fields["query"], fields["passage"], fields.get("title", ""))
-        return math.floor(covered * (n_labels - 1) + 0.5)
-
-    def _size(self, prompt: Prompt) -> int:
-        """What the stand-in has in place of prompt tokens: the words that it reads."""
-        fields = prompt.fields
-        own = len(self._query(fields["query"]).terms)
-        return self._profile(fields.get("title", ""), fields["passage"]).n_words + own
-
     def _make_profile(self, title: str, passage: str) -> _Profile:
         text, heading, knobs = terms(passage), terms(title), self._settings
         lead = text[: knobs.lead_words]
-        counts: Counter[str] = Counter(text)
-        weighted: dict[str, float] = dict(counts)
+        weighted: dict[str, float] = dict(Counter(text))
         for part, weight in ((heading, knobs.title_weight), (lead, knobs.lead_weight)):
             for term in part:
                 weighted[term] = weighted.get(term, 0.0) + weight
-        content = [term for term in text if term not in _STOP_STEMS]
-        heading_content = [term for term in heading if term not in _STOP_STEMS]
+        content, above = (
+            [term for term in part if term not in _STOP_STEMS] for part in (text, heading)
+        )
         return _Profile(
             counts=weighted,
             length=sum(weighted.values()),
-            present=frozenset(text) | frozenset(heading),
-            lead=frozenset(lead) | frozenset(heading),
-            pairs=frozenset(adjacent(content)) | frozenset(adjacent(heading_content)),
+            present=frozenset([*text, *heading]),
+            lead=frozenset([*lead, *heading]),
+            pairs=frozenset([*adjacent(content), *adjacent(above)]),
             n_words=len(text) + len(heading),
         )
 
@@ -269,11 +248,15 @@ class LexicalTeacher:
         return _Query(in_order, idf, pair_idf, sum(idf.values()), sum(pair_idf.values()))
 
 
+def _source(prompt: Prompt) -> tuple[str, str]:
+    """Title and passage."""
+    return prompt.fields.get("title", ""), prompt.fields["passage"]
+
+
 def _name(title: str) -> list[str]:
     """Words that name a documented thing: of a method with a common name, also its class."""
     parts = title.split(".")
-    last = parts[-1].strip("_")
-    own = words(last)
+    own = words(parts[-1].strip("_"))
     if len(parts) > 1 and (parts[-1].startswith("__") or len(own) < 2):
         above = words(parts[-2])
         return above if parts[-1].startswith("__") else list(dict.fromkeys([*above, *own]))

@@ -1,14 +1,19 @@
-"""Key phrases of a passage: runs of content words, weighted by TF-IDF."""
+"""Word statistics of a corpus, and by them the key phrases of a passage."""
 
+import hashlib
 import math
 import re
+import zlib
+from array import array
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import cached_property
+from itertools import groupby, pairwise, takewhile
 
-from gecko_kedro.teacher.collection import Collection
-from gecko_kedro.teacher.words import STOP_WORDS, stem, words
+from gecko_kedro.teacher.words import STOP_WORDS, stem, terms, words
 
+_PAIR_CELLS = 1 << 22  # 16 MB; a million different pairs: one in five shares its cell
 _BREAK = re.compile(r"[^\w\s'\u2019-]+")
 _ENOUGH_DOCUMENTS = 100  # below, that a term occurs once says nothing
 _LONGEST_WORD = 30  # longer "words" are hashes, paths, or text without spaces
@@ -51,6 +56,68 @@ _ARTICLES = frozenset(("a", "an", "the"))
 
 
 @dataclass(frozen=True)
+class Collection:
+    """Term counts of a corpus: ``counts`` over all texts, ``document_counts`` texts with the term.
+
+    ``pair_cells`` counts the texts that have two terms side by side, by hash: a count can be too
+    high, never too low. The same texts in any order give the same collection and fingerprint.
+    """
+
+    counts: dict[str, int]
+    document_counts: dict[str, int]
+    pair_cells: "array[int]"
+    documents: int
+
+    @classmethod
+    def fit(cls, texts: Iterable[str]) -> "Collection":
+        """Count the stems of every text."""
+        counts: Counter[str] = Counter()
+        document_counts: Counter[str] = Counter()
+        pair_cells = array("I", bytes(array("I").itemsize * _PAIR_CELLS))
+        documents = 0
+        for text in texts:
+            in_order = terms(text)
+            found = Counter(in_order)
+            counts.update(found)
+            document_counts.update(found.keys())
+            for first, second in set(pairwise(in_order)):
+                pair_cells[_cell(first, second)] += 1
+            documents += 1
+        return cls(dict(counts), dict(document_counts), pair_cells, documents)
+
+    @cached_property
+    def total(self) -> int:
+        """Number of words in the corpus."""
+        return sum(self.counts.values())
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A short hash of everything that a reply can depend on."""
+        digest = hashlib.sha256(str(self.documents).encode())
+        for term in sorted(self.counts):
+            digest.update(f"\0{term}\0{self.counts[term]}\0{self.document_counts[term]}".encode())
+        digest.update(self.pair_cells.tobytes())
+        return digest.hexdigest()[:12]
+
+    def probability(self, term: str) -> float:
+        """P(term) in the corpus; half a count for every term, so that none is impossible."""
+        return (self.counts.get(term, 0) + 0.5) / (self.total + 0.5 * (len(self.counts) + 1))
+
+    def idf(self, term: str) -> float:
+        """Inverse document frequency, in nats, always positive (the form that BM25 uses)."""
+        frequency = self.document_counts.get(term, 0)
+        return math.log1p((self.documents - frequency + 0.5) / (frequency + 0.5))
+
+    def pair_count(self, first: str, second: str) -> int:
+        """Number of texts that have ``first`` right before ``second``, or a little more."""
+        return self.pair_cells[_cell(first, second)]
+
+
+def _cell(first: str, second: str) -> int:
+    return zlib.crc32(f"{first} {second}".encode()) % _PAIR_CELLS
+
+
+@dataclass(frozen=True)
 class Phrase:
     """A phrase as the passage spells it (lower case), its TF-IDF weight and where it first is."""
 
@@ -78,12 +145,10 @@ def key_phrases(
                 counts[phrase] += 1
                 first.setdefault(phrase, position)
     title_stems = {stem(word) for word in words(title)}
-    scored = [
-        Phrase(
-            " ".join(phrase), _weight(phrase, count, first[phrase], title_stems, collection), order
-        )
-        for order, (phrase, count) in enumerate(counts.items())
-    ]
+    scored = []
+    for order, (phrase, count) in enumerate(counts.items()):
+        weight = _weight(phrase, count, first[phrase], title_stems, collection)
+        scored.append(Phrase(" ".join(phrase), weight, order))
     scored.sort(key=lambda phrase: (-phrase.weight, phrase.position))
     return _without_overlaps(scored, limit)
 
@@ -100,9 +165,9 @@ def linked_phrases(sentences: list[str], collection: Collection, *, limit: int) 
             for at, word in enumerate(plain):
                 if word not in _LINKS:
                     continue
-                left = _run_before(plain, at)
+                left = _run(plain[max(at - 3, 0) : at][::-1])[::-1]
                 after = at + 1 + (plain[at + 1 : at + 2] != [] and plain[at + 1] in _ARTICLES)
-                right = _run_after(plain, after)
+                right = _run(plain[after : after + 3])
                 if left and right and left[0] not in _WEAK and right[-1] not in _WEAK:
                     text = " ".join([*left, *plain[at:after], *right])
                     weight = sum(collection.idf(stem(word)) for word in {*left, *right})
@@ -110,31 +175,15 @@ def linked_phrases(sentences: list[str], collection: Collection, *, limit: int) 
     return sorted(found.values(), key=lambda phrase: (-phrase.weight, phrase.position))[:limit]
 
 
-def _run_before(plain: list[str], end: int) -> list[str]:
-    start = end
-    while start > 0 and end - start < 3 and _is_content(plain[start - 1]):
-        start -= 1
-    return plain[start:end]
-
-
-def _run_after(plain: list[str], start: int) -> list[str]:
-    end = start
-    while end < len(plain) and end - start < 3 and _is_content(plain[end]):
-        end += 1
-    return plain[start:end]
+def _run(plain: list[str]) -> list[str]:
+    """The content words that it begins with."""
+    return list(takewhile(_is_content, plain))
 
 
 def _content_runs(sentence: str) -> list[list[str]]:
     """Runs of content words that no punctuation, stop-word or boilerplate interrupts."""
-    runs: list[list[str]] = []
-    for part in _BREAK.split(sentence):
-        runs.append([])
-        for word in words(part):
-            if _is_content(word):
-                runs[-1].append(word)
-            else:
-                runs.append([])
-    return [run for run in runs if run]
+    parts = (groupby(words(part), _is_content) for part in _BREAK.split(sentence))
+    return [list(run) for part in parts for is_content, run in part if is_content]
 
 
 def _is_content(word: str) -> bool:

@@ -7,7 +7,8 @@ branches; what follows a passage (a query, the question for its grade) are leave
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Optional
 
 if TYPE_CHECKING:
@@ -156,14 +157,9 @@ def shared_prefixes(
             levels += [[] for _ in range(level + 1 - len(levels))]
             levels[level].append(sequences[start][:length])
             known, level = length, level + 1
-        begin = start
-        for row in range(start + 1, stop + 1):
-            if row == stop or _token(sequences[row], length) != _token(sequences[begin], length):
-                if len(sequences[begin]) > length:  # else it ends here
-                    waiting.append((begin, row, known, level))
-                begin = row
+        next_tokens = ((sequences[row][length : length + 1], row) for row in range(start, stop))
+        for token, group in groupby(next_tokens, itemgetter(0)):
+            branch = [row for _, row in group]
+            if token:  # else they end here
+                waiting.append((branch[0], branch[-1] + 1, known, level))
     return levels
-
-
-def _token(sequence: Sequence[int], place: int) -> int | None:
-    return sequence[place] if place < len(sequence) else None

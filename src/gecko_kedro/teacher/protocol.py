@@ -29,6 +29,14 @@ class Prompt:
     reply_schema: Mapping[str, Any] | None = None
 
 
+def object_schema(**properties: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON schema of an object that has these properties and no other."""
+    return {
+        "type": "object", "properties": properties, "required": list(properties),
+        "additionalProperties": False,
+    }  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Generation:
     """One reply and what it cost, in tokens of the backend."""

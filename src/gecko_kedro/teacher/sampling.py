@@ -61,7 +61,7 @@ class Sampler:
     """
 
     def __init__(
-        self, *, seed: int, prompt: str, temperature: float, top_p: float, matcher: Any = None
+        self, prompt: str, seed: int, temperature: float, top_p: float, matcher: Any = None
     ) -> None:
         self._random = random.Random(prompt_seed(seed, prompt))
         self._temperature, self._top_p = temperature, top_p
@@ -77,7 +77,8 @@ class Sampler:
         scores = logits.double().cpu().numpy()
         if self._matcher is not None:
             scores = np.where(self._allowed(len(scores)), scores, -np.inf)
-        token = self._most_likely(scores) if self._temperature == 0 else self._drawn(scores)
+        # Of equals argmax takes the first.
+        token = int(np.argmax(scores)) if self._temperature == 0 else self._drawn(scores)
         if self._matcher is not None:
             self._matcher.consume_token(token)
         return token
@@ -86,10 +87,6 @@ class Sampler:
         bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
         allowed = np.unpackbits(bits, bitorder="little")[:vocabulary].astype(bool)
         return np.pad(allowed, (0, vocabulary - len(allowed)))
-
-    @staticmethod
-    def _most_likely(scores: "np.ndarray[Any, np.dtype[np.float64]]") -> int:
-        return int(np.argmax(scores))  # the first of equals
 
     def _drawn(self, scores: "np.ndarray[Any, np.dtype[np.float64]]") -> int:
         weights = np.exp((scores - scores.max()) / self._temperature)

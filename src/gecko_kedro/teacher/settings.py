@@ -5,9 +5,9 @@ from typing import Any, Literal
 from pydantic import Field, NonNegativeFloat, model_validator
 
 from gecko_kedro.base.settings import EXECUTION, Count, Limit, Settings
-from gecko_kedro.teacher.budget import Budget, Prices
 from gecko_kedro.teacher.forms import FORMS
 from gecko_kedro.teacher.http.settings import HttpSettings
+from gecko_kedro.teacher.usage import Budget, Prices
 
 
 class LexicalSettings(Settings):
@@ -22,15 +22,11 @@ class LexicalSettings(Settings):
     lead_share: float = Field(0.3, ge=0, description="of the grade: query words in title and lead")
     form_shares: dict[str, NonNegativeFloat] = Field(
         {
-            "question": 0.25,
-            "keywords": 0.2,
-            "description": 0.3,
-            "title": 0.1,
-            "claim": 0.1,
+            "question": 0.25, "keywords": 0.2, "description": 0.3, "title": 0.1, "claim": 0.1,
             "rewording": 0.05,
         },
         description="wanted share of each form of query; they need not add up to 1",
-    )
+    )  # fmt: skip
 
     @model_validator(mode="after")
     def _something_counts(self) -> "LexicalSettings":
@@ -51,17 +47,10 @@ class ModelSettings(Settings):
 
     name: str = Field("Qwen/Qwen2.5-0.5B-Instruct", min_length=1, description="hub id or folder")
     revision: str | None = Field(None, description="commit, tag or branch of the hub; null: main")
-    dtype: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="auto: bfloat16 where the device computes it in hardware"
-    )
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     trust_remote_code: bool = Field(False, description="run Python code that the model brings")
-    chat_template: Literal["auto", "on", "off"] = Field(
-        "auto", description="auto: applied if the tokenizer has one (instruct models)"
-    )
-    chat_template_kwargs: dict[str, Any] = Field(
-        {"enable_thinking": False, "date_string": "26 Jul 2024"},
-        description="variables of the chat template",
-    )
+    chat_template: Literal["auto", "on", "off"] = "auto"
+    chat_template_kwargs: dict[str, Any] = {"enable_thinking": False, "date_string": "26 Jul 2024"}
     max_new_tokens: Count = Field(160, description="a longer reply is cut")
     stop: tuple[str, ...] = Field(("\n\n",), description="what ends the reply of a base model")
 

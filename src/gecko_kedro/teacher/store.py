@@ -5,23 +5,20 @@ import math
 import sqlite3
 import threading
 import zlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 from gecko_kedro.base.errors import InputError, free_space
 from gecko_kedro.teacher.usage import KindUsage, Usage
 
-_SCHEMA = (
-    """
+_SCHEMA = """
 CREATE TABLE IF NOT EXISTS responses (
     key BLOB PRIMARY KEY,
     value TEXT NOT NULL,
     checksum INTEGER NOT NULL
-) WITHOUT ROWID
-""",
-    """
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS spent (
     identity TEXT NOT NULL,
     kind TEXT NOT NULL,
@@ -30,9 +27,8 @@ CREATE TABLE IF NOT EXISTS spent (
     completion_tokens INTEGER NOT NULL,
     seconds REAL NOT NULL,
     PRIMARY KEY (identity, kind)
-) WITHOUT ROWID
-""",
-)
+) WITHOUT ROWID;
+"""
 _SPEND = """
 INSERT INTO spent VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (identity, kind) DO UPDATE SET
@@ -42,18 +38,6 @@ ON CONFLICT (identity, kind) DO UPDATE SET
     seconds = seconds + excluded.seconds
 """
 _KEYS_PER_QUERY = 500  # SQLite allows 999 parameters in its older versions
-_SECONDS_TO_WAIT = 120.0
-_CACHE_KB = 65_536
-_KEY_BYTES, _ROW_BYTES = 32, 12
-_PAGES_A_CHECKPOINT = 10_000  # 40 MB
-
-
-class Spent(NamedTuple):
-    """What a batch of replies cost, and whose and of which kind of call they are."""
-
-    identity: str
-    kind: str
-    usage: KindUsage
 
 
 class ResponseStore:
@@ -71,27 +55,23 @@ class ResponseStore:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(
-                self.path, timeout=_SECONDS_TO_WAIT, isolation_level=None, check_same_thread=False
+                self.path, timeout=120.0, isolation_level=None, check_same_thread=False
             )
             with self._lock:
                 self._connection.execute("PRAGMA journal_mode = WAL")
                 self._connection.execute("PRAGMA synchronous = NORMAL")
                 # Keys are random: a small cache and frequent checkpoints would rewrite every page.
-                self._connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
-                self._connection.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_A_CHECKPOINT}")
-                for statement in _SCHEMA:
-                    self._connection.execute(statement)
+                self._connection.execute("PRAGMA cache_size = -65536")  # kB
+                self._connection.execute("PRAGMA wal_autocheckpoint = 10000")  # 40 MB
+                self._connection.executescript(_SCHEMA)
         except (sqlite3.Error, OSError) as error:
             raise self._unusable(error) from error
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, object]:
         """The values of those ``keys`` that are there."""
         found: dict[bytes, object] = {}
-        unique = list(dict.fromkeys(keys))
-        for start in range(0, len(unique), _KEYS_PER_QUERY):
-            part = unique[start : start + _KEYS_PER_QUERY]
+        for part, marks in _parts(dict.fromkeys(keys)):
             asked = set(part)
-            marks = ",".join("?" * len(part))
             query = f"SELECT key, value, checksum FROM responses WHERE key IN ({marks})"
             for key, value, checksum in self._execute(query, part):
                 if key not in asked:  # seen with one flipped byte in a key
@@ -99,40 +79,35 @@ class ResponseStore:
                 found[key] = self._decoded(key, value, checksum)
         return found
 
-    def put(self, values: Mapping[bytes, object], *, spent: Spent | None = None) -> None:
+    def put(
+        self, values: Mapping[bytes, object], *, spent: tuple[str, str, KindUsage] | None = None
+    ) -> None:
         """Write all ``values`` in one transaction; a key that is there keeps its value.
 
-        ``spent`` is what they cost. It counts also where a key was there: it was paid for twice.
+        ``spent`` is what they cost, after the teacher's identity and the kind of call. It counts
+        also where a key was there: it was paid for twice.
         """
         rows = []
         for key, value in sorted(values.items()):
             text = json.dumps(value, allow_nan=False)
             rows.append((key, text, zlib.crc32(text.encode())))
-        try:
-            with self._lock, _Transaction(self._connection):
-                self._connection.executemany(
-                    "INSERT OR IGNORE INTO responses (key, value, checksum) VALUES (?, ?, ?)", rows
-                )
-                if spent is not None:
-                    self._connection.execute(_SPEND, _spending(spent))
-        except sqlite3.Error as error:
-            raise self._unusable(error) from error
+        with self._transaction() as connection:
+            connection.executemany(
+                "INSERT OR IGNORE INTO responses (key, value, checksum) VALUES (?, ?, ?)", rows
+            )
+            if spent is not None:
+                identity, kind, usage = spent
+                tokens = usage.prompt_tokens, usage.completion_tokens
+                connection.execute(_SPEND, (identity, kind, usage.calls, *tokens, usage.seconds))
 
-    def forget(self, keys: Collection[bytes]) -> int:
+    def forget(self, keys: Iterable[bytes]) -> int:
         """Drop the values of ``keys``, so that they are asked for again; how many there were."""
-        wanted, gone = list(keys), 0
-        if not wanted:
+        parts = list(_parts(keys))
+        if not parts:
             return 0
-        try:
-            with self._lock, _Transaction(self._connection):
-                for start in range(0, len(wanted), _KEYS_PER_QUERY):
-                    part = wanted[start : start + _KEYS_PER_QUERY]
-                    marks = ",".join("?" * len(part))
-                    query = f"DELETE FROM responses WHERE key IN ({marks})"
-                    gone += self._connection.execute(query, part).rowcount
-        except sqlite3.Error as error:
-            raise self._unusable(error) from error
-        return gone
+        with self._transaction() as connection:
+            queries = [(f"DELETE FROM responses WHERE key IN ({marks})", k) for k, marks in parts]
+            return sum(connection.execute(query, part).rowcount for query, part in queries)
 
     def search(self, wanted: Callable[[object], bool]) -> list[bytes]:
         """The keys of all values that are ``wanted``; reads the whole store."""
@@ -147,12 +122,7 @@ class ResponseStore:
         )  # fmt: skip
         total = Usage()
         for kind, calls, prompt_tokens, completion_tokens, seconds in rows:
-            total.of(kind).add(
-                KindUsage(
-                    calls=calls, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens,
-                    seconds=seconds,
-                )
-            )  # fmt: skip
+            total.of(kind).add(KindUsage(calls, 0, 0, prompt_tokens, completion_tokens, seconds))
         return total
 
     def bytes_per_reply(self) -> float:
@@ -162,7 +132,7 @@ class ResponseStore:
         are random (Yao 1978).
         """
         mean = self._execute("SELECT avg(length(value)) FROM responses", [])[0][0]
-        return 0.0 if mean is None else (_KEY_BYTES + float(mean) + _ROW_BYTES) / math.log(2)
+        return 0.0 if mean is None else (32 + float(mean) + 12) / math.log(2)
 
     def __len__(self) -> int:
         return int(self._execute("SELECT count(*) FROM responses", [])[0][0])
@@ -177,6 +147,21 @@ class ResponseStore:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """BEGIN IMMEDIATE, so that two writers queue up instead of failing half-way."""
+        try:
+            with self._lock:
+                self._connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._connection
+                    self._connection.execute("COMMIT")
+                finally:
+                    if self._connection.in_transaction:
+                        self._connection.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
 
     def _execute(self, query: str, parameters: Sequence[object]) -> list[Any]:
         try:
@@ -209,30 +194,9 @@ class ResponseStore:
         )
 
 
-def _spending(spent: Spent) -> list[object]:
-    usage = spent.usage
-    return [
-        spent.identity, spent.kind, usage.calls, usage.prompt_tokens, usage.completion_tokens,
-        usage.seconds,
-    ]  # fmt: skip
-
-
-class _Transaction:
-    """BEGIN IMMEDIATE, so that two writers queue up instead of failing half-way."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def __enter__(self) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self._connection.execute("COMMIT")
-        elif self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
+def _parts(keys: Iterable[bytes]) -> Iterator[tuple[list[bytes], str]]:
+    """Some ``keys`` at a time, each with the question marks that stand for them."""
+    listed = list(keys)
+    for start in range(0, len(listed), _KEYS_PER_QUERY):
+        part = listed[start : start + _KEYS_PER_QUERY]
+        yield part, ",".join("?" * len(part))

@@ -35,12 +35,8 @@ def answer_of(text: str) -> str:
 
 def shows_thought(text: str) -> bool:
     """Whether ``text`` has a marker of a thought, opened or closed."""
-    markers = (_OPENING, _CLOSING, _CHANNEL)
-    return (
-        any(marker.search(text) for marker in markers)
-        or _FINAL in text
-        or bool(_BARE_CHANNEL.match(text))
-    )
+    markers = (_OPENING, _CLOSING, _CHANNEL, _BARE_CHANNEL)  # the last one is anchored
+    return _FINAL in text or any(marker.search(text) for marker in markers)
 
 
 def without_thought(opening: str) -> str:
@@ -54,13 +50,9 @@ def without_thought(opening: str) -> str:
     opened = list(_OPENING.finditer(opening))
     if not opened or _CLOSING.search(opening, opened[-1].end()):
         return ""
-    return f"\n{_closing_of(opened[-1].group())}\n\n"
-
-
-def _closing_of(marker: str) -> str:
-    if marker == "<|begin_of_thought|>":
-        return "<|end_of_thought|>"
-    return f"{marker[0]}/{marker[1:]}"
+    marker = opened[-1].group()
+    plain = marker != "<|begin_of_thought|>"
+    return f"\n{f'{marker[0]}/{marker[1:]}' if plain else '<|end_of_thought|>'}\n\n"
 
 
 def _is_json(text: str) -> bool:

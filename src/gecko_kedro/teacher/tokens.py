@@ -121,28 +121,3 @@ def _begin_of_sequence(tokenizer: Any) -> list[int]:
     """What the tokenizer itself puts before a text; what it puts behind would end the prompt."""
     first = list(tokenizer("")["input_ids"])[:1]
     return first if first == [tokenizer.bos_token_id] else []
-
-
-def refuse_over_long(lengths: Sequence[int], *, limit: int | None, model: str, call: str) -> None:
-    """InputError for the first prompt that has, with its reply, more than ``limit`` tokens."""
-    for row, length in enumerate(lengths):
-        if limit is not None and length > limit:
-            raise InputError(
-                f"teacher {model}, {call}, prompt {row}",
-                expected=f"at most {limit} tokens, the reply included",
-                got=length,
-                fix="Cut passages and queries to fewer tokens (parameters of synthesize and "
-                "relabel), take examples out of the prompt, or choose a model with a longer "
-                "context.",
-            )
-
-
-def refuse_empty_labels(labels: Sequence[str], ids: Sequence[Sequence[int]]) -> None:
-    """InputError for labels that nothing could be scored of."""
-    if not labels or not all(ids):
-        raise InputError(
-            "labels of the relevance prompt",
-            expected="at least one label, each of at least one token",
-            got=list(labels),
-            fix="Correct labels in conf/prompts.",
-        )

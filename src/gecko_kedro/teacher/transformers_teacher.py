@@ -1,23 +1,16 @@
 """Any causal language model through transformers, in this process, on a CPU or a GPU."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gecko_kedro.base.errors import InputError, Words
-from gecko_kedro.base.precision import fast_bf16
 from gecko_kedro.teacher.causal_lm import CausalLM, Pass, Request
-from gecko_kedro.teacher.protocol import Generation, Prompt, Scored, ScoredLabels
-from gecko_kedro.teacher.revision import local_folder, model_revision, unloadable
+from gecko_kedro.teacher.model_teacher import Ids, ModelTeacher, computes_half, opened
+from gecko_kedro.teacher.protocol import Generation, Prompt
 from gecko_kedro.teacher.sampling import Grammars, Sampler
 from gecko_kedro.teacher.settings import ModelSettings, TransformersSettings
 from gecko_kedro.teacher.thinking import answer_of
-from gecko_kedro.teacher.tokens import (
-    PromptTokenizer,
-    refuse_empty_labels,
-    refuse_over_long,
-)
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +24,7 @@ class _Reply:
     text: str | None = None  # set when it is finished
 
 
-class TransformersTeacher:
+class TransformersTeacher(ModelTeacher):
     """The reference backend: plain forward passes of a model of transformers.
 
     What prompts have in common is computed once (``CausalLM``): within a call, and from one call to
@@ -51,30 +44,17 @@ class TransformersTeacher:
     ) -> None:
         import transformers
 
-        self._settings = settings
-        self._tokenizer = PromptTokenizer(
-            tokenizer,
-            model=settings.name,
-            chat_template=settings.chat_template,
-            chat_template_kwargs=settings.chat_template_kwargs,
-        )
+        config = model.config.get_text_config(decoder=True)
+        super().__init__(
+            tokenizer, settings, library=f"transformers {transformers.__version__}",
+            revision=revision, dtype=model.dtype,
+            limit=getattr(config, "max_position_embeddings", None),
+        )  # fmt: skip
         self._lm = CausalLM(
             model, batch_tokens=execution.batch_tokens, cache_tokens=execution.kv_cache_tokens
         )
-        config = model.config.get_text_config(decoder=True)
-        self._limit = getattr(config, "max_position_embeddings", None)
         self._end = _end_tokens(model, tokenizer)
         self._grammars = Grammars(tokenizer, vocabulary=config.vocab_size, end=self._end)
-        self.identity = "; ".join(
-            [
-                f"transformers {transformers.__version__}",
-                f"model {settings.name}",
-                f"revision {revision}",
-                f"dtype {str(model.dtype).removeprefix('torch.')}",
-                f"chat template {self._tokenizer.template_identity}",
-                f"at most {settings.max_new_tokens} new tokens, stop {list(settings.stop)}",
-            ]
-        )
 
     @classmethod
     def load(
@@ -87,27 +67,20 @@ class TransformersTeacher:
         device = execution.device
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        half = settings.dtype == "bfloat16" or (settings.dtype == "auto" and fast_bf16(device))
+        half = computes_half(settings, device)
         if execution.threads is not None:
             torch.set_num_threads(execution.threads)
         where = {"revision": settings.revision, "trust_remote_code": settings.trust_remote_code}
-        source = local_folder(settings.name)
-        try:
+        with opened(settings.name) as source:
             tokenizer = AutoTokenizer.from_pretrained(source, **where)
             model: Any = AutoModelForCausalLM.from_pretrained(
                 source, dtype=torch.bfloat16 if half else torch.float32, **where
             )
             model = model.to(device).eval()
-        except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-            raise unloadable(settings.name, error) from error
-        revision = model_revision(source, getattr(model.config, "_commit_hash", None))
+        revision = cls.revision_of(source, getattr(model.config, "_commit_hash", None))
         teacher = cls(model, tokenizer, settings=settings, execution=execution, revision=revision)
         logger.info("Teacher: %s, on %s", teacher.identity, device)
         return teacher
-
-    def truncate(self, texts: Sequence[str], max_tokens: int) -> list[str]:
-        """As ``Teacher.truncate``."""
-        return self._tokenizer.truncate(texts, max_tokens)
 
     def generate(
         self, prompts: Sequence[Prompt], *, temperature: float, top_p: float, seed: int
@@ -119,103 +92,46 @@ class TransformersTeacher:
         import torch
 
         new_tokens = self._settings.max_new_tokens
-        ids = self._prompt_ids(prompts, "generate", extra=[new_tokens] * len(prompts))
-        replies = [
-            _Reply(
-                Sampler(
-                    seed=seed,
-                    prompt=prompt.text,
-                    temperature=temperature,
-                    top_p=top_p,
-                    matcher=self._grammars.matcher(prompt.reply_schema)
-                    if prompt.reply_schema is not None
-                    else None,
-                )
-            )
-            for prompt in prompts
-        ]
+        ids = self._prompt_ids(prompts, "generate", [new_tokens] * len(prompts))
+        replies = []
+        for prompt in prompts:
+            schema = prompt.reply_schema
+            matcher = None if schema is None else self._grammars.matcher(schema)
+            replies.append(_Reply(Sampler(prompt.text, seed, temperature, top_p, matcher)))
         with torch.inference_mode():
-            for rows, state in self._lm.begin(ids, new_tokens=new_tokens):
+            for rows, state in self._lm.begin(list(map(tuple, ids)), new_tokens=new_tokens):
                 self._decode([replies[row] for row in rows], state)
         return [
             Generation(answer_of(reply.text or ""), len(tokens), len(reply.tokens))
             for reply, tokens in zip(replies, ids, strict=True)
         ]
 
-    def query_log_likelihood(
-        self, prefixes: Sequence[Prompt], continuations: Sequence[str]
-    ) -> list[Scored]:
-        """The sum of the log-probabilities of the continuation's tokens, which are tokenised apart.
-
-        An empty continuation has log-likelihood 0.
-        """
-        follow = self._tokenizer.continuations(continuations)
-        ids = self._prompt_ids(prefixes, "query_log_likelihood", extra=[len(c) for c in follow])
-        sums = self._sums(list(zip(ids, follow, strict=True)))
-        return [
-            Scored(total, len(prefix), len(continuation))
-            for total, prefix, continuation in zip(sums, ids, follow, strict=True)
-        ]
-
-    def label_log_likelihood(
-        self, prompts: Sequence[Prompt], labels: Sequence[str]
-    ) -> list[ScoredLabels]:
-        """Labels that differ in their last token only are read from one pass.
-
-        The probabilities are those of the whole vocabulary: they do not add up to 1 over labels.
-        """
-        label_ids = [tuple(label) for label in self._tokenizer.continuations(labels)]
-        refuse_empty_labels(labels, label_ids)
-        longest = max(len(label) for label in label_ids)
-        ids = self._prompt_ids(prompts, "label_log_likelihood", extra=[longest] * len(prompts))
+    def _label_scores(self, ids: Sequence[Ids], labels: Sequence[Ids]) -> list[list[float]]:
         by_start: dict[tuple[int, ...], list[int]] = {}
-        for number, label in enumerate(label_ids):
-            by_start.setdefault(label[:-1], []).append(number)
-        requests = [
-            Request(
-                (*prompt, *start),
-                (*((token,) for token in start), tuple(label_ids[n][-1] for n in numbers)),
-            )
-            for prompt in ids
+        for number, label in enumerate(labels):
+            by_start.setdefault(tuple(label[:-1]), []).append(number)
+        targets = {
+            start: (*((token,) for token in start), tuple(labels[number][-1] for number in numbers))
             for start, numbers in by_start.items()
-        ]
+        }
+        asked = [(prompt, start) for prompt in ids for start in targets]
+        requests = [Request((*prompt, *start), targets[start]) for prompt, start in asked]
         scored = iter(self._lm.log_probabilities(requests))
-        replies = []
-        for prompt in ids:
-            found = [0.0] * len(labels)
+        found = [[0.0] * len(labels) for _ in ids]
+        for row in found:
             for numbers in by_start.values():
                 *path, last = next(scored)
                 for number, value in zip(numbers, last, strict=True):
-                    found[number] = sum(row[0] for row in path) + value
-            replies.append(ScoredLabels(tuple(found), len(prompt), sum(map(len, label_ids))))
-        return replies
+                    row[number] = sum(step[0] for step in path) + value
+        return found
 
-    def _sums(self, pairs: Sequence[tuple[tuple[int, ...], list[int]]]) -> list[float]:
-        """log P(continuation | prefix) of each pair of ids; 0 for an empty continuation."""
-        rows = [row for row, (_, continuation) in enumerate(pairs) if continuation]
+    def _totals(self, pairs: Sequence[tuple[Ids, Ids]]) -> list[float]:
         requests = [
             Request((*prefix, *continuation[:-1]), tuple((token,) for token in continuation))
-            for prefix, continuation in (pairs[row] for row in rows)
+            for prefix, continuation in pairs
         ]
-        sums = [0.0] * len(pairs)
-        for row, scored in zip(rows, self._lm.log_probabilities(requests), strict=True):
-            sums[row] = sum(value for values in scored for value in values)
-        return sums
-
-    def _prompt_ids(
-        self, prompts: Sequence[Prompt], call: str, *, extra: Sequence[int]
-    ) -> list[tuple[int, ...]]:
-        ids = self._tokenizer.prompts([prompt.text for prompt in prompts])
-        if not all(ids):
-            raise InputError(
-                f"teacher {self._settings.name}, {call}, prompt {ids.index([])}",
-                expected="at least one token to go on from",
-                got=Words("no tokens"),
-                fix="Give the prompt an instruction.",
-            )
-        lengths = [len(prompt) + more for prompt, more in zip(ids, extra, strict=True)]
-        refuse_over_long(lengths, limit=self._limit, model=self._settings.name, call=call)
-        return [tuple(prompt) for prompt in ids]
+        scored = self._lm.log_probabilities(requests)
+        return [sum(value for values in one for value in values) for one in scored]
 
     def _decode(self, replies: list[_Reply], state: Pass) -> None:
         running = list(replies)
@@ -236,16 +152,14 @@ class TransformersTeacher:
         reply.tokens.append(token)
         ended = token in self._end
         text = self._tokenizer.decode(reply.tokens[:-1] if ended else reply.tokens)
-        found = [place for stop in self._stops() if (place := text.find(stop)) >= 0]
+        # An instruct model ends its reply itself.
+        stops = () if self._tokenizer.is_chat else self._settings.stop
+        found = [place for stop in stops if (place := text.find(stop)) >= 0]
         full = len(reply.tokens) == self._settings.max_new_tokens
         if found:
             reply.text = text[: min(found)]
         elif ended or full or reply.sampler.finished:
             reply.text = text
-
-    def _stops(self) -> Iterator[str]:
-        """An instruct model ends its reply itself."""
-        return iter(() if self._tokenizer.is_chat else self._settings.stop)
 
 
 def _end_tokens(model: Any, tokenizer: Any) -> list[int]:

@@ -54,10 +54,10 @@ def check_adaptable(transformer: Any, settings: LoraSettings) -> None:
     """Raise InputError unless adapters of these settings can be put into ``transformer``."""
     if importlib.util.find_spec("peft") is None:
         raise InputError(
-            "encoder.lora",
+            "encoder.train.lora",
             expected="the installed package peft",
             got=Words("no such package"),
-            fix="Run: pip install 'gecko-kedro[lora]', or set encoder.lora to null.",
+            fix="Run: pip install 'gecko-kedro[lora]', or set encoder.train.lora to null.",
         )
     from transformers.pytorch_utils import Conv1D
 
@@ -66,17 +66,17 @@ def check_adaptable(transformer: Any, settings: LoraSettings) -> None:
     linear = [name for name, layer in layers if isinstance(layer, (torch.nn.Linear, Conv1D))]
     if not linear:
         raise InputError(
-            "encoder.lora",
+            "encoder.train.lora",
             expected="a transformers model with linear layers",
             got=type(transformer).__name__,
-            fix="Set encoder.lora to null.",
+            fix="Set encoder.train.lora to null.",
         )
     ends = () if settings.target_modules == ALL_LINEAR else settings.target_modules
     unknown = [end for end in ends if not any(f".{name}".endswith(f".{end}") for name in linear)]
     if unknown:
         known = sorted({name.rpartition(".")[2] for name in linear})
         raise InputError(
-            "encoder.lora.target_modules",
+            "encoder.train.lora.target_modules",
             expected=f"{ALL_LINEAR!r}, or ends of the names of linear layers, such as {known}",
             got=unknown,
             fix="Correct the names; a longer end, such as 'attention.self.query', takes fewer.",

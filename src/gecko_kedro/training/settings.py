@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class MaskSettings(Settings):
-    """The guards against false negatives; each can be switched off.
+    """The masks against false negatives; each can be switched off.
 
     They apply to the texts of *other* rows only: a row's own negatives were chosen for it. See
     ``losses.masks``.

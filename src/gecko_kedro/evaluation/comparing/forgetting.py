@@ -9,6 +9,7 @@ import polars as pl
 from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.corpus.splits import stable_hash
 from gecko_kedro.evaluation.comparing.bootstrap import INTERVAL_COLUMNS, paired, resampled
+from gecko_kedro.evaluation.comparing.settings import SweepSettings
 from gecko_kedro.evaluation.comparing.statistics import statistic_of
 from gecko_kedro.evaluation.scoring.score_table import ScoreTable
 
@@ -32,30 +33,29 @@ def sweep_table(
     points: Mapping[float, ScoreTable],
     groups: pl.DataFrame,
     targets: Sequence[str],
-    *,
-    fraction: float,
-    resamples: int,
-    seed: int,
+    settings: SweepSettings = SweepSettings(),
 ) -> pl.DataFrame:
     """SWEEP_SCHEMA without a choice: each point against the base, on both sides of the queries.
 
     ``points``: the scores at one dimension by the weight of the tuned model. ``targets`` names the
     tasks that training aimed at; the others are general. Groups of queries (``task, query_id,
     group``; a query that it lacks is its own) are split by the hash of ``seed`` and name: about
-    ``fraction`` of them, whole, are there to choose on.
+    ``choose_fraction`` of them, whole, are there to choose on.
     """
     if 0 not in points:
         expected = "0, the base, among the weights"
-        raise InputError("guard.weights", expected=expected, got=list(points), fix="Add 0.")
+        raise InputError("guard.sweep.weights", expected=expected, got=list(points), fix="Add 0.")
     rows: list[dict[str, Any]] = []
+    how = settings.model_dump(include={"resamples", "seed"})
     for weight, point in points.items():
         tasks = {row["task"]: row for row in point.scores.filter("main").to_dicts()}
         pairs = paired(point.per_query, points[0].per_query, groups)
+        fraction, seed = settings.choose_fraction, settings.seed
         sides = [query_side(group, fraction=fraction, seed=seed) for group in pairs["group"]]
         sided = pairs.with_columns(pl.Series("side", sides, pl.String))
         for (task, side), part in sided.group_by("task", "side", maintain_order=True):
             of_task = tasks[str(task)]
-            interval = resampled(part, of_task["type"], resamples=resamples, seed=seed).interval()
+            interval = resampled(part, of_task["type"], **how).interval()
             a, gold = part["a"].to_numpy(), part["gold"].to_numpy()
             score = statistic_of(of_task["type"])(a, gold, np.ones((1, a.size)))
             rows.append(

@@ -1,11 +1,12 @@
 """Our scores beside published ones: does this pipeline measure what others measured?"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
 
 from gecko_kedro.base.errors import InputError, Words
+from gecko_kedro.evaluation.comparing.settings import ParitySettings
 
 PARITY_SCHEMA = pl.Schema(
     {
@@ -25,26 +26,26 @@ def parity_table(
     scores: pl.DataFrame,
     failures: pl.DataFrame,
     published: Mapping[str, Mapping[str, float]],
-    *,
-    runs: Sequence[str],
-    tolerance_by_type: Mapping[str, float],
-    tolerance_by_task: Mapping[str, float],
+    settings: ParitySettings,
 ) -> pl.DataFrame:
-    """PARITY_SCHEMA: each task's main score beside those of ``runs``, names in ``published``.
+    """PARITY_SCHEMA: each task's main score beside those of the runs in ``published``.
 
     A score is *within* when it is no further than the tolerance from the nearest of them. Failed
     tasks have a row too.
     """
+    runs = settings.published
     if unknown := sorted(set(runs) - set(published)):
         raise InputError(
             "published scores", expected=f"names out of {sorted(published)}", got=unknown,
-            fix="Correct parity.published.",
+            fix="Correct parity.compare.published.",
         )  # fmt: skip
     rows: list[dict[str, Any]] = []
     for row in scores.filter("main").iter_rows(named=True):
         known = [published[run][row["task"]] for run in runs if row["task"] in published[run]]
         ours = 100 * row["score"]
-        tolerance = tolerance_by_task.get(row["task"], tolerance_by_type.get(row["type"]))
+        tolerance = settings.tolerance_by_task.get(
+            row["task"], settings.tolerance_by_type.get(row["type"])
+        )
         difference = min((ours - score for score in known), key=abs, default=None)
         if difference is None or tolerance is None:
             verdict = "no published score"

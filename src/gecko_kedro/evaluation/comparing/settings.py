@@ -60,7 +60,7 @@ class AblationRow(Settings):
     )
     templates: Literal["concatenated"] | None = Field(
         None,
-        description="how task, title and text are joined; null: encoder.templates",
+        description="how task, title and text are joined; null: encoder.train.templates",
     )
     requires: Literal["classification"] | None = Field(
         None, description="a converter that finetune.sources must have, or the row is left out"

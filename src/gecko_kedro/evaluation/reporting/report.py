@@ -48,7 +48,7 @@ class ReportContent:
     """All that the page shows; a section without data is left out.
 
     ``audit`` is what relabel tells of its labels: ``facts`` (label to number or text; the ones in
-    ``shares`` are shown as percentages), ``rejected`` (reason to count), ``samples`` (rows of
+    ``shares`` are shown as percentages), ``rejected`` (fret.reject_examples), ``samples`` (rows of
     fret.LABEL_SAMPLE) and ``figures`` (plotly's JSON).
     """
 

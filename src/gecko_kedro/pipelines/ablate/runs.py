@@ -112,7 +112,7 @@ class Bench:
             scores = evaluation.evaluate_encoder(encoder, self.tasks, cache_root=self.cache)
         if scores.scores.is_empty():
             raise InputError(
-                "ablate.tasks",
+                "ablate.run.tasks",
                 expected="at least one task that can be scored",
                 got=scores.failures["error"].to_list(),
                 fix="Name local tasks in evaluate.tasks, or hold out part of the corpus.",
@@ -237,7 +237,7 @@ def chosen_tasks(
         return list(tasks)
     if unknown := [name for name in names if name not in known]:
         raise InputError(
-            "ablate.tasks",
+            "ablate.run.tasks",
             expected="names of tasks that evaluate is told to run",
             got=unknown,
             fix=f"Known: {', '.join(known)}.",

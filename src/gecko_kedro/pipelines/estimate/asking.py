@@ -8,10 +8,9 @@ import polars as pl
 from gecko_kedro import corpus, fret
 from gecko_kedro.base.memory import Measuring
 from gecko_kedro.estimation import CallMeasure, TeacherMeasure
-from gecko_kedro.fret.calls import ranker_calls
 from gecko_kedro.params import RelabelParams, SynthesizeParams
 from gecko_kedro.pipelines.estimate.calibration import parquet_bytes
-from gecko_kedro.teacher.stored import StoredTeacher
+from gecko_kedro.teacher.stored_teacher import StoredTeacher
 
 
 def measure_teacher(
@@ -31,7 +30,7 @@ def measure_teacher(
     set is the seed and passages at random: its cost depends on lengths, not on likeness. The
     QUERY rows come with the measure.
     """
-    calls = ranker_calls(relabel.rankers)
+    calls = fret.ranker_calls(relabel.rankers)
     with Measuring() as starting:
         teacher = prepared.open(passages["text"], calls if logged.height else ["generate", *calls])
     write = partial(
@@ -49,10 +48,10 @@ def measure_teacher(
     written = pl.concat([first, others, logged.head(queries)])
     sets = _candidate_sets(written, passages, n_candidates, seed=seed)
     with Measuring() as judging:
-        judgements = fret.score_candidates(
+        judgements, _ = fret.score_candidates(
             written, sets, passages, teacher=teacher, prompts=prepared.prompts,
             rankers=relabel.rankers, settings=relabel.judge,
-        ).judgements  # fmt: skip
+        )  # fmt: skip
     spent_judging = teacher.usage.total().seconds - spent_writing
     reads_corpus = prepared.teacher.backend == "lexical"
     measure = TeacherMeasure(

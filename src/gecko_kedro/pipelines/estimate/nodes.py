@@ -18,7 +18,7 @@ from gecko_kedro.pipelines.estimate.calibration import (
 )
 from gecko_kedro.pipelines.estimate.plan import plan_run, training_examples
 from gecko_kedro.retrieval import EmbedSettings, SearchSettings
-from gecko_kedro.teacher.budget import Prices
+from gecko_kedro.teacher.usage import Prices
 from gecko_kedro.training.job import Loss
 from gecko_kedro.training.settings import (
     EncoderTraining,

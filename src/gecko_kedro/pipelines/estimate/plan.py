@@ -18,7 +18,7 @@ from gecko_kedro.estimation import (
     total_cost,
 )
 from gecko_kedro.params import Parameters, check_parameters
-from gecko_kedro.teacher.budget import Prices
+from gecko_kedro.teacher.usage import Prices
 from gecko_kedro.training.examples import EXAMPLE_SCHEMA
 from gecko_kedro.training.settings import TrainSettings
 

@@ -58,8 +58,7 @@ def sweep_weights(
         points,
         evaluation.query_groups(evaluation.to_tables(tasks).queries),
         [task.name for task in targets],
-        fraction=settings.choose_fraction,
-        **settings.model_dump(include={"resamples", "seed"}),
+        settings,
     )
     return table, pl.concat(point.failures for point in points.values())
 

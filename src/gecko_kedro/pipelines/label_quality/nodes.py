@@ -14,7 +14,6 @@ from gecko_kedro.evaluation.reporting.terminal import label_quality_text
 from gecko_kedro.evaluation.scoring.items import score_ranking
 from gecko_kedro.evaluation.tasks.judged import JudgedSettings, half_of, sample_judged
 from gecko_kedro.evaluation.tasks.retrieval import CheckedData
-from gecko_kedro.fret.calls import ranker_calls
 from gecko_kedro.teacher import TeacherSettings, teacher_name
 
 logger = logging.getLogger(__name__)
@@ -80,19 +79,19 @@ def judge_candidates(
     settings: fret.JudgeSettings,
 ) -> pl.DataFrame:
     """Query likelihood and relevance of each candidate, as relabel asks for them."""
-    teacher = prepared.open(judged_passages["text"], ranker_calls(rankers))
+    teacher = prepared.open(judged_passages["text"], fret.ranker_calls(rankers))
     with teacher.reporting("label_quality"):
-        scored = fret.score_candidates(
+        judgements, refused = fret.score_candidates(
             judged_queries, judged_candidates, judged_passages, teacher=teacher,
             prompts=prepared.prompts, rankers=rankers, settings=settings,
         )  # fmt: skip
-    if scored.refused.height:
+    if refused.height:
         logger.warning(
             "judge_candidates: %d of %d queries are left out, since the teacher refused a "
             "candidate of theirs; the first: %s",
-            scored.refused.height, judged_queries.height, scored.refused["detail"][0],
+            refused.height, judged_queries.height, refused["detail"][0],
         )  # fmt: skip
-    return scored.judgements
+    return judgements
 
 
 def measure_labels(

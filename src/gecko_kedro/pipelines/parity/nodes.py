@@ -34,9 +34,7 @@ def compare_with_published(
         parity_scores["scores"],
         parity_scores["failures"],
         published_scores["models"],
-        runs=settings.published,
-        tolerance_by_type=settings.tolerance_by_type,
-        tolerance_by_task=settings.tolerance_by_task,
+        settings,
     )
     logger.info("compare_with_published:\n%s", evaluation.parity_text(table))
     return table

@@ -9,7 +9,6 @@ import polars as pl
 from gecko_kedro import fret
 from gecko_kedro.base.progress import Progress
 from gecko_kedro.base.shards import NO_SHARD, Shard, count_missing, missing_pieces
-from gecko_kedro.fret.calls import ranker_calls
 from gecko_kedro.pipelines._trial import checked
 from gecko_kedro.teacher import TeacherSettings, teacher_name
 
@@ -33,20 +32,20 @@ def judge_candidates(
     """
     size = settings.shard_size
     total = count_missing(queries, size=size, finished=finished)
-    teacher = prepared.open(passages["text"], ranker_calls(rankers) if total else [])
+    teacher = prepared.open(passages["text"], fret.ranker_calls(rankers) if total else [])
     if total == 0 and finished:
         yield NO_SHARD, NO_SHARD
 
     def judged(progress: Progress) -> Iterator[tuple[Shard, Shard]]:
         for piece in missing_pieces(queries, size=size, finished=finished):
             own = candidates.join(piece.rows.select("query_id"), on="query_id", how="semi")
-            scored = fret.score_candidates(
+            judgements, refused = fret.score_candidates(
                 piece.rows, own, passages, teacher=teacher, prompts=prepared.prompts,
                 rankers=rankers, settings=settings,
             )  # fmt: skip
             yield (
-                Shard(piece.index, piece.total, scored.refused),
-                Shard(piece.index, piece.total, scored.judgements),
+                Shard(piece.index, piece.total, refused),
+                Shard(piece.index, piece.total, judgements),
             )
             progress.advance(piece.rows.height)
 
@@ -62,7 +61,7 @@ def judge_candidates(
             try:
                 fret.refuse_worthless(ranked, queries, rankers)
             except fret.WorthlessRankerError as error:
-                for call in ranker_calls([error.ranker]):
+                for call in fret.ranker_calls([error.ranker]):
                     recent.forget(call, lambda _: True)
                 raise
 
@@ -105,12 +104,12 @@ def choose_examples(
     """The positive and the hard negative of each query (section 3.2); refused queries go."""
     refused = refused_query_shards.rename({"row_id": "query_id"})
     asked = queries.join(refused, on="query_id", how="anti", maintain_order="left")
-    chosen = fret.choose_examples(rankings, asked, passages, settings)
+    chosen, quarantine = fret.choose_examples(rankings, asked, passages, settings)
     logger.info(
         "choose_examples: %d FRet rows, %d in quarantine, %d refused by the teacher",
-        chosen.fret.height, chosen.quarantine.height, refused.height,
+        chosen.height, quarantine.height, refused.height,
     )  # fmt: skip
-    return chosen.fret, pl.concat([refused_query_shards, chosen.quarantine])
+    return chosen, pl.concat([refused_query_shards, quarantine])
 
 
 def describe_fret(
@@ -124,7 +123,8 @@ def describe_fret(
     choosing: fret.ChooseSettings,
 ) -> str:
     """The data card of the FRet table."""
-    facts = fret.FretFacts(
+    return fret.fret_card(
+        fret_table,
         file="fret.parquet",
         source=source,
         teacher=teacher_name(teacher_settings),
@@ -137,7 +137,6 @@ def describe_fret(
             **{f"choose.{name}": value for name, value in choosing},
         },
     )
-    return fret.fret_card(fret_table, facts)
 
 
 def sample_labels(
@@ -160,22 +159,21 @@ def audit_labels(
     fret_quarantine: pl.DataFrame,
     prompts: dict[str, Any],
     teacher_settings: TeacherSettings,
-) -> tuple[dict[str, float], Any, Any, Any, dict[str, Any]]:
+) -> tuple[Any, ...]:
     """What the labels look like: numbers, plots, and what the report shows of them."""
-    audit = fret.audit_labels(rankings, fret_table)
-    plots = (audit.score_plot, audit.rank_plot, audit.agreement_plot)
-    reasons = pl.concat([queries_quarantine, fret_quarantine])["reason"].value_counts()
+    metrics, plots = fret.audit_labels(rankings, fret_table)
+    rejected = pl.concat([queries_quarantine, fret_quarantine])
     shown = {
         "teacher": teacher_name(teacher_settings),
         "prompt_versions": fret.Prompts.model_validate(prompts).versions(),
-        "facts": audit.metrics,
-        "shares": [name for name in audit.metrics if name in fret.AUDIT_SHARES],
-        "rejected": dict(reasons.sort("count", descending=True).iter_rows()),
+        "facts": metrics,
+        "shares": [name for name in metrics if name in fret.AUDIT_SHARES],
+        "rejected": fret.reject_examples(rejected, kept=fret_table.height),
         "samples": label_samples.head(_REPORTED_SAMPLES).to_dicts(),
         "figures": [plot.to_json() for plot in plots],
     }
     logger.info(
         "audit_labels: the teacher replaced %.1f %% of the seed passages (paper: about 15 %%)",
-        100 * audit.metrics.get("replaced_seeds", 0.0),
+        100 * metrics.get("replaced_seeds", 0.0),
     )
-    return audit.metrics, *plots, shown
+    return metrics, *plots, shown

@@ -217,15 +217,15 @@ def filter_queries(
     """Drop what cannot be learned from, or is the evaluation's, with reasons."""
     removed = query_overlaps.filter("removed").select(query_id="row_id")
     seen = undecided_queries.join(removed, on="query_id", how="semi")
-    kept = fret.filter_queries(
+    kept, rejected = fret.filter_queries(
         undecided_queries,
         passages,
         settings,
         rejected=rejected_reply_shards,
         excluded_queries={*seen["query"], *heldout_pairs["query"]},
     )
-    queries, lost = fret.round_trip(kept.queries, passages, settings.round_trip, load=load)
-    rejected = pl.concat([kept.quarantine, quarantine_table(lost)])
+    queries, lost = fret.round_trip(kept, passages, settings.round_trip, load=load)
+    rejected = pl.concat([rejected, quarantine_table(lost)])
     logger.info("filter_queries: %d queries kept, %d rejected", queries.height, rejected.height)
     return queries, pl.concat([query_log.quarantine, rejected])
 

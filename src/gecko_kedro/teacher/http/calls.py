@@ -1,7 +1,7 @@
 """The three calls as requests of one row each."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -19,7 +19,8 @@ from gecko_kedro.teacher.http.failure import Failure, no_reply
 from gecko_kedro.teacher.http.settings import HttpSettings
 from gecko_kedro.teacher.http.tokens import LocalTokenizer, Tokenizer, estimated_tokens
 from gecko_kedro.teacher.http.wire import Completion, Usage, completion
-from gecko_kedro.teacher.protocol import Generation, Prompt, Scored, ScoredLabels
+from gecko_kedro.teacher.protocol import Generation, Prompt, Scored, ScoredLabels, object_schema
+from gecko_kedro.teacher.replies import tokens_of
 
 R = TypeVar("R")
 _MORE = "Raise teacher.http.max_new_tokens."
@@ -41,19 +42,18 @@ class Calls:
         self, client: Client, prompt: Prompt, *, temperature: float, top_p: float, seed: int
     ) -> Generation:
         """One reply, held to the prompt's schema where the server can."""
+        wants_json = prompt.reply_schema is not None
         fields = structure_fields(self.abilities.structure, prompt.reply_schema)
         if not fields and self.abilities.api == "completions" and self.settings.stop:
             fields["stop"] = self.settings.stop
-        path, body = await self._request(
-            client, prompt.text, max_tokens=self.settings.max_new_tokens + self._room,
-            temperature=temperature, top_p=top_p, seed=seed, **fields,
+        return Generation(
+            *await self._ask(
+                client, await self._prompt(client, prompt.text),
+                lambda reply: whole_answer(reply, wants_json=wants_json),
+                max_tokens=self.settings.max_new_tokens + self._room,
+                temperature=temperature, top_p=top_p, seed=seed, **fields,
+            )
         )  # fmt: skip
-
-        def read(reply: Completion) -> Generation:
-            text = whole_answer(reply, wants_json=prompt.reply_schema is not None)
-            return Generation(text, *_cost(reply, body))
-
-        return await self._post(client, path, body, read)
 
     async def score(self, client: Client, prefix: str, continuation: str) -> Scored:
         """log P(continuation | prefix), on token ids where there is a tokenizer."""
@@ -63,120 +63,83 @@ class Calls:
             tail = await self._continuation_ids(client, continuation)
             prompt, n = await self._prompt_ids(client, prefix) + tail, len(tail)
         by_echo = self.abilities.likelihood == "echo"
-        how: dict[str, Any] = {"echo": True, "logprobs": 1} if by_echo else {"prompt_logprobs": 0}
-        path, body = request(
-            self.settings, "completions", prompt, max_tokens=1, temperature=0.0, **how
-        )
 
-        def read(reply: Completion) -> Scored:
+        def read(reply: Completion) -> float:
             choice = reply.choices[0]
             if isinstance(prompt, str):
                 generated = choice.raw.removeprefix(prompt)
-                number = scoring.from_echoed_text(choice, continuation, generated=generated)
-            elif by_echo:
-                number = scoring.from_echo(choice, len(prompt), n)
-            else:
-                number = scoring.from_prompt_logprobs(choice, prompt, n)
-            return Scored(number, *_cost(reply, body))
+                return scoring.from_echoed_text(choice, continuation, generated=generated)
+            if by_echo:
+                return scoring.from_echo(choice, len(prompt), n)
+            return scoring.from_prompt_logprobs(choice, prompt, n)
 
-        return await self._post(client, path, body, read)
+        how: dict[str, Any] = {"echo": True, "logprobs": 1} if by_echo else {"prompt_logprobs": 0}
+        return Scored(*await self._ask(client, prompt, read, max_tokens=1, temperature=0.0, **how))
 
     async def labels(self, client: Client, prompt: str, labels: Sequence[str]) -> ScoredLabels:
         """log P(label | prompt) of each, in the way that ``abilities.labels`` names."""
         way = self.abilities.labels
+        asked: str | list[int]
+        ids: list[int] = []
         if way == "token_ids":
-            ids = [await self._continuation_ids(client, label) for label in labels]
-            if all(len(one) == 1 for one in ids) and len({one[0] for one in ids}) == len(ids):
-                return await self._by_ids(client, prompt, [one[0] for one in ids])
-        if way in {"token_ids", "continuations"}:
+            tokens = [await self._continuation_ids(client, label) for label in labels]
+            ids = [one[0] for one in tokens if len(one) == 1]
+            if len(set(ids)) < len(labels):
+                way = "continuations"
+        if way == "continuations":
             scored = [await self.score(client, prompt, label) for label in labels]
-            return ScoredLabels(
-                tuple(one.log_likelihood for one in scored),
-                sum(one.prompt_tokens for one in scored),
-                sum(one.completion_tokens for one in scored),
-            )
-        if way == "top_logprobs":
-            return await self._by_top_tokens(client, prompt, labels)
-        return await self._by_grade(client, prompt, labels)
+            return ScoredLabels(tuple(one.log_likelihood for one in scored), *tokens_of(scored))
+        if way == "token_ids":
+            asked, fields = await self._prompt_ids(client, prompt), label_fields(ids)
+        else:
+            asked = await self._prompt(client, prompt)
+            fields = self._grade_fields(labels)
+            if way == "top_logprobs":
+                fields = top_fields(self.settings, self.abilities.api, room=self._room)
 
-    async def _by_ids(self, client: Client, prompt: str, ids: list[int]) -> ScoredLabels:
-        path, body = request(
-            self.settings, "completions", await self._prompt_ids(client, prompt),
-            **label_fields(ids),
-        )  # fmt: skip
-        return await self._scored(
-            client, path, body, lambda reply: scoring.from_token_ids(reply.choices[0], ids)
-        )
+        def read(reply: Completion) -> tuple[float, ...]:
+            if way == "token_ids":
+                return tuple(scoring.from_token_ids(reply.choices[0], ids))
+            if way == "top_logprobs":
+                return tuple(scoring.from_top_tokens(reply.choices[0], labels))
+            return tuple(scoring.from_sampled_label(written_answer(reply), labels))
 
-    async def _by_top_tokens(
-        self, client: Client, prompt: str, labels: Sequence[str]
-    ) -> ScoredLabels:
-        fields = top_fields(self.settings, self.abilities.api, room=self._room)
-        path, body = await self._request(client, prompt, **fields)
-        return await self._scored(
-            client, path, body, lambda reply: scoring.from_top_tokens(reply.choices[0], labels)
-        )
+        return ScoredLabels(*await self._ask(client, asked, read, **fields))
 
-    async def _by_grade(self, client: Client, prompt: str, labels: Sequence[str]) -> ScoredLabels:
-        schema = {
-            "type": "object",
-            "properties": {"label": {"type": "string", "enum": [one.strip() for one in labels]}},
-            "required": ["label"],
-            "additionalProperties": False,
-        }
-        fields = structure_fields(self.abilities.structure, schema)
-        path, body = await self._request(
-            client, prompt, max_tokens=LABEL_TOKENS + self._room, temperature=0.0, **fields
-        )
-
-        def read(reply: Completion) -> list[float]:
-            return scoring.from_sampled_label(written_answer(reply), labels)
-
-        return await self._scored(client, path, body, read)
+    def _grade_fields(self, labels: Sequence[str]) -> dict[str, Any]:
+        enum = [label.strip() for label in labels]
+        schema = object_schema(label={"type": "string", "enum": enum})
+        structure = structure_fields(self.abilities.structure, schema)
+        return {"max_tokens": LABEL_TOKENS + self._room, "temperature": 0.0, **structure}
 
     @property
     def _room(self) -> int:
         """Tokens for a thought that cannot be kept from coming."""
         return self.settings.thinking_tokens if self.abilities.thinks else 0
 
-    async def _post(
-        self, client: Client, path: str, body: dict[str, Any], read: Callable[[Completion], R]
-    ) -> R:
-        """``read`` of the reply, once it is known that the server has read the whole prompt."""
-        prompt = _prompt_of(body)
+    async def _ask(
+        self, client: Client, prompt: str | list[int], read: Callable[[Completion], R],
+        **fields: Any,
+    ) -> tuple[R, int, int]:  # fmt: skip
+        """``read`` of the reply to a prompt that the server has read as a whole, and the tokens."""
+        fields = dict(self.abilities.switch) | fields
+        path, body = request(self.settings, self.abilities.api, prompt, **fields)
         counted = None if isinstance(prompt, str) else len(prompt)
         if isinstance(prompt, str) and isinstance(self.tokenizer, LocalTokenizer):
             counted = len(await self.tokenizer.encode(client, prompt, special=False))
 
-        def checked(data: Any) -> R:
+        def checked(data: Any) -> tuple[R, int, int]:
             reply = completion(data)
             if self.settings.check_prompt_tokens and reply.usage is not None:
                 told = reply.usage.prompt_tokens
                 client.record.lengths.check(prompt, told, counted=counted)
-            return read(reply)
+            return read(reply), *_cost(reply, prompt)
 
         return await client.post(path, body, checked)
 
-    async def _scored(
-        self,
-        client: Client,
-        path: str,
-        body: dict[str, Any],
-        numbers: Callable[[Completion], list[float]],
-    ) -> ScoredLabels:
-        def read(reply: Completion) -> ScoredLabels:
-            return ScoredLabels(tuple(numbers(reply)), *_cost(reply, body))
-
-        return await self._post(client, path, body, read)
-
-    async def _request(
-        self, client: Client, text: str, **fields: Any
-    ) -> tuple[str, dict[str, Any]]:
+    async def _prompt(self, client: Client, text: str) -> str | list[int]:
         """The text itself, or its ids where the chat template has to be applied here."""
-        template = self.abilities.chat_template
-        prompt = await self._prompt_ids(client, text) if template else text
-        fields = dict(self.abilities.switch) | fields
-        return request(self.settings, self.abilities.api, prompt, **fields)
+        return await self._prompt_ids(client, text) if self.abilities.chat_template else text
 
     async def _prompt_ids(self, client: Client, text: str) -> list[int]:
         tokenizer = self._known_tokenizer()
@@ -227,16 +190,11 @@ def _has_object(text: str) -> bool:
     return True
 
 
-def _prompt_of(body: Mapping[str, Any]) -> str | list[int]:
-    prompt: str | list[int] = body["prompt"] if "prompt" in body else body["messages"][0]["content"]
-    return prompt
-
-
-def _cost(reply: Completion, body: Mapping[str, Any]) -> tuple[int, int]:
+def _cost(reply: Completion, prompt: str | list[int]) -> tuple[int, int]:
     """Tokens in and out, as the server counts them; by their length where it does not."""
-    usage, prompt = reply.usage or Usage(), _prompt_of(body)
-    tokens_in = estimated_tokens(prompt) if isinstance(prompt, str) else len(prompt)
+    usage = reply.usage or Usage()
     told_out = usage.completion_tokens
     if usage.prompt_tokens is not None:
         return usage.prompt_tokens, told_out or 0
+    tokens_in = estimated_tokens(prompt) if isinstance(prompt, str) else len(prompt)
     return tokens_in, estimated_tokens(reply.choices[0].raw) if told_out is None else told_out

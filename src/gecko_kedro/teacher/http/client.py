@@ -1,22 +1,24 @@
-"""One request to the server: time limit, retries with back-off, and what it cost in vain."""
+"""Requests to the server: one with its retries, and many in flight from a function that waits."""
 
+import asyncio
 import json
 import logging
+import queue
 import random
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Any, Generic, TypeVar
 
 import aiohttp
 
-from gecko_kedro.teacher.http.adapting import advice
 from gecko_kedro.teacher.http.failure import Failure, Key, plain, refusal, unusable, words_of
-from gecko_kedro.teacher.http.gate import Gate
-from gecko_kedro.teacher.http.record import ServerRecord
+from gecko_kedro.teacher.http.pacing import Gate, asked_wait
+from gecko_kedro.teacher.http.record import ServerRecord, advice
 from gecko_kedro.teacher.http.settings import HttpSettings
-from gecko_kedro.teacher.http.waits import asked_wait
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+R = TypeVar("R")
 _REFUSED_FIELD = frozenset({400, 404, 422})
 
 
@@ -69,7 +71,10 @@ class Client:
                     waits += 1
                 if failure.final or (not probe and tries > self._settings.max_retries):
                     raise
-                wait = self._wait(failure, max(0, tries - 1, waits - 1))
+                # Exponential back-off with full jitter, after what the server asked for.
+                doubled = self._settings.backoff_s * 2 ** min(max(0, tries - 1, waits - 1), 30)
+                jitter = random.uniform(0.0, min(self._settings.longest_wait_s, doubled))
+                wait = (failure.retry_after or 0.0) + jitter
                 logger.debug("%s; try %d in %.3g s", failure.words, tries + 1, wait)
                 await self._gate.sleep(wait)
             else:
@@ -87,14 +92,11 @@ class Client:
             self.record.pace.refused(sent_at)
         elif not failure.outage:
             self.record.answered()
-        asked = failure.retry_after
-        if asked is not None and asked > self._settings.longest_wait_s:
-            raise Failure(
-                f"{failure.words}; the server asks to wait {asked:.0f} s", status=failure.status,
-                final=True,
-            ) from failure  # fmt: skip
-        if asked is not None:
-            self._gate.pause(asked)
+        asked = failure.retry_after or 0.0
+        if asked > self._settings.longest_wait_s:
+            words = f"{failure.words}; the server asks to wait {asked:.0f} s"
+            raise Failure(words, status=failure.status, final=True) from failure
+        self._gate.pause(asked)
 
     def _adapts(self, body: Mapping[str, Any], sent: Mapping[str, Any], failure: Failure) -> bool:
         """Whether the request is worth another try in another form."""
@@ -108,12 +110,6 @@ class Client:
         failure.refused = failure.refused and failure.fix is None
         return False
 
-    def _wait(self, failure: Failure, attempt: int) -> float:
-        """Exponential back-off with full jitter, after what the server asked for."""
-        doubled = self._settings.backoff_s * 2 ** min(attempt, 30)
-        longest = min(self._settings.longest_wait_s, doubled)
-        return (failure.retry_after or 0.0) + random.uniform(0.0, longest)
-
     async def _exchange(self, url: str, body: Mapping[str, Any]) -> Any:
         headers = self._settings.headers | self._key.headers(self._settings.api_key_header)
         try:
@@ -123,8 +119,13 @@ class Client:
             seconds = self._settings.timeout_s
             raise Failure(f"no answer within {seconds:g} s", outage=True) from error
         except (aiohttp.ClientError, OSError) as error:
-            words = self._key.redact(f"{type(error).__name__}: {error}")
-            raise Failure(words, outage=True, loading=_refused_connection(error)) from error
+            # An unknown name or a certificate stays wrong; else it may not listen yet.
+            lasting = (aiohttp.ClientConnectorDNSError, aiohttp.ClientSSLError)
+            loading = isinstance(error, aiohttp.ClientConnectionError)
+            raise Failure(
+                self._key.redact(f"{type(error).__name__}: {error}"), outage=True,
+                loading=loading and not isinstance(error, lasting),
+            ) from error  # fmt: skip
         words = content.decode("utf-8", "replace")
         if response.status >= 400:
             told = self._key.redact(_message(words))
@@ -147,22 +148,6 @@ class Client:
             raise unusable(f"no whole JSON: {self._key.redact(words[-80:])!r}") from error
 
 
-def new_session(settings: HttpSettings) -> aiohttp.ClientSession:
-    """A pool of connections for one run; proxies come from the environment."""
-    local = any(f"//{host}" in settings.base_url for host in ("127.", "localhost", "[::1]"))
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=settings.concurrency),
-        timeout=aiohttp.ClientTimeout(total=settings.timeout_s),
-        trust_env=not local,
-    )
-
-
-def _refused_connection(error: Exception) -> bool:
-    """As by a server that does not listen yet; an unknown name or a certificate stays wrong."""
-    lasting = (aiohttp.ClientConnectorDNSError, aiohttp.ClientSSLError)
-    return isinstance(error, aiohttp.ClientConnectionError) and not isinstance(error, lasting)
-
-
 def _message(words: str) -> str:
     """The server's own message out of its JSON or its page, or its words as they are."""
     try:
@@ -171,3 +156,107 @@ def _message(words: str) -> str:
         return plain(words)
     error = told.get("error") if isinstance(told, dict) else None
     return words_of(error or told)
+
+
+class Pool(Generic[R]):
+    """Answers the rows 0 to ``rows`` - 1, ``concurrency`` at a time, each with ``answer``.
+
+    It works whether or not the caller's thread runs an event loop itself. ``on_reply(row, reply)``
+    is called in the caller's thread as soon as a reply is there, in the order in which they come.
+    No more than ``concurrency`` replies are ever begun and not handed over. After the first
+    failure, of a row or of ``on_reply``, no row is begun any more; requests in flight are paid for,
+    so they are waited for and handed over before that failure is raised.
+    """
+
+    def __init__(
+        self,
+        settings: HttpSettings,
+        key: Key,
+        record: ServerRecord,
+        answer: Callable[[Client, int], Awaitable[R]],
+        *,
+        explain: Callable[[int, Failure], Exception],
+        on_reply: Callable[[int, R], None] | None = None,
+    ) -> None:
+        self._settings, self._key, self._record = settings, key, record
+        self._answer, self._explain, self._on_reply = answer, explain, on_reply
+        # A row with its reply and what is to be told once that is kept; None at the end.
+        self._arrived: queue.SimpleQueue[tuple[int, R, asyncio.Event] | BaseException | None] = (
+            queue.SimpleQueue()
+        )
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._gate: Gate | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._failure: BaseException | None = None
+
+    def run(self, rows: int) -> list[R]:
+        """The replies in the order of the rows."""
+        thread = threading.Thread(target=self._work, args=(rows,), name="teacher-http", daemon=True)
+        replies: dict[int, R] = {}
+        thread.start()
+        try:
+            while (item := self._arrived.get()) is not None:
+                if isinstance(item, BaseException):
+                    self._fail(item)
+                else:
+                    row, replies[row], kept = item
+                    try:
+                        if self._on_reply is not None:
+                            self._on_reply(row, replies[row])
+                    except Exception as error:
+                        self._fail(error)
+                    self._soon(kept.set)
+        except BaseException:  # Ctrl-C
+            if self._task is not None:
+                self._soon(self._task.cancel)
+            raise
+        thread.join()
+        if self._failure is not None:
+            raise self._failure
+        return [replies[row] for row in range(rows)]
+
+    def _fail(self, error: BaseException) -> None:
+        self._failure = self._failure or error
+        if self._gate is not None:
+            self._soon(self._gate.stop)
+
+    def _soon(self, call: Callable[[], object]) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(call)
+
+    def _work(self, rows: int) -> None:
+        try:
+            asyncio.run(self._answer_all(rows))
+        except BaseExceptionGroup as group:
+            self._arrived.put(group.exceptions[0])
+        except BaseException as error:
+            self._arrived.put(error)
+        self._arrived.put(None)
+
+    async def _answer_all(self, rows: int) -> None:
+        settings, gate, waiting = self._settings, Gate(self._settings), iter(range(rows))
+        local = any(f"//{host}" in settings.base_url for host in ("127.", "localhost", "[::1]"))
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=settings.concurrency),
+            timeout=aiohttp.ClientTimeout(total=settings.timeout_s),
+            trust_env=not local,  # proxies come from the environment
+        )
+        async with session, asyncio.TaskGroup() as group:
+            self._gate, self._loop = gate, asyncio.get_running_loop()
+            self._task = asyncio.current_task()
+            client = Client(settings, self._key, session, gate, self._record)
+            for _ in range(min(rows, settings.concurrency)):
+                group.create_task(self._answer_some(client, gate, waiting))
+
+    async def _answer_some(self, client: Client, gate: Gate, waiting: Iterator[int]) -> None:
+        for row in waiting:
+            if gate.stopped:
+                return
+            try:
+                reply, kept = await self._answer(client, row), asyncio.Event()
+                self._arrived.put((row, reply, kept))
+                await kept.wait()
+            except Failure as failure:
+                gate.stop()
+                self._arrived.put(self._explain(row, failure))
+                return

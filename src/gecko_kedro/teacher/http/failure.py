@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from gecko_kedro.teacher.http.settings import HttpSettings
@@ -31,6 +31,7 @@ _NO_PATIENCE = re.compile(
 _TAG = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 
 
+@dataclass(eq=False, repr=False)
 class Failure(Exception):
     """A request that brought no usable reply.
 
@@ -41,24 +42,19 @@ class Failure(Exception):
     the server was seen to cut prompts to.
     """
 
-    def __init__(
-        self,
-        words: str,
-        *,
-        status: int | None = None,
-        final: bool = False,
-        outage: bool = False,
-        refused: bool = False,
-        loading: bool = False,
-        retry_after: float | None = None,
-        fix: str | None = None,
-        cut_at: int | None = None,
-    ) -> None:
-        super().__init__(words)
-        self.fix, self.cut_at = fix, cut_at
-        self.words, self.status, self.final = words, status, final
-        self.outage, self.loading, self.retry_after = outage, loading, retry_after
-        self.refused = refused or (status in _REFUSED_PROMPT and final)
+    words: str
+    _: KW_ONLY
+    status: int | None = None
+    final: bool = False
+    outage: bool = False
+    refused: bool = False
+    loading: bool = False
+    retry_after: float | None = None
+    fix: str | None = None
+    cut_at: int | None = None
+
+    def __post_init__(self) -> None:
+        self.refused = self.refused or (self.status in _REFUSED_PROMPT and self.final)
 
     @property
     def too_fast(self) -> bool:
@@ -116,9 +112,9 @@ def words_of(error: Any) -> str:
 
 def plain(words: str) -> str:
     """The text of an HTML page; other words as they are."""
-    if not re.search(r"<(?:!doctype|html|head|body)\b", words[:1000], re.IGNORECASE):
-        return words
-    return f"an HTML page: {' '.join(_TAG.sub(' ', words).split())}"
+    if re.search(r"<(?:!doctype|html|head|body)\b", words[:1000], re.IGNORECASE):
+        return f"an HTML page: {' '.join(_TAG.sub(' ', words).split())}"
+    return words
 
 
 def _status_of(error: Any) -> int | None:
@@ -126,15 +122,11 @@ def _status_of(error: Any) -> int | None:
         return None
     for name in ("code", "status", "status_code", "type"):
         told = error.get(name)
+        if isinstance(told, str):
+            found = [status for part, status in _STATUS_OF_NAME.items() if part in told.lower()]
+            told = int(told) if told.strip().isdigit() else next(iter(found), None)
         if isinstance(told, int | float) and 400 <= told < 600:
             return int(told)
-        if not isinstance(told, str):
-            continue
-        if told.strip().isdigit() and 400 <= int(told) < 600:
-            return int(told)
-        found = [status for part, status in _STATUS_OF_NAME.items() if part in told.lower()]
-        if found:
-            return found[0]
     return None
 
 
@@ -142,29 +134,25 @@ def _status_of(error: Any) -> int | None:
 class Key:
     """The API key. It has no text of its own, so that it cannot be logged by accident."""
 
-    _value: str | None
+    _value: str
 
     @classmethod
     def of(cls, settings: HttpSettings) -> "Key":
         """The key in the environment variable that ``settings`` name; none where it is not set."""
-        name = settings.api_key_env
-        return cls(os.environ.get(name, "").strip() or None if name is not None else None)
+        return cls(os.environ.get(settings.api_key_env or "", "").strip())
 
     def __bool__(self) -> bool:
-        return self._value is not None
+        return bool(self._value)
 
     def headers(self, name: str) -> dict[str, str]:
         """The header that carries the key."""
-        if self._value is None:
-            return {}
-        return {name: f"Bearer {self._value}" if name.lower() == "authorization" else self._value}
+        bearer = "Bearer " if name.lower() == "authorization" else ""
+        return {name: bearer + self._value} if self else {}
 
     def redact(self, text: str) -> str:
         """``text`` in one short line, the key taken out."""
-        if self._value is not None:
-            text = text.replace(self._value, "<key>")
-        text = " ".join(text.split())
+        text = " ".join((text.replace(self._value, "<key>") if self else text).split())
         return text if len(text) <= _LONGEST_WORDS else text[:_LONGEST_WORDS] + "..."
 
     def __repr__(self) -> str:
-        return "Key(none)" if self._value is None else "Key(hidden)"
+        return "Key(hidden)" if self else "Key(none)"

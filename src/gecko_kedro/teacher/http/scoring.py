@@ -37,7 +37,7 @@ def from_echo(choice: Choice, n_prompt: int, n_last: int) -> float:
     numbers = (choice.logprobs.token_logprobs if choice.logprobs else None) or []
     if not n_prompt <= len(numbers) <= n_prompt + 1:
         raise unusable(f"{len(numbers)} log-probabilities for {n_prompt} tokens")
-    return _sum(numbers[n_prompt - n_last : n_prompt])
+    return math.fsum(map(finite, numbers[n_prompt - n_last : n_prompt]))
 
 
 def from_echoed_text(choice: Choice, continuation: str, *, generated: str) -> float:
@@ -53,7 +53,7 @@ def from_echoed_text(choice: Choice, continuation: str, *, generated: str) -> fl
         raise unusable(f"{len(numbers)} log-probabilities for {len(tokens)} tokens")
     end = len(tokens) - _spelling(tokens, generated)
     count = _spelling(tokens[:end], continuation)
-    return _sum(numbers[end - count : end])
+    return math.fsum(map(finite, numbers[end - count : end]))
 
 
 def _spelling(tokens: Sequence[str], text: str) -> int:
@@ -124,22 +124,16 @@ def _after_thought(
 def _of_labels(labels: Sequence[str], top: Mapping[str, float]) -> list[float]:
     left = max(1.0 - sum(map(math.exp, top.values())), 1e-9)
     floor = min(math.log(left), *top.values())
-    found: dict[str, list[float]] = {label: [] for label in labels}
-    for token, number in top.items():
-        label = _label_of(token, labels)
-        if label is not None:
-            found[label].append(math.exp(number))
-    return [max(floor, math.log(sum(own))) if (own := found[one]) else floor for one in labels]
+    of_token = {token: _label_of(token, labels) for token in top}
+    own = [sum(math.exp(top[t]) for t, label in of_token.items() if label == one) for one in labels]
+    return [max(floor, math.log(total)) if total else floor for total in own]
 
 
 def _label_of(token: str, labels: Sequence[str]) -> str | None:
     """The one label that ``token`` begins."""
-    begun = [label for label in labels if token.strip() and _begins(label, token)]
+    start = token.strip()
+    begun = [label for label in labels if start and label.strip().startswith(start)]
     return begun[0] if len(begun) == 1 else None
-
-
-def _begins(label: str, token: str) -> bool:
-    return label.strip().startswith(token.strip())
 
 
 def share_a_beginning(labels: Sequence[str]) -> bool:
@@ -179,7 +173,3 @@ def finite(number: float | None) -> float:
     if number is None or not math.isfinite(number):
         raise unusable(f"log-probability {number}")
     return number
-
-
-def _sum(numbers: Sequence[float | None]) -> float:
-    return math.fsum(finite(number) for number in numbers)

@@ -9,20 +9,18 @@ from typing import Any, TypeVar
 
 from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.teacher.http import scoring
+from gecko_kedro.teacher.http.abilities import Probe
 from gecko_kedro.teacher.http.calls import Calls
-from gecko_kedro.teacher.http.client import Client
+from gecko_kedro.teacher.http.client import Client, Pool
 from gecko_kedro.teacher.http.failure import Failure, Key
-from gecko_kedro.teacher.http.pool import Pool
-from gecko_kedro.teacher.http.probe import find_abilities, find_tokenizer
 from gecko_kedro.teacher.http.record import ServerRecord
 from gecko_kedro.teacher.http.settings import NO_THINKING, HttpSettings
-from gecko_kedro.teacher.http.tokens import LocalTokenizer, estimated_cut
+from gecko_kedro.teacher.http.tokens import LocalTokenizer, estimated_cut, find_tokenizer
 from gecko_kedro.teacher.protocol import (
     Generation,
     OnReplies,
     Prompt,
     Refused,
-    Reply,
     Scored,
     ScoredLabels,
     TeacherError,
@@ -76,9 +74,7 @@ class HttpTeacher:
         if tokenizer is None:
             return [estimated_cut(text, max_tokens) for text in texts]
         return self._run(
-            "truncate",
-            len(texts),
-            lambda client, row: tokenizer.cut(client, texts[row], max_tokens),
+            "truncate", len(texts), lambda client, i: tokenizer.cut(client, texts[i], max_tokens)
         )
 
     def generate(
@@ -87,12 +83,11 @@ class HttpTeacher:
         """As ``Teacher.generate``; a reply is as long as ``max_new_tokens`` at most."""
         calls = self._calls
         return self._ask(
-            "generate",
-            len(prompts),
+            "generate", len(prompts),
             lambda client, row: calls.generate(
                 client, prompts[row], temperature=temperature, top_p=top_p, seed=seed
             ),
-        )
+        )  # fmt: skip
 
     def query_log_likelihood(
         self, prefixes: Sequence[Prompt], continuations: Sequence[str]
@@ -111,10 +106,9 @@ class HttpTeacher:
         if len(prefixes) != len(continuations):
             raise ValueError("as many continuations as prefixes are needed")
         return self._ask(
-            "query_log_likelihood",
-            len(prefixes),
+            "query_log_likelihood", len(prefixes),
             lambda client, row: calls.score(client, prefixes[row].text, continuations[row]),
-        )
+        )  # fmt: skip
 
     def label_log_likelihood(
         self, prompts: Sequence[Prompt], labels: Sequence[str]
@@ -135,22 +129,20 @@ class HttpTeacher:
             )
 
         return self._ask(
-            "label_log_likelihood",
-            len(prompts),
+            "label_log_likelihood", len(prompts),
             lambda client, row: calls.labels(client, prompts[row].text, labels),
-        )
+        )  # fmt: skip
 
     @cached_property
     def _calls(self) -> Calls:
-        name = self._settings.tokenizer
-        variables = self._settings.chat_template_kwargs
-        local = LocalTokenizer(name, variables) if name is not None else None
         tries = min(self._settings.max_retries, _TRIES_WHILE_PROBING)
         settings = self._settings.model_copy(update={"max_retries": tries})
+        name = settings.tokenizer
+        local = None if name is None else LocalTokenizer(name, settings.chat_template_kwargs)
 
         async def find(client: Client, row: int) -> Calls:
             tokenizer = await find_tokenizer(client, settings, local)
-            abilities = await find_abilities(client, settings, tokenizer)
+            abilities = await Probe(client, settings, tokenizer).abilities()
             return Calls(self._settings, abilities, tokenizer)
 
         found = self._run("start", 1, find, settings=settings)[0]
@@ -166,10 +158,6 @@ class HttpTeacher:
             )
         return found
 
-    def _tell(self, row: int, reply: Reply) -> None:
-        if self.on_replies is not None:
-            self.on_replies({row: reply})
-
     def _ask(
         self, kind: str, rows: int, answer: Callable[[Client, int], Awaitable[R]]
     ) -> list[R | Refused]:
@@ -181,7 +169,11 @@ class HttpTeacher:
                     raise
                 return Refused(failure.words)
 
-        return self._run(kind, rows, reply, on_reply=self._tell)
+        def tell(row: int, replied: Any) -> None:
+            if self.on_replies is not None:
+                self.on_replies({row: replied})
+
+        return self._run(kind, rows, reply, on_reply=tell)
 
     def _run(
         self,
@@ -193,20 +185,14 @@ class HttpTeacher:
         settings: HttpSettings | None = None,
     ) -> list[R]:
         pool = Pool(
-            settings or self._settings,
-            self._key,
-            self._record,
-            answer,
-            explain=lambda row, failure: self._explain(kind, row, failure),
-            on_reply=on_reply,
-        )
+            settings or self._settings, self._key, self._record, answer,
+            explain=lambda row, failure: self._explain(kind, row, failure), on_reply=on_reply,
+        )  # fmt: skip
         return pool.run(rows)
 
     def _explain(self, kind: str, row: int, failure: Failure) -> TeacherError:
         settings = self._settings
-        if failure.fix is not None:
-            fix = failure.fix
-        elif failure.status in {401, 403}:
+        if failure.status in {401, 403}:
             name = settings.api_key_env or "(set teacher.http.api_key_env)"
             fix = (
                 f"Check the key in the environment variable {name}." if self._key else
@@ -217,15 +203,14 @@ class HttpTeacher:
             fix = "Check teacher.http.model and api, and the length of the prompt."
         elif failure.status == 402 or (failure.status == 429 and failure.final):
             fix = "Wait until the quota is there again, or pay for more."
-        elif failure.outage:
-            fix = "Check that the server runs."
         else:
-            fix = "Check the server."
+            fix = "Check that the server runs." if failure.outage else "Check the server."
         error = TeacherError(
             f"teacher {settings.model!r} at {settings.base_url}, {kind}, prompt {row}",
             expected="a usable reply",
             got=Words(f"no usable reply: {failure.words}"),
-            fix=f"{fix} What was answered before is stored: run again to go on from there.",
+            fix=f"{failure.fix or fix} What was answered before is stored: run again to go on from "
+            "there.",
         )
         error.cut_at = failure.cut_at
         return error

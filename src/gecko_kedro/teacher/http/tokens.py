@@ -3,35 +3,21 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from functools import cached_property
-from typing import Any, Literal, Protocol
+from functools import cached_property, partial
+from itertools import takewhile
+from typing import Any
 
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.teacher.http.client import Client
-from gecko_kedro.teacher.http.failure import Failure, unusable
+from gecko_kedro.teacher.http.failure import Failure
+from gecko_kedro.teacher.http.settings import HttpSettings
 from gecko_kedro.teacher.http.wire import Detokenized, parse
 from gecko_kedro.teacher.http.wire import Tokens as TokensReply
-from gecko_kedro.teacher.tokens import ChatTemplate, PromptTokenizer
+from gecko_kedro.teacher.tokens import PromptTokenizer
 
 _CACHED_TEXTS = 1 << 14
 # Where nobody can count: a token of English has some four characters, of code and names fewer.
 _CHARACTERS_PER_TOKEN = 3
-
-
-class Tokenizer(Protocol):
-    """Text to token ids."""
-
-    async def encode(self, client: Client, text: str, *, special: bool) -> list[int]:
-        """The ids of ``text``; with ``special`` those that begin a prompt come before them."""
-        ...
-
-    async def encode_chat(self, client: Client, text: str) -> list[int]:
-        """The ids of a user's turn and the opening of the assistant's, by the chat template."""
-        ...
-
-    async def cut(self, client: Client, text: str, max_tokens: int) -> str:
-        """The beginning of ``text`` that has ``max_tokens`` tokens; all of it where it is short."""
-        ...
 
 
 class LocalTokenizer:
@@ -40,7 +26,6 @@ class LocalTokenizer:
     def __init__(self, name: str, chat_template_kwargs: Mapping[str, Any]) -> None:
         from transformers import AutoTokenizer
 
-        self._name, self._kwargs = name, chat_template_kwargs
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(name)
         except (OSError, ValueError) as error:
@@ -50,6 +35,9 @@ class LocalTokenizer:
                 got=name,
                 fix="Correct it, or set it to null to use the server's own.",
             ) from error
+        self._made = partial(
+            PromptTokenizer, self._tokenizer, model=name, chat_template_kwargs=chat_template_kwargs
+        )
 
     @property
     def has_chat_template(self) -> bool:
@@ -63,72 +51,66 @@ class LocalTokenizer:
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
 
     async def encode(self, client: Client, text: str, *, special: bool) -> list[int]:
-        """As ``Tokenizer.encode``. A special token that the text spells out is plain text."""
+        """The ids of ``text``; with ``special`` those that begin a prompt come before them.
+
+        A special token that the text spells out is plain text.
+        """
         encode = self._plain.prompts if special else self._plain.continuations
         return encode([text])[0]
 
     async def encode_chat(self, client: Client, text: str) -> list[int]:
-        """As ``Tokenizer.encode_chat``."""
+        """The ids of a user's turn and the opening of the assistant's, by the chat template."""
         return self._chat.prompts([text])[0]
 
     async def cut(self, client: Client, text: str, max_tokens: int) -> str:
-        """As ``Tokenizer.cut``."""
+        """The beginning of ``text`` that has ``max_tokens`` tokens; all of it where it is short."""
         return self._plain.truncate([text], max_tokens)[0]
 
     @cached_property
     def _plain(self) -> PromptTokenizer:
-        return self._prompt_tokenizer("off")
+        return self._made(chat_template="off")
 
     @cached_property
     def _chat(self) -> PromptTokenizer:
-        return self._prompt_tokenizer("on")
-
-    def _prompt_tokenizer(self, chat_template: ChatTemplate) -> PromptTokenizer:
-        return PromptTokenizer(
-            self._tokenizer,
-            model=self._name,
-            chat_template=chat_template,
-            chat_template_kwargs=self._kwargs,
-        )
+        return self._made(chat_template="on")
 
 
 class ServerTokenizer:
     """``/tokenize`` and ``/detokenize`` of vLLM or llama.cpp; texts that recur are asked once."""
 
-    def __init__(
-        self,
-        dialect: Literal["vllm", "llama.cpp"],
-        model: str,
-        chat_template_kwargs: Mapping[str, Any],
-    ) -> None:
-        self._kwargs = dict(chat_template_kwargs)
+    def __init__(self, dialect: str, settings: HttpSettings) -> None:
+        self._kwargs = settings.chat_template_kwargs
         self._in = "prompt" if dialect == "vllm" else "content"
         self._special = "add_special_tokens" if dialect == "vllm" else "add_special"
-        self._model = model
+        self._model = settings.model
         self._known: dict[tuple[str, str], list[int]] = {}
 
     async def encode(self, client: Client, text: str, *, special: bool) -> list[int]:
-        """As ``Tokenizer.encode``."""
+        """As ``LocalTokenizer.encode``."""
         return await self._ids(
             client, (str(special), text), {self._in: text, self._special: special}
         )
 
     async def encode_chat(self, client: Client, text: str) -> list[int]:
-        """As ``Tokenizer.encode_chat``; vLLM only."""
+        """As ``LocalTokenizer.encode_chat``; vLLM only."""
         asked = {"messages": [{"role": "user", "content": text}], "add_generation_prompt": True}
         more = {"chat_template_kwargs": self._kwargs} if self._kwargs else {}
         return await self._ids(client, ("chat", text), asked | more)
 
     async def cut(self, client: Client, text: str, max_tokens: int) -> str:
-        """As ``Tokenizer.cut``."""
+        """As ``LocalTokenizer.cut``."""
         if len(text.encode()) < max_tokens:  # a token has at least one byte
             return text
         ids = await self.encode(client, text, special=False)
         if len(ids) <= max_tokens:
             return text
         body = {"model": self._model, "tokens": ids[:max_tokens]}
-        head = await client.post("/detokenize", body, _detokenized, root=True)
-        return text[: _common(text, head)].rstrip()
+        head = await client.post(
+            "/detokenize", body, lambda data: parse(Detokenized, data).text, root=True
+        )
+        # The last token may hold half a character.
+        same = takewhile(lambda pair: pair[0] == pair[1], zip(text, head, strict=False))
+        return "".join(ours for ours, _ in same).rstrip()
 
     async def _ids(
         self, client: Client, key: tuple[str, str], body: Mapping[str, Any]
@@ -145,13 +127,19 @@ class ServerTokenizer:
         return self._known[key]
 
 
-async def server_tokenizer(
-    client: Client, model: str, chat_template_kwargs: Mapping[str, Any]
-) -> ServerTokenizer | None:
-    """The one that the server has, by trying; None where it has none."""
-    dialects: tuple[Literal["vllm", "llama.cpp"], ...] = ("vllm", "llama.cpp")
-    for dialect in dialects:
-        tokenizer = ServerTokenizer(dialect, model, chat_template_kwargs)
+Tokenizer = LocalTokenizer | ServerTokenizer
+
+
+async def find_tokenizer(
+    client: Client, settings: HttpSettings, local: LocalTokenizer | None
+) -> Tokenizer | None:
+    """The local one, else the one that the server has by its dialect or by trying, else None."""
+    if local is not None or settings.dialect in {"tgi", "openai"}:
+        return local
+    if settings.dialect != "auto":
+        return ServerTokenizer(settings.dialect, settings)
+    for dialect in ("vllm", "llama.cpp"):
+        tokenizer = ServerTokenizer(dialect, settings)
         try:
             if await tokenizer.encode(client, "one two", special=False):
                 return tokenizer
@@ -169,21 +157,3 @@ def estimated_cut(text: str, max_tokens: int) -> str:
 def estimated_tokens(text: str) -> int:
     """About how many tokens ``text`` has."""
     return -(-len(text) // _CHARACTERS_PER_TOKEN)
-
-
-def _detokenized(data: Any) -> str:
-    reply = parse(Detokenized, data)
-    text = reply.prompt if reply.prompt is not None else reply.content
-    if text is None:
-        raise unusable("/detokenize gave no text")
-    return text
-
-
-def _common(text: str, head: str) -> int:
-    """Length of the common beginning: the last token may hold half a character."""
-    size = 0
-    for ours, theirs in zip(text, head, strict=False):
-        if ours != theirs:
-            break
-        size += 1
-    return size

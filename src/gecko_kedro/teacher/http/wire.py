@@ -2,7 +2,7 @@
 
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AliasChoices, BaseModel, Field, ValidationError
 
 from gecko_kedro.teacher.http.failure import Failure, error_within, no_reply, unusable
 from gecko_kedro.teacher.thinking import answer_of, shows_thought
@@ -10,11 +10,7 @@ from gecko_kedro.teacher.thinking import answer_of, shows_thought
 _FILTERED = frozenset({"content_filter", "safety", "recitation", "prohibited_content", "refusal"})
 
 
-class _Wire(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class Usage(_Wire):
+class Usage(BaseModel):
     """Tokens that the server counted."""
 
     prompt_tokens: int | None = None
@@ -27,19 +23,15 @@ class Usage(_Wire):
         return int((self.completion_tokens_details or {}).get("reasoning_tokens") or 0)
 
 
-class TokenLogprob(_Wire):
+class TokenLogprob(BaseModel):
     """One token and its natural-log probability; ``top_logprobs`` are likely ones in its place."""
 
     token: str = ""
     logprob: float | None = None
     top_logprobs: list["TokenLogprob"] | None = None
 
-    def top(self) -> dict[str, float | None]:
-        """The likely tokens in this place."""
-        return {one.token: one.logprob for one in self.top_logprobs or []}
 
-
-class Logprobs(_Wire):
+class Logprobs(BaseModel):
     """Both shapes: parallel lists (/completions) and ``content`` (/chat/completions, llama.cpp)."""
 
     tokens: list[str] | None = None
@@ -50,25 +42,27 @@ class Logprobs(_Wire):
     def places(self) -> list[tuple[str, dict[str, float | None]]]:
         """Each token of the reply and the likely ones in its place."""
         if self.content:
-            return [(one.token, one.top()) for one in self.content]
+            return [
+                (one.token, {likely.token: likely.logprob for likely in one.top_logprobs or []})
+                for one in self.content
+            ]
         tops = self.top_logprobs or []
         tokens = self.tokens or [""] * len(tops)
         return [(token, top or {}) for token, top in zip(tokens, tops, strict=False)]
 
     def first_top(self) -> dict[str, float | None]:
         """The likely first tokens of the reply; empty where the server gave none."""
-        places = self.places()
-        return places[0][1] if places else {}
+        return next((top for _, top in self.places()), {})
 
 
-class Part(_Wire):
+class Part(BaseModel):
     """A piece of a message: text, or a thought, which has another type."""
 
     type: str = "text"
     text: str | None = None
 
 
-class Message(_Wire):
+class Message(BaseModel):
     """What the assistant of a chat says."""
 
     content: str | list[Part] | None = None
@@ -91,7 +85,7 @@ class Message(_Wire):
         return bool(self.reasoning_content or self.reasoning) or apart
 
 
-class Choice(_Wire):
+class Choice(BaseModel):
     """One reply."""
 
     text: str | None = None
@@ -122,27 +116,26 @@ class Choice(_Wire):
         return self.finish_reason in {"length", "max_tokens", "MAX_TOKENS"}
 
 
-class Completion(_Wire):
+class Completion(BaseModel):
     """The envelope of both APIs."""
 
     choices: list[Choice]
     usage: Usage | None = None
 
 
-class Tokens(_Wire):
+class Tokens(BaseModel):
     """Of /tokenize: vLLM and llama.cpp."""
 
     tokens: list[int]
 
 
-class Detokenized(_Wire):
+class Detokenized(BaseModel):
     """Of /detokenize: ``prompt`` by vLLM, ``content`` by llama.cpp."""
 
-    prompt: str | None = None
-    content: str | None = None
+    text: str = Field(validation_alias=AliasChoices("prompt", "content"))
 
 
-M = TypeVar("M", bound=_Wire)
+M = TypeVar("M", bound=BaseModel)
 
 
 def parse(model: type[M], data: Any) -> M:

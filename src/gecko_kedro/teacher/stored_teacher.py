@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,7 +9,6 @@ from functools import cached_property
 from typing import Any
 
 from gecko_kedro.base.progress import Progress
-from gecko_kedro.teacher.budget import Budget, Prices, refuse_over
 from gecko_kedro.teacher.protocol import (
     Generation,
     Prompt,
@@ -22,24 +20,18 @@ from gecko_kedro.teacher.protocol import (
     Teacher,
     TeacherError,
 )
-from gecko_kedro.teacher.refusals import Refusals
 from gecko_kedro.teacher.replies import (
     OneKind,
     Recent,
+    Refusals,
     bad_reply,
     decode,
     encode,
-    hits,
-    paid,
+    tokens_of,
     usable,
 )
-from gecko_kedro.teacher.report import cost_note, report_usage
-from gecko_kedro.teacher.store import ResponseStore, Spent
-from gecko_kedro.teacher.usage import KindUsage, Usage
-
-logger = logging.getLogger(__name__)
-NO_LIMIT = Budget(max_tokens_total=None, max_cost=None)
-NO_PRICES = Prices(prompt=None, completion=None)
+from gecko_kedro.teacher.store import ResponseStore
+from gecko_kedro.teacher.usage import Budget, KindUsage, Prices, Usage, report_usage
 
 
 class StoredTeacher:
@@ -61,12 +53,10 @@ class StoredTeacher:
         store: ResponseStore,
         *,
         batch_size: int,
-        prices: Prices = NO_PRICES,
-        budget: Budget = NO_LIMIT,
+        prices: Prices = Prices(),
+        budget: Budget = Budget(),
     ) -> None:
-        self._teacher = teacher
-        self._store = store
-        self._batch_size = batch_size
+        self._teacher, self._store, self._batch_size = teacher, store, batch_size
         self._prices, self._budget = prices, budget
         self._spent = KindUsage()  # in all runs; read anew before each batch
         self._recent: Recent | None = None
@@ -104,12 +94,10 @@ class StoredTeacher:
     ) -> list[Scored | Refused]:
         """As ``Teacher.query_log_likelihood``."""
         kind = "query_log_likelihood"
+        pairs = zip(prefixes, continuations, strict=True)
         return self._answer(
             kind,
-            [
-                self._key(kind, prefix, continuation)
-                for prefix, continuation in zip(prefixes, continuations, strict=True)
-            ],
+            [self._key(kind, prefix, continuation) for prefix, continuation in pairs],
             lambda rows: self._teacher.query_log_likelihood(
                 [prefixes[row] for row in rows], [continuations[row] for row in rows]
             ),
@@ -153,17 +141,13 @@ class StoredTeacher:
 
     @contextmanager
     def reporting(self, stage: str) -> Iterator[None]:
-        """``report`` at the end of the block, also where the budget or an error ends it."""
+        """``report_usage`` at the end of the block, also where the budget or an error ends it."""
         try:
             yield
         finally:
-            self.report(stage)
-
-    def report(self, stage: str) -> None:
-        """See ``report_usage``."""
-        # Without a call nobody may ever have reached the backend, which tells its identity.
-        identity = self.identity if self.usage.as_metrics() else ""
-        report_usage(stage, self.usage, self._store.spent(identity), self._prices, identity)
+            # Without a call nobody may ever have reached the backend, which tells its identity.
+            identity = self.identity if self.usage.as_metrics() else ""
+            report_usage(stage, self.usage, self._store.spent(identity), self._prices, identity)
 
     def close(self) -> None:
         """Close the store."""
@@ -198,20 +182,25 @@ class StoredTeacher:
             **{key: refused[key] for key in keys if key in refused}, **known
         }  # fmt: skip
         missing = list({key: row for row, key in enumerate(keys) if key not in replies}.items())
-        again = sum(key in refused for key in keys)
-        self.usage.of(kind).add(hits(keys, known, repeated=len(keys) - len(missing) - again))
+        hits = len(keys) - len(missing) - sum(key in refused for key in keys)
+        saved = tokens_of([known[key] for key in keys if key in known])
+        self.usage.of(kind).add(
+            KindUsage(hits=hits, hit_prompt_tokens=saved[0], hit_completion_tokens=saved[1])
+        )
         if not missing:
             return [replies[key] for key in keys]
-        with Progress(kind, total=len(missing), unit="call") as progress:
-            for start in range(0, len(missing), self._batch_size):
-                self._spent = self._store.spent(self.identity).total()
-                refuse_over(self._budget, self._prices, self._spent)
-                batch = missing[start : start + self._batch_size]
-                try:
+        try:
+            with Progress(kind, total=len(missing), unit="call") as progress:
+                for start in range(0, len(missing), self._batch_size):
+                    self._spent = self._store.spent(self.identity).total()
+                    self._budget.refuse_over(self._prices, self._spent)
+                    batch = missing[start : start + self._batch_size]
                     replies |= self._pay(kind, batch, ask, progress)
-                except TeacherError as error:
-                    self._forget_cut(kind, error.cut_at)
-                    raise
+        except TeacherError as error:
+            cut_at = error.cut_at
+            if self._recent is not None and cut_at is not None:
+                self._recent.forget(kind, lambda reply: reply.prompt_tokens == cut_at)
+            raise
         if refused:
             ever = self._store.spent(self.identity).of(kind).calls
             self._refusals.stop_without_reply(kind, self.usage.of(kind), ever_answered=ever)
@@ -234,13 +223,13 @@ class StoredTeacher:
             now = time.perf_counter()
             answers = {row: usable(one) for row, one in answers.items()}
             given = {row: one for row, one in answers.items() if not isinstance(one, Refused)}
-            usage = paid(given.values(), seconds=now - started)
-            usage.refused = len(answers) - len(given)
+            refused, tokens = len(answers) - len(given), tokens_of(given.values())
+            usage = KindUsage(len(given), 0, refused, *tokens, now - started)
             started, kept = now, kept + len(answers)
             reached = max(reached, max(answers) + 1)
             self._store.put(
                 {batch[row][0]: encode(reply, self.identity) for row, reply in given.items()},
-                spent=Spent(self.identity, kind, usage),
+                spent=(self.identity, kind, usage),
             )
             if self._recent is not None:
                 self._recent.add(kind, {batch[row][0]: reply for row, reply in given.items()})
@@ -248,14 +237,15 @@ class StoredTeacher:
                 self._refusals.add(kind, batch[row][0], answers[row])
             total.add(usage)
             self._spent.add(usage)
-            progress.advance(len(answers), note=self._note())
+            spent = f"{self._spent.tokens} tokens so far{self._prices.note(self._spent)}"
+            progress.advance(len(answers), note=spent)  # in all runs
             # Rows are begun in their order: those up to the farthest one were asked at least.
             self._refusals.stop_at_many(kind, total, asked=before + reached)
 
         def keep_some(answers: Mapping[int, Reply]) -> None:
             keep(answers)
             if kept < len(batch):
-                refuse_over(self._budget, self._prices, self._spent)
+                self._budget.refuse_over(self._prices, self._spent)
 
         rows = [row for _, row in batch]
         if isinstance(self._teacher, StreamingTeacher):
@@ -271,13 +261,3 @@ class StoredTeacher:
         if len(answers) != len(batch):
             raise bad_reply(self.identity, kind, f"{len(answers)} replies to {len(batch)}")
         return {key: usable(answer) for (key, _), answer in zip(batch, answers, strict=True)}
-
-    def _forget_cut(self, kind: str, cut_at: int | None) -> None:
-        if self._recent is not None and cut_at is not None:
-            self._recent.forget(kind, lambda reply: reply.prompt_tokens == cut_at)
-
-    def _note(self) -> str:
-        """What was spent in all runs, for the line of progress."""
-        spent = self._spent
-        tokens = spent.prompt_tokens + spent.completion_tokens
-        return f"{tokens} tokens so far{cost_note(self._prices, spent)}"

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 _DIGESTS = ".digests.jsonl"  # in the data folder
 
 
-class GuardHooks:
+class CheckHooks:
     """Checks parameters and inputs before a run and keeps the fingerprints of what it makes."""
 
     def __init__(self) -> None:
