@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kedro.validation import ParameterValidator
 from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.config import ParameterAwareConfigLoader
 from gecko_kedro.params import RENAMED, Parameters, check_parameters
+from gecko_kedro.pipeline_registry import register_pipelines
+from gecko_kedro.retrieval import SearchSettings
 from tests.support.conf import all_base_parameters
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -39,6 +42,12 @@ def complaint(parameters: dict[str, Any]) -> str:
 
 def test_what_the_project_ships_is_valid(parameters: dict[str, Any]) -> None:
     assert isinstance(check_parameters(parameters), Parameters)
+
+
+def test_kedro_can_make_the_settings_that_the_nodes_take(parameters: dict[str, Any]) -> None:
+    """It refuses settings inside settings: who takes a whole block takes it as a mapping."""
+    made = ParameterValidator(register_pipelines()).validate_raw_params(parameters)
+    assert isinstance(made["mine"]["search"], SearchSettings)
 
 
 def test_the_papers_scale_names_its_sets() -> None:

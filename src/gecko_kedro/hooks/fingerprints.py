@@ -10,6 +10,7 @@ of, so that a message can name what changed, and with the SHA-256 of the content
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from pydantic.fields import FieldInfo
 from gecko_kedro.base.digests import Digests, file_sha256
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.hooks.records import Fingerprint, Parts, Record, read_record, write_record
-from gecko_kedro.params import check_parameters
+from gecko_kedro.params import Parameters, check_parameters
 
 _PARAMETER, _DATASET = "params:", "dataset "
 _SHOWN = 80  # characters of a value: prompts are parameters, too
@@ -144,13 +145,26 @@ class Fingerprints:
             if self._is_scratch(name):
                 continue
             if name == "parameters":
-                for block, value in check_parameters(self.catalog.load(name)):
+                for block, value in self._parameters:
                     parts |= dict(leaves(f"{_PARAMETER}{block}", value))
             elif name.startswith(_PARAMETER):
-                parts |= dict(leaves(name, self.catalog.load(name)))
+                parts |= dict(leaves(name, self._parameter(name)))
             else:
                 parts[self._label(name)] = self.of(name).digest
         self._known |= dict.fromkeys(map(self._key, node.outputs), Fingerprint.of(parts))
+
+    @cached_property
+    def _parameters(self) -> Parameters:
+        return check_parameters(self.catalog.load("parameters"))
+
+    def _parameter(self, name: str) -> Any:
+        """As settings, which know what counts, also where a node takes a plain mapping."""
+        if "parameters" not in self.catalog:
+            return self.catalog.load(name)
+        value: Any = self._parameters
+        for part in name.removeprefix(_PARAMETER).split("."):
+            value = getattr(value, part, None)
+        return self.catalog.load(name) if value is None else value
 
     def _of_input(self, name: str) -> Fingerprint:
         dataset = self._dataset(name)
