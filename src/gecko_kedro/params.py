@@ -5,14 +5,13 @@ conf/base/parameters are the defaults here too. A field that only changes how fa
 is marked ``EXECUTION``: it is no part of a fingerprint.
 """
 
-from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from gecko_kedro.base.errors import InputError, Words
+from gecko_kedro.base.errors import InputError
 from gecko_kedro.base.settings import EXECUTION, Count, Settings
 from gecko_kedro.corpus.settings import (
     DecontaminateSettings,
@@ -50,6 +49,7 @@ from gecko_kedro.fret.settings import (
     SampleSettings,
     WriteSettings,
 )
+from gecko_kedro.mistakes import new_name, wrong_values
 from gecko_kedro.overrides import with_overrides
 from gecko_kedro.renamed import RENAMED
 from gecko_kedro.retrieval.settings import (
@@ -275,14 +275,14 @@ def row_parameters(
     where = f"ablate.definitions.{name}.overrides"
     for old in RENAMED.keys() & row.overrides:
         raise InputError(
-            where, expected="names of today's parameters", got=old, fix=_new_name(old)
+            where, expected="names of today's parameters", got=old, fix=new_name(old)
         )  # fmt: skip
     given = {"relabel": relabel.model_dump(), "finetune": finetune.model_dump()}
     changed = with_overrides(given, row.overrides, where=where)
     try:
         return RowParams.model_validate(changed)
     except ValidationError as error:
-        raise _wrong_values(where, error) from error
+        raise wrong_values(where, error, Parameters) from error
 
 
 def check_parameters(parameters: Mapping[str, Any]) -> Parameters:
@@ -290,56 +290,8 @@ def check_parameters(parameters: Mapping[str, Any]) -> Parameters:
     try:
         known = Parameters.model_validate(dict(parameters))
     except ValidationError as error:
-        raise _wrong_values("parameters", error) from error
+        raise wrong_values("parameters", error, Parameters) from error
     known.ablate.chosen()
     for name, row in known.ablate.definitions.items():
         row_parameters(name, row, known.relabel, known.finetune)
     return known
-
-
-def _wrong_values(where: str, error: ValidationError) -> InputError:
-    mistakes = [_explain(mistake) for mistake in error.errors()]
-    return InputError(
-        where,
-        expected="known names and values within their bounds",
-        got=Words("no valid parameters: " + "; ".join(text for text, _ in mistakes)),
-        fix=" ".join(dict.fromkeys(fix for _, fix in mistakes)),
-    )
-
-
-def _explain(mistake: Mapping[str, Any]) -> tuple[str, str]:
-    path = [str(part) for part in mistake["loc"]]
-    name = ".".join(path)
-    if name in RENAMED:
-        return f"{name} is no parameter any more", _new_name(name)
-    if mistake["type"] == "extra_forbidden":
-        known = _names_at(path[:-1])
-        near = get_close_matches(path[-1], known, n=1, cutoff=0.5)
-        here = (known[near[0]],) if near else dict.fromkeys(n.split(".")[0] for n in known.values())
-        names = ", ".join(".".join([*path[:-1], one]) for one in here)
-        return f"{name} is no parameter", f"Did you mean {names}?" if near else f"Known: {names}."
-    if mistake["type"] == "missing":
-        return f"{name} is missing", f"Set {name}."
-    # A key that was put in the wrong place must not be shown.
-    value = "(hidden)" if path[:2] == ["teacher", "http"] else repr(mistake["input"])
-    return f"{name} = {value}: {mistake['msg']}", f"Correct {name}."
-
-
-def _new_name(old: str) -> str:
-    return f"{old} is now {RENAMED[old]}."
-
-
-def _names_at(path: Sequence[str]) -> dict[str, str]:
-    """The last part of each name below ``path`` -> all of it from there on; the nearest first."""
-    model: Any = Parameters
-    for part in path:
-        model = model.model_fields[part].annotation if _is_block(model) else None
-    names = {name: name for name in model.model_fields} if _is_block(model) else {}
-    for name in list(names):
-        for last, inner in _names_at([*path, name]).items():
-            names.setdefault(last, f"{name}.{inner}")
-    return names
-
-
-def _is_block(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
