@@ -84,7 +84,7 @@ def test_a_model_brings_no_code_unless_asked_to(environment: str) -> None:
         merge_strategy={"parameters": "soft"},
     )  # fmt: skip
     found = dict(switches(loader["parameters"]))
-    assert found == {"encoder": False, "teacher.model": False}
+    assert found == {"encoder.load": False, "teacher.model": False}
     assert inspect.signature(load_encoder).parameters["trust_remote_code"].default is False
 
 

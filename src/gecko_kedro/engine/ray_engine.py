@@ -1,9 +1,9 @@
 """The engine of many machines: Ray Data for tables, Ray actors for workers that stay."""
 
 import io
+import json
 import logging
 import math
-import pickle
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -14,13 +14,16 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 from ray.util.actor_pool import ActorPool
 
-from gecko_kedro.base.errors import InputError
+from gecko_kedro.base.errors import InputError, error_again
 from gecko_kedro.base.shards import Shard, count_rows
 from gecko_kedro.engine.protocol import Lazy, Role, TableWorker, Worker
 from gecko_kedro.engine.settings import PoolSettings, RaySettings
 
 logger = logging.getLogger(__name__)
 _SECONDS_BETWEEN_LINES = 30.0
+_MADE = pa.schema(
+    {"index": pa.int64(), "total": pa.int64(), "error": pa.string(), "table": pa.large_binary()}
+)
 
 
 class RayEngine:
@@ -81,10 +84,10 @@ class RayEngine:
         )
         with _reasons():
             for batch in batches:
-                for made in map(pickle.loads, batch["made"].to_pylist()):
-                    if isinstance(made, InputError):
-                        raise made
-                    yield made
+                for row in batch.to_pylist():
+                    if row["error"] is not None:
+                        raise error_again(json.loads(row["error"]))
+                    yield Shard(row["index"], row["total"], pl.read_ipc(io.BytesIO(row["table"])))
 
     def hold(self, factories: Sequence[Callable[[], Worker]], *, role: Role) -> "_RayWorkers":
         """See ``Engine.hold``. What equal factories hold is sent once."""
@@ -123,13 +126,14 @@ class _TableActor:
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         (row,) = batch.to_pylist()
-        made: Shard | InputError
+        content, error = io.BytesIO(), None
         try:
             rows = pl.LazyFrame.deserialize(io.BytesIO(row["plan"])).collect()
-            made = Shard(row["index"], row["total"], self._worker(rows))
-        except InputError as error:
-            made = error
-        return pa.table({"made": pa.array([pickle.dumps(made)], pa.large_binary())})
+            self._worker(rows).write_ipc(content)
+        except InputError as refusal:
+            error = json.dumps(refusal.parts())
+        made = {"index": row["index"], "total": row["total"], "error": error}
+        return pa.Table.from_pylist([made | {"table": content.getvalue()}], schema=_MADE)
 
 
 class _Actor:
