@@ -2,9 +2,9 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-import hypothesis
 import pytest
 
 from tests.support.observing import Observe
@@ -14,8 +14,11 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
-hypothesis.settings.register_profile("busy", deadline=None)  # other processes want the cores too
-hypothesis.settings.load_profile("busy")
+with suppress(ModuleNotFoundError):  # the environment of vLLM has none
+    import hypothesis
+
+    hypothesis.settings.register_profile("busy", deadline=None)  # others want the cores too
+    hypothesis.settings.load_profile("busy")
 
 PROJECT = Path(__file__).resolve().parents[1]
 
