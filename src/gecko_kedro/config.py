@@ -39,11 +39,6 @@ class ParameterAwareConfigLoader(OmegaConfigLoader):
     lies: a packaged project may be run from any folder.
     """
 
-    def __init__(self, conf_source: str, *args: Any, **kwargs: Any) -> None:
-        resolvers = dict(kwargs.pop("custom_resolvers", None) or {})
-        resolvers |= {"params": self._parameter, "conf": self._file}
-        super().__init__(conf_source, *args, custom_resolvers=resolvers, **kwargs)
-
     @staticmethod
     def _initialise_filesystem_and_protocol(conf_source: str) -> tuple[Any, str]:
         files, protocol = OmegaConfigLoader._initialise_filesystem_and_protocol(conf_source)
@@ -60,6 +55,9 @@ class ParameterAwareConfigLoader(OmegaConfigLoader):
         return (Path(self.conf_source).absolute() / path).as_posix()
 
     def __getitem__(self, key: str) -> Any:
+        # Resolvers are the process's: those of another loader, of a session before, give way.
+        for name, resolver in (("params", self._parameter), ("conf", self._file)):
+            OmegaConf.register_new_resolver(name, resolver, replace=True)
         found = super().__getitem__(key)
         return filled_in(found) if key == "parameters" else found
 

@@ -19,6 +19,7 @@ from kedro.config import OmegaConfigLoader
 from kedro.io import CatalogConfigResolver
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
+from omegaconf import OmegaConf
 from pydantic import BaseModel
 
 from gecko_kedro.hooks.fingerprints import counts
@@ -197,6 +198,8 @@ def all_leaves(settings: BaseModel, prefix: str = "", *, counted: bool = False) 
 def stale_table() -> StaleTable:
     """The table of all pipelines with the parameters of conf/base."""
     resolvers = {"params": lambda name: f"params:{name}", "conf": lambda path: f"conf/{path}"}
+    for name in resolvers:  # of a loader before, which Kedro would keep
+        OmegaConf.clear_resolver(name)
     loader = OmegaConfigLoader(
         str(CONF), base_env="base", default_run_env="base", custom_resolvers=resolvers
     )
