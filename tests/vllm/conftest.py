@@ -1,7 +1,7 @@
 """Where real vLLM can be had, and how it is made small enough for two cores.
 
-``make test-vllm`` makes the environment ``.venv-vllm``. ``test_vllm_teacher`` runs in it;
-``test_vllm_server`` runs in the project's own and starts the server of the other one.
+``make test-vllm`` makes the environment ``.venv-vllm``. ``test_teacher`` runs in it;
+``test_server`` runs in the project's own and starts the server of the other one.
 """
 
 import importlib.util
