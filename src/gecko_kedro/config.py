@@ -8,6 +8,7 @@ from typing import Any
 from fsspec.implementations.local import LocalFileSystem
 from kedro.config import OmegaConfigLoader
 from omegaconf import OmegaConf
+from pydantic import ValidationError
 
 from gecko_kedro.base.errors import InputError
 
@@ -76,13 +77,26 @@ class ParameterAwareConfigLoader(OmegaConfigLoader):
 
 
 def filled_in(parameters: dict[str, Any]) -> dict[str, Any]:
-    """``parameters`` with what is null since it depends on another block: relabel.rankers."""
-    from gecko_kedro.fret.settings import rankers_for
+    """``parameters`` with what depends on another block or on the machine.
 
-    relabel, teacher = (parameters.get(name) for name in ("relabel", "teacher"))
-    if not isinstance(relabel, dict) or not isinstance(teacher, dict):
+    ``teacher.backend: auto`` becomes the embedded language model or, without its package, the
+    lexical stand-in; ``relabel.rankers: null`` and ``relabel.fuse.method: auto`` what suits the
+    teacher.
+    """
+    from gecko_kedro.fret.settings import fusion_for, rankers_for
+    from gecko_kedro.teacher import TeacherSettings
+    from gecko_kedro.teacher.embedded import embedded_or_lexical
+
+    relabel, told = (parameters.get(name) for name in ("relabel", "teacher"))
+    if not isinstance(relabel, dict) or not isinstance(told, dict):
         return parameters  # check_parameters says what is wrong
-    rankers = rankers_for(
-        relabel.get("rankers"), is_language_model=teacher.get("backend", "lexical") != "lexical"
-    )
-    return parameters | {"relabel": relabel | {"rankers": rankers}}
+    if told.get("backend", "auto") == "auto":
+        told = told | {"backend": embedded_or_lexical()}
+    try:
+        teacher = TeacherSettings.model_validate(told)
+    except ValidationError:
+        return parameters
+    filled = relabel | {"rankers": rankers_for(relabel.get("rankers"), teacher)}
+    if isinstance(fuse := relabel.get("fuse"), dict):
+        filled |= {"fuse": fusion_for(fuse, teacher)}
+    return parameters | {"teacher": told, "relabel": filled}

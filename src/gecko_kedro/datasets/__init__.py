@@ -18,10 +18,11 @@ from gecko_kedro.datasets.sources import (
     TrainingSourcesDataset,
 )
 from gecko_kedro.datasets.table import TableDataset, TablesDataset
-from gecko_kedro.datasets.teacher import TeacherDataset
+from gecko_kedro.datasets.teacher import AdaptedModelDataset, TeacherDataset
 from gecko_kedro.datasets.vector_shards import FinishedShardsDataset, VectorShardsDataset
 
 __all__ = [
+    "AdaptedModelDataset",
     "CorpusDataset",
     "EncoderDataset",
     "EvaluationTasksDataset",

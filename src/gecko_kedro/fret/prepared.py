@@ -33,10 +33,13 @@ class PreparedTeacher(Settings):
     prompts: Prompts
     engine: EngineSettings = Field(json_schema_extra=EXECUTION)
     store: Path = Field(json_schema_extra=EXECUTION)
+    models: Path = Field(json_schema_extra=EXECUTION)
 
-    def open(self, texts: Iterable[str], calls: Sequence[Call]) -> StoredTeacher:
-        """``build_teacher`` on the engine; ``texts`` and ``calls`` as there."""
-        engine = build_engine(self.engine)
+    def open(
+        self, texts: Iterable[str], calls: Sequence[Call], adapted: Path | None = None
+    ) -> StoredTeacher:
+        """``build_teacher`` on the engine; ``texts``, ``calls`` and ``adapted`` as there."""
         return build_teacher(
-            self.teacher, texts=texts, store=self.store, calls=calls, engine=engine
-        )
+            self.teacher, texts=texts, store=self.store, calls=calls,
+            engine=build_engine(self.engine), models=self.models, adapted=adapted,
+        )  # fmt: skip

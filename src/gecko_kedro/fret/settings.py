@@ -4,24 +4,44 @@ A class belongs to one step: ``synthesize`` samples, writes and filters, ``queri
 ``relabel`` judges, fuses, chooses and shows.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from gecko_kedro.base.settings import EXECUTION, Count, Limit, Seed, Settings, Share
 from gecko_kedro.fret.controls import Shares
 from gecko_kedro.fret.round_trip import RoundTripSettings
+from gecko_kedro.teacher.settings import TeacherSettings
 
 Ranker = Literal["query_likelihood", "relevance", "retriever"]
 RANKERS: tuple[Ranker, ...] = ("query_likelihood", "relevance", "retriever")
 SCORED: tuple[Ranker, ...] = RANKERS[:2]  # by the teacher
 
 
-def rankers_for(rankers: list[Ranker] | None, *, is_language_model: bool) -> list[Ranker]:
-    """``rankers``; for None the paper's two, which the retriever joins beside a mere stand-in."""
+def rankers_for(rankers: list[Ranker] | None, teacher: TeacherSettings) -> list[Ranker]:
+    """``rankers``; for None the paper's two, which the retriever joins beside a weaker teacher.
+
+    A small adapted model has query likelihood alone.
+    """
     if rankers is not None:
         return rankers
-    return list(SCORED if is_language_model else RANKERS)
+    if teacher.adapts:
+        return ["query_likelihood", "retriever"]
+    return list(RANKERS if teacher.backend == "lexical" else SCORED)
+
+
+def fusion_for(fuse: dict[str, Any], teacher: TeacherSettings) -> dict[str, Any]:
+    """``fuse`` with a method in place of ``auto``: the paper's, but for a small adapted model.
+
+    Its query likelihood ranks worse than the retriever alone and better beside it, by the scores
+    themselves (docs/results.md, labels).
+    """
+    if fuse.get("method", "auto") != "auto":
+        return fuse
+    if teacher.adapts:
+        weights = fuse.get("weights") or {"query_likelihood": 0.5}
+        return fuse | {"method": "standardised", "weights": weights}
+    return fuse | {"method": "reciprocal_rank"}
 
 
 Positive = Literal["relabelled", "seed"]
@@ -93,7 +113,7 @@ class JudgeSettings(Settings):
 class FuseSettings(Settings):
     """How the rankers' judgements become one ranking; see ``fuse_rankings``."""
 
-    method: Literal["reciprocal_rank", "standardised"] = "reciprocal_rank"
+    method: Literal["auto", "reciprocal_rank", "standardised"] = "auto"
     k: Annotated[float, Field(ge=0.0)] = 0.0
     weights: dict[Ranker, Annotated[float, Field(gt=0.0)]] = {}
     relevance_score: RelevanceScore = "top_grade"

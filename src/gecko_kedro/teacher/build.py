@@ -5,7 +5,9 @@ from functools import partial
 from pathlib import Path
 
 from gecko_kedro.engine import Engine, LocalEngine
+from gecko_kedro.teacher.adapted import QUERY_TOKENS, AdaptedTeacher
 from gecko_kedro.teacher.check import Call, check_teacher
+from gecko_kedro.teacher.embedded import EMBEDDED, MODEL, embedded_model, embedded_or_lexical
 from gecko_kedro.teacher.lexical import NAME, LexicalTeacher
 from gecko_kedro.teacher.pooled import PooledTeacher, TeacherWorker
 from gecko_kedro.teacher.protocol import Teacher
@@ -23,7 +25,8 @@ def teacher_name(settings: TeacherSettings) -> str:
     if settings.backend == "http":
         revision = settings.http.revision
         return f"{settings.http.model} over HTTP" + (f", revision {revision}" if revision else "")
-    return f"{settings.model.name} ({settings.backend})"
+    name = MODEL if settings.model.name == EMBEDDED else settings.model.name
+    return f"{name} ({settings.backend}{', adapted to the corpus' if settings.adapts else ''})"
 
 
 def build_teacher(
@@ -33,14 +36,23 @@ def build_teacher(
     store: Path | str,
     calls: Sequence[Call] = (),
     engine: Engine | None = None,
+    models: Path | None = None,
+    adapted: Path | None = None,
 ) -> StoredTeacher:
     """The teacher that ``settings`` names, its replies kept in the folder ``store``.
 
     ``texts`` are the passages of the corpus; only the lexical stand-in reads them, for its word
     statistics. Each of ``calls`` is tried at once with a tiny example (``check_teacher``). With an
-    ``engine`` on other processes they hold the backend, and this one the store.
+    ``engine`` on other processes they hold the backend, and this one the store. ``models`` is the
+    folder that the embedded model is unpacked into, by default one beside the store; ``adapted``
+    the model that ``adapt_language_model`` made of it.
     """
-    teacher = placed_teacher(settings, texts, engine or LocalEngine())
+    if settings.backend == "auto":
+        settings = settings.model_copy(update={"backend": embedded_or_lexical()})
+    named = named_model(settings, models or Path(store) / "models", adapted)
+    teacher = placed_teacher(named, texts, engine or LocalEngine())
+    if settings.adapts:
+        teacher = AdaptedTeacher.of(teacher, adapted, settings.adapt)
     if settings.backend != "http" or settings.http.check_at_start:
         check_teacher(teacher, calls)
     responses = ResponseStore(Path(store) / STORE_NAME)
@@ -51,6 +63,19 @@ def build_teacher(
         prices=settings.prices,
         budget=settings.budget,
     )
+
+
+def named_model(settings: TeacherSettings, models: Path, adapted: Path | None) -> TeacherSettings:
+    """``settings`` with the folder of the model that is meant, and how it is asked if adapted."""
+    if settings.backend not in ("transformers", "vllm"):
+        return settings
+    model = settings.model
+    if adapted is not None or model.name == EMBEDDED:
+        model = model.model_copy(update={"name": str(adapted or embedded_model(models))})
+    if settings.adapts:  # a query is a line
+        form = {"chat_template": "off", "stop": ("\n",), "max_new_tokens": QUERY_TOKENS}
+        model = model.model_copy(update=form)
+    return settings.model_copy(update={"model": model})
 
 
 def placed_teacher(settings: TeacherSettings, texts: Iterable[str], engine: Engine) -> Teacher:

@@ -17,40 +17,13 @@ from gecko_kedro.teacher.forms import FORMS, Material
 from gecko_kedro.teacher.phrases import Collection, adjacent, key_phrases, linked_phrases
 from gecko_kedro.teacher.protocol import Generation, Prompt, Scored, ScoredLabels
 from gecko_kedro.teacher.settings import LexicalSettings
+from gecko_kedro.teacher.task_sentences import FORM_OF, TASKS
 from gecko_kedro.teacher.words import STOP_WORDS, sentences, stem, terms, words
 
 logger = logging.getLogger(__name__)
 
 NAME = "lexical stand-in, no LLM, v1"
 
-# Task descriptions by form of query; several a form, because a student should see many.
-_TASKS = {
-    "question": (
-        "Given a question, find a passage that answers it.",
-        "Given a query, find a passage that has the answer to the query.",
-    ),
-    "keywords": (
-        "Given search keywords, find a passage that might show up as a search result.",
-        "Given keywords, find a page of documentation that covers them.",
-    ),
-    "description": (
-        "Given a short description, find the passage that it describes, as a search result.",
-        "Given a summary of what is wanted, find a passage that might show up as a search result.",
-    ),
-    "title": ("Given a title, find the article that it might be the title of.",),
-    "claim": (
-        "Given a claim, find a passage that allows you to check whether it is true or not.",
-    ),
-    "rewording": ("Given a sentence, find a passage with a similar meaning.",),
-}  # fmt: skip
-# Which form comes nearest to a kind of task that a prompt may ask for (``wanted_task``); the other
-# kinds it cannot write.
-_FORM_OF = {
-    "question answering": "question", "keyword search": "keywords",
-    "search result": "description", "code search": "description",
-    "summary to document": "description", "title to article": "title", "fact checking": "claim",
-    "sentence similarity": "rewording",
-}  # fmt: skip
 _LONGEST = {"keywords": 5, "short": 8, "sentence": 14}  # words of a cut sentence, by wanted_length
 _PHRASES = 8
 _STOP_STEMS = STOP_WORDS | {stem(word) for word in STOP_WORDS}
@@ -180,12 +153,12 @@ class LexicalTeacher:
         rng = random.Random(hashlib.sha256(f"{seed}\0{title}\0{passage}".encode()).digest())
         longest = _LONGEST.get(prompt.fields.get("wanted_length", ""))
         material = self._material(title, passage, temperature, top_p, longest)
-        wanted = _FORM_OF.get(prompt.fields.get("wanted_task", ""))
+        wanted = FORM_OF.get(prompt.fields.get("wanted_task", ""))
         task = query = ""
         for form in _draw_order(self._settings.form_shares, rng, first=wanted):
             made = FORMS[form](material, rng)
             if made:
-                task, query = rng.choice(_TASKS[form]), made
+                task, query = rng.choice(TASKS[form]), made
                 break
         reply = json.dumps({"task": task, "query": query}, ensure_ascii=False)
         return Generation(reply, len(passage.split()) + len(title.split()), len(reply.split()))

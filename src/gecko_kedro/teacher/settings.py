@@ -4,7 +4,8 @@ from typing import Any, Literal
 
 from pydantic import Field, NonNegativeFloat, model_validator
 
-from gecko_kedro.base.settings import EXECUTION, Count, Limit, Settings
+from gecko_kedro.base.settings import EXECUTION, Count, Limit, Seed, Settings
+from gecko_kedro.teacher.embedded import EMBEDDED
 from gecko_kedro.teacher.forms import FORMS
 from gecko_kedro.teacher.http.settings import HttpSettings
 from gecko_kedro.teacher.usage import Budget, Prices
@@ -45,7 +46,7 @@ class LexicalSettings(Settings):
 class ModelSettings(Settings):
     """The language model of the backends that run one in this process."""
 
-    name: str = Field("Qwen/Qwen2.5-0.5B-Instruct", min_length=1, description="hub id or folder")
+    name: str = Field(EMBEDDED, min_length=1, description="embedded, a hub id or a folder")
     revision: str | None = Field(None, description="commit, tag or branch of the hub; null: main")
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     trust_remote_code: bool = Field(False, description="run Python code that the model brings")
@@ -53,6 +54,24 @@ class ModelSettings(Settings):
     chat_template_kwargs: dict[str, Any] = {"enable_thinking": False, "date_string": "26 Jul 2024"}
     max_new_tokens: Count = Field(160, description="a longer reply is cut")
     stop: tuple[str, ...] = Field(("\n\n",), description="what ends the reply of a base model")
+
+
+class AdaptSettings(Settings):
+    """How a language model is adapted to the corpus before it teaches."""
+
+    mode: Literal["auto", "on", "off"] = Field("auto", description="auto: the embedded model is")
+    written: bool = Field(True, description="learn from the queries that the project ships, too")
+    sources: list[dict[str, Any]] = Field([], description="further sets, see training.sources")
+    max_pairs: Limit = Field(500, description="natural pairs of the corpus; null for all")
+    heldout_pairs: int = Field(100, ge=0, description="natural pairs kept out, to look at")
+    layers: Count = Field(10, description="the last ones, which learn")
+    epochs: Count = 1
+    batch_size: Count = 8
+    learning_rate: float = Field(2e-4, gt=0)
+    warmup_ratio: float = Field(0.1, ge=0, le=1)
+    passage_tokens: Count = Field(100, description="of a passage, its beginning, title included")
+    evaluation_steps: Count = Field(40, description="between two looks at held-out pairs")
+    seed: Seed = 7
 
 
 class TransformersSettings(Settings):
@@ -78,15 +97,23 @@ class VllmSettings(Settings):
 class TeacherSettings(Settings):
     """The backend and its settings."""
 
-    backend: Literal["lexical", "transformers", "vllm", "http"] = "lexical"
+    # auto: the embedded model where its package is installed, else the lexical stand-in
+    backend: Literal["auto", "lexical", "transformers", "vllm", "http"] = "auto"
     batch_size: Count = Field(2000, json_schema_extra=EXECUTION)
     prices: Prices = Field(Prices(), json_schema_extra=EXECUTION)
     budget: Budget = Budget()
     lexical: LexicalSettings = LexicalSettings()
     model: ModelSettings = ModelSettings()
+    adapt: AdaptSettings = AdaptSettings()
     transformers: TransformersSettings = TransformersSettings()
     vllm: VllmSettings = VllmSettings()
     http: HttpSettings = HttpSettings()
+
+    @property
+    def adapts(self) -> bool:
+        """Whether a model is adapted to the corpus, and asked in the form that it learned."""
+        embedded = self.adapt.mode == "auto" and self.model.name == EMBEDDED
+        return self.backend in ("transformers", "vllm") and (embedded or self.adapt.mode == "on")
 
     @model_validator(mode="after")
     def _prices_are_known(self) -> "TeacherSettings":

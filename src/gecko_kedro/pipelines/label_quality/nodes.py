@@ -1,6 +1,7 @@
 """Nodes of label_quality: what the teacher's labels are worth, where people have judged."""
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -74,12 +75,13 @@ def judge_candidates(
     judged_queries: pl.DataFrame,
     judged_candidates: pl.DataFrame,
     judged_passages: pl.DataFrame,
+    adapted: Path | None,
     prepared: fret.PreparedTeacher,
     rankers: list[fret.Ranker],
     settings: fret.JudgeSettings,
 ) -> pl.DataFrame:
     """Query likelihood and relevance of each candidate, as relabel asks for them."""
-    teacher = prepared.open(judged_passages["text"], fret.ranker_calls(rankers))
+    teacher = prepared.open(judged_passages["text"], fret.ranker_calls(rankers), adapted)
     with teacher.reporting("label_quality"):
         judgements, refused = fret.score_candidates(
             judged_queries, judged_candidates, judged_passages, teacher=teacher,

@@ -33,6 +33,7 @@ def create_pipeline() -> Pipeline:
                     "judged_queries",
                     "judged_candidates",
                     "judged_passages",
+                    "adapted_model",
                     "label_quality_teacher",
                     "params:relabel.rankers",
                     "params:relabel.judge",

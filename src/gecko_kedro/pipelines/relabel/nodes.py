@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -21,6 +22,7 @@ def judge_candidates(
     candidates: pl.DataFrame,
     passages: pl.DataFrame,
     finished: frozenset[int],
+    adapted: Path | None,
     prepared: fret.PreparedTeacher,
     rankers: list[fret.Ranker],
     settings: fret.JudgeSettings,
@@ -32,7 +34,7 @@ def judge_candidates(
     """
     size = settings.shard_size
     total = count_missing(queries, size=size, finished=finished)
-    teacher = prepared.open(passages["text"], fret.ranker_calls(rankers) if total else [])
+    teacher = prepared.open(passages["text"], fret.ranker_calls(rankers) if total else [], adapted)
     if total == 0 and finished:
         yield NO_SHARD, NO_SHARD
 

@@ -18,6 +18,7 @@ def create_pipeline() -> Pipeline:
                     "candidates",
                     "passages@table",
                     "finished_judgement_shards",
+                    "adapted_model",
                     "relabel_teacher",
                     "params:relabel.rankers",
                     "params:relabel.judge",

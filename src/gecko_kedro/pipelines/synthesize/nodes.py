@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
 
-from gecko_kedro import corpus, evaluation, fret
+from gecko_kedro import corpus, evaluation, fret, training
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.base.events import emit
 from gecko_kedro.base.progress import Progress
@@ -20,6 +21,7 @@ from gecko_kedro.pipelines._decontamination import (
     overlap_counts,
 )
 from gecko_kedro.pipelines._trial import checked
+from gecko_kedro.teacher.build import named_model
 
 logger = logging.getLogger(__name__)
 _ENOUGH_REPLIES = 100  # before that a few bad replies in a row could stop a long run
@@ -98,6 +100,45 @@ def pair_passages(
     return pairs, heldout.rows, quarantine
 
 
+def adapt_teacher(
+    natural_pairs: pl.DataFrame,
+    passages: pl.DataFrame,
+    sources: dict[str, corpus.Checked],
+    checkpoints: Path,
+    prepared: fret.PreparedTeacher,
+) -> tuple[training.AdaptedModel, pl.DataFrame, dict[str, Any]]:
+    """The language model learns which queries the passages of this corpus are asked with.
+
+    From natural pairs of the training corpus, and from the queries that the project ships. A
+    teacher that is not adapted is left as it is.
+    """
+    settings = prepared.teacher
+    if not settings.adapts:
+        adapted = training.AdaptedModel.none()
+        return adapted, adapted.history, {"adapted": False}
+    how = settings.adapt
+    pairs = corpus.cap(
+        training.query_pairs(natural_pairs, passages),
+        limit=None if how.max_pairs is None else how.max_pairs + how.heldout_pairs,
+        seed=how.seed, id_column="pair_id",
+    )  # fmt: skip
+    heldout = corpus.cap(pairs, limit=how.heldout_pairs, seed=how.seed + 1, id_column="pair_id")
+    taught = pairs.join(heldout, on="pair_id", how="anti", maintain_order="left")
+    if how.written:
+        shipped = corpus.adaptation_queries().rows.select(
+            pl.format("written {}", pl.int_range(pl.len())).alias("pair_id"),
+            pl.lit("written").alias("source"), pl.col("task").alias("kind"),
+            "title", "text", "query",
+        )  # fmt: skip
+        taught = pl.concat([taught, shipped])
+    taught = pl.concat([taught, *training.source_query_pairs(sources, how.sources)])
+    base = named_model(settings, prepared.models, None).model.name
+    adapted = training.adapt_language_model(
+        base, taught, heldout, settings=how, checkpoints=checkpoints
+    )
+    return adapted, adapted.history, {"adapted": True, **adapted.record}
+
+
 def sample_seeds(
     passages: pl.DataFrame,
     log_source: str | None,
@@ -121,6 +162,7 @@ def synthesize_queries(
     seed_passages: pl.DataFrame,
     passages: pl.DataFrame,
     finished: frozenset[int],
+    adapted: Path | None,
     prepared: fret.PreparedTeacher,
     settings: fret.WriteSettings,
 ) -> Iterator[tuple[Shard, Shard]]:
@@ -131,7 +173,7 @@ def synthesize_queries(
     """
     size = settings.shard_size
     total = count_missing(seed_passages, size=size, finished=finished)
-    teacher = prepared.open(passages["text"], ["generate"] if total else [])
+    teacher = prepared.open(passages["text"], ["generate"] if total else [], adapted)
     kept, rejected = 0, QUARANTINE_SCHEMA.to_frame()
     if total == 0 and finished:
         yield NO_SHARD, NO_SHARD

@@ -39,6 +39,17 @@ def create_pipeline() -> Pipeline:
                 outputs=["natural_pairs", "heldout_pairs", "natural_pairs_quarantine"],
             ),
             step(
+                nodes.adapt_teacher,
+                inputs=[
+                    "natural_pairs",
+                    "passages@table",
+                    "adapt_sources",
+                    "checkpoints",
+                    "synthesize_teacher",
+                ],
+                outputs=["adapted_model", "adaptation_history", "adaptation_metrics"],
+            ),
+            step(
                 nodes.sample_seeds,
                 inputs=[
                     "passages@table",
@@ -54,6 +65,7 @@ def create_pipeline() -> Pipeline:
                     "seed_passages",
                     "passages@table",
                     "finished_query_shards",
+                    "adapted_model",
                     "synthesize_teacher",
                     "params:synthesize.write",
                 ],

@@ -1,0 +1,348 @@
+"""Adapt a causal language model to a corpus: it learns how its passages are asked for."""
+
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    EarlyStoppingCallback,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
+
+from gecko_kedro.base import events
+from gecko_kedro.base.digests import files_sha256
+from gecko_kedro.base.errors import InputError, Words
+from gecko_kedro.base.files import atomic_path, writing
+from gecko_kedro.base.precision import fast_bf16
+from gecko_kedro.base.progress import Progress
+from gecko_kedro.corpus.quarantine import Checked
+from gecko_kedro.corpus.splits import cap
+from gecko_kedro.encoder.loading import quiet_loading
+from gecko_kedro.teacher.adapted import QUERY_TOKENS, RECORD
+from gecko_kedro.teacher.query_form import ANY_KIND, passage_head, query_prefix
+from gecko_kedro.teacher.settings import AdaptSettings
+from gecko_kedro.teacher.tokens import PromptTokenizer
+from gecko_kedro.training.checkpoints import (
+    checkpoint_step,
+    last_whole_checkpoint,
+    seal_checkpoint,
+)
+from gecko_kedro.training.sources import rates_of
+
+logger = logging.getLogger(__name__)
+NAME = "adapt"
+# What is learned from: a passage, its title (nullable), what kind of query it is, and the query.
+QUERY_PAIR_SCHEMA = pl.Schema(
+    {"source": pl.String, "kind": pl.String, "title": pl.String, "text": pl.String,
+     "query": pl.String}
+)  # fmt: skip
+ADAPTATION_HISTORY_SCHEMA = pl.Schema(
+    {"step": pl.Int64, "loss": pl.Float64, "heldout_loss": pl.Float64}
+)  # nats a token of the query; nullable where it was not looked at
+# What comes nearest to a kind of natural pair among the kinds of task of the prompts.
+_KINDS = {
+    "summary_body": "summary to document", "lead_body": "search result",
+    "title_body": "title to article", "name_body": "keyword search",
+}  # fmt: skip
+_IGNORED = -100
+
+
+@dataclass(frozen=True)
+class AdaptedModel:
+    """A language model with its tokenizer, and what it was made from."""
+
+    model: Any
+    tokenizer: Any
+    record: dict[str, Any]
+    history: pl.DataFrame
+
+    @classmethod
+    def none(cls) -> "AdaptedModel":
+        """In place of one where nothing is to be adapted."""
+        return cls(None, None, {}, ADAPTATION_HISTORY_SCHEMA.to_frame())
+
+    def save(self, folder: Path) -> None:
+        """Weights in bfloat16, as the base has them, tokenizer and record; or the record alone."""
+        with atomic_path(folder) as unfinished:
+            unfinished.mkdir()
+            if self.model is not None:
+                self.model.to(torch.bfloat16).save_pretrained(unfinished)
+                self.tokenizer.save_pretrained(unfinished)
+            record = json.dumps(self.record, indent=1, ensure_ascii=False)
+            (unfinished / RECORD).write_text(record, "utf-8")
+
+
+def adapt_language_model(
+    base: Path | str,
+    pairs: pl.DataFrame,
+    heldout: pl.DataFrame,
+    *,
+    settings: AdaptSettings,
+    checkpoints: Path,
+) -> AdaptedModel:
+    """Train the last layers of the model in ``base`` to go on from a passage with its query.
+
+    ``pairs`` and ``heldout`` are QUERY_PAIR_SCHEMA. The input is what ``query_prefix`` makes of a
+    passage, for every other row with ``ANY_KIND`` in place of its kind, since query likelihood is
+    asked without one. The loss is that of the query's tokens alone (doc2query, arXiv 1904.08375;
+    the likelihood of Sachan et al. 2022 is then of the corpus's own kind). Layers below the last
+    ``settings.layers`` need no backward pass. Checkpoints are whole or not there, and the same call
+    goes on from the last one. Training ends where the loss on ``heldout`` rises, with the weights
+    of the lowest.
+
+    Raises InputError without pairs, or for a model whose layers cannot be found.
+    """
+    if pairs.is_empty():
+        raise InputError(
+            "teacher.adapt",
+            expected="natural pairs, written ones, or pairs of teacher.adapt.sources",
+            got=Words("no pairs"),
+            fix="Set teacher.adapt.mode to off, or name sources of pairs.",
+        )
+    folder = checkpoints / NAME / _digest(base, pairs, heldout, settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    half = fast_bf16("cuda" if torch.cuda.is_available() else "cpu")
+    torch.manual_seed(settings.seed)
+    with quiet_loading():
+        model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    _freeze(model, layers=settings.layers, half=half)
+    asked = PromptTokenizer(
+        tokenizer, model=str(base), chat_template="off", chat_template_kwargs={}
+    )
+    end = tokenizer.eos_token_id
+    rows = [_ids(asked, end, part, settings) for part in (pairs, heldout)]
+    steps = -(-pairs.height * settings.epochs // settings.batch_size)
+    found = last_whole_checkpoint(folder)
+    on_cpu = not torch.cuda.is_available()
+    trainer = _Adaptation(
+        model=model,
+        args=TrainingArguments(
+            output_dir=str(folder),
+            num_train_epochs=settings.epochs,
+            per_device_train_batch_size=settings.batch_size,
+            per_device_eval_batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate,
+            lr_scheduler_type="linear",
+            warmup_steps=round(settings.warmup_ratio * steps),
+            max_grad_norm=1.0,
+            weight_decay=0.0,
+            seed=settings.seed,
+            bf16=half,
+            use_cpu=on_cpu,
+            dataloader_pin_memory=not on_cpu,
+            logging_steps=max(1, steps // 50),
+            logging_nan_inf_filter=False,
+            eval_strategy="no" if heldout.is_empty() else "steps",
+            eval_steps=settings.evaluation_steps,
+            save_steps=settings.evaluation_steps,
+            eval_on_start=not (heldout.is_empty() or found),  # it would count as no progress
+            load_best_model_at_end=not heldout.is_empty(),
+            prediction_loss_only=True,
+            remove_unused_columns=False,
+            report_to="none",
+            disable_tqdm=True,
+        ),
+        train_dataset=rows[0],
+        eval_dataset=rows[1] or None,
+        data_collator=lambda batch: _padded(batch, end),
+        callbacks=[_Watch(steps), *([] if heldout.is_empty() else [EarlyStoppingCallback(1)])],
+    )
+    trainer.remove_callback(PrinterCallback)  # prints each log entry where there is no bar
+    if found:
+        logger.info("%s: goes on after step %d of %d", NAME, checkpoint_step(found), steps)
+    with quiet_loading():
+        trainer.train(resume_from_checkpoint=str(found) if found else None)
+    history = _history(trainer.state.log_history)
+    losses = history["heldout_loss"].drop_nulls()
+    record = {
+        "pairs": dict(pairs.group_by("source").len().sort("source").iter_rows()),
+        "kinds": dict(pairs.group_by("kind").len().sort("kind").iter_rows()),
+        "heldout_pairs": heldout.height,
+        "steps": steps,
+        "first_heldout_loss": losses.first(),
+        "last_heldout_loss": losses.last(),
+        "best_heldout_loss": losses.min(),
+        "settings": settings.model_dump(mode="json"),
+    }
+    model.train(False)
+    return AdaptedModel(model, tokenizer, record, history)
+
+
+def query_pairs(natural_pairs: pl.DataFrame, passages: pl.DataFrame) -> pl.DataFrame:
+    """QUERY_PAIR_SCHEMA and ``pair_id`` of natural pairs; a pair of a title has no title."""
+    titles = passages.select("passage_id", "title")
+    return natural_pairs.join(titles, on="passage_id", how="left", maintain_order="left").select(
+        "pair_id",
+        source=pl.lit("natural_pairs"),
+        kind=pl.col("kind").replace_strict(_KINDS),
+        title=pl.when(~pl.col("kind").is_in(["title_body", "name_body"])).then("title"),
+        text="text",
+        query="query",
+    )
+
+
+def source_query_pairs(
+    sources: Mapping[str, Checked], settings: Sequence[Mapping[str, Any]]
+) -> Iterator[pl.DataFrame]:
+    """The same of each set from outside, ``rate`` of its rows; the kind is the set's task name."""
+    rates = rates_of(settings)
+    for name, checked in sources.items():
+        rows = checked.rows.with_columns(
+            pl.format("{} {}", pl.lit(name), pl.int_range(pl.len())).alias("pair_id")
+        )
+        few = cap(rows, limit=round(rates[name] * rows.height), seed=7, id_column="pair_id")
+        yield few.select(
+            "pair_id", source=pl.lit(name), kind="task_name", title="positive_title",
+            text=pl.col("positive"), query="query",
+        )  # fmt: skip
+
+
+def _digest(
+    base: Path | str, pairs: pl.DataFrame, heldout: pl.DataFrame, settings: AdaptSettings
+) -> str:
+    """Of everything that shapes the result."""
+    place = Path(base)
+    files = sorted(place.glob("*.safetensors")) if place.is_dir() else []
+    model = files_sha256(files, place) if files else str(base)
+    tables = [hashlib.sha256(one.write_json().encode()).hexdigest() for one in (pairs, heldout)]
+    told = json.dumps([model, *tables, settings.model_dump(mode="json")], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def _freeze(model: Any, *, layers: int, half: bool) -> None:
+    """Only the last ``layers`` and the final norm learn; the others compute in bfloat16 if fast."""
+    blocks = next(
+        (part for part in model.base_model.children() if isinstance(part, torch.nn.ModuleList)),
+        None,
+    )
+    if blocks is None:
+        raise InputError(
+            "teacher.adapt.layers",
+            expected="a model whose layers are one list, as in Llama, Qwen or GPT-2",
+            got=type(model).__name__,
+            fix="Set teacher.adapt.mode to off.",
+        )
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    for block in blocks[-layers:]:
+        for parameter in block.parameters():
+            parameter.requires_grad_(True)
+    if half:
+        for parameter in model.parameters():
+            if not parameter.requires_grad:
+                parameter.data = parameter.data.to(torch.bfloat16)
+
+
+def _ids(
+    tokenizer: PromptTokenizer, end: int, pairs: pl.DataFrame, settings: AdaptSettings
+) -> list[dict[str, Any]]:
+    """Ids of prefix and query, tokenised as they are asked later; every other without its kind."""
+    heads = [passage_head(text, title) for title, text in pairs.select("title", "text").iter_rows()]
+    kinds = [kind if row % 2 else ANY_KIND for row, kind in enumerate(pairs["kind"])]
+    cut = tokenizer.truncate(heads, settings.passage_tokens)
+    prefixes = tokenizer.prompts([query_prefix(*one) for one in zip(cut, kinds, strict=True)])
+    queries = tokenizer.continuations([f" {query}" for query in pairs["query"]])
+    return [
+        {"prefix": prefix, "query": [*query[: QUERY_TOKENS - 1], end]}
+        for prefix, query in zip(prefixes, queries, strict=True)
+    ]
+
+
+def _padded(batch: Sequence[dict[str, Any]], padding: int) -> dict[str, torch.Tensor]:
+    width = max(len(row["prefix"]) + len(row["query"]) for row in batch)
+    ids, mask, labels = [], [], []
+    for row in batch:
+        prefix, query = row["prefix"], row["query"]
+        gap = width - len(prefix) - len(query)
+        ids.append([*prefix, *query, *[padding] * gap])
+        mask.append([1] * (width - gap) + [0] * gap)
+        labels.append([_IGNORED] * len(prefix) + query + [_IGNORED] * gap)
+    names = {"input_ids": ids, "attention_mask": mask, "labels": labels}
+    return {name: torch.tensor(values) for name, values in names.items()}
+
+
+class _Adaptation(Trainer):
+    """The loss of the query's tokens; the vocabulary's logits are computed for these alone."""
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        ids, labels = inputs["input_ids"], inputs["labels"][:, 1:]
+        wanted = labels != _IGNORED
+        # accelerate wraps the model's own forward alone.
+        with torch.autocast(ids.device.type, torch.bfloat16, enabled=self.args.bf16):
+            hidden = model.base_model(
+                input_ids=ids, attention_mask=inputs["attention_mask"], use_cache=False
+            ).last_hidden_state[:, :-1]
+            logits = model.get_output_embeddings()(hidden[wanted])
+        loss = torch.nn.functional.cross_entropy(logits.float(), labels[wanted])
+        if not torch.isfinite(loss):
+            raise InputError(
+                f"{NAME}, step {self.state.global_step + 1}",
+                expected="a finite loss",
+                got=loss.item(),
+                fix="Lower teacher.adapt.learning_rate.",
+            )
+        return (loss, {}) if return_outputs else loss
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        checkpoint = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
+        with writing(checkpoint):
+            super()._save_checkpoint(model, trial)
+            seal_checkpoint(checkpoint)
+        best = self.state.best_model_checkpoint
+        for folder in checkpoint.parent.glob("checkpoint-*"):
+            if folder != checkpoint and str(folder) != best:
+                shutil.rmtree(folder)
+
+
+class _Watch(TrainerCallback):
+    """Progress and live metrics."""
+
+    def __init__(self, steps: int) -> None:
+        self._steps = steps
+        self._progress: Progress | None = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._progress = Progress(NAME, total=self._steps - state.global_step, unit="step")
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self._progress is not None:
+            self._progress.advance()
+
+    def on_log(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        logs = more["logs"]
+        names = {"loss": "loss", "eval_loss": "heldout_loss"}
+        values = {new: float(logs[old]) for old, new in names.items() if old in logs}
+        if values:
+            events.emit(NAME, state.global_step, values)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self._progress is not None:
+            self._progress.__exit__()
+
+
+def _history(log: list[dict[str, float]]) -> pl.DataFrame:
+    rows = [
+        {
+            "step": int(entry["step"]),
+            "loss": entry.get("loss"),
+            "heldout_loss": entry.get("eval_loss"),
+        }
+        for entry in log
+        if "loss" in entry or "eval_loss" in entry
+    ]
+    return pl.DataFrame(rows, schema=ADAPTATION_HISTORY_SCHEMA)
