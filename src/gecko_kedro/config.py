@@ -76,13 +76,24 @@ class ParameterAwareConfigLoader(OmegaConfigLoader):
 
 
 def filled_in(parameters: dict[str, Any]) -> dict[str, Any]:
-    """``parameters`` with what is null since it depends on another block: relabel.rankers."""
+    """``parameters`` with what is null since it depends on another block.
+
+    ``relabel.rankers`` on the teacher, ``evaluate.tasks`` on the corpus.
+    """
+    from gecko_kedro.corpus.settings import PYTHON_DOCS
+    from gecko_kedro.evaluation.tasks.settings import tasks_for
     from gecko_kedro.fret.settings import rankers_for
 
-    relabel, teacher = (parameters.get(name) for name in ("relabel", "teacher"))
-    if not isinstance(relabel, dict) or not isinstance(teacher, dict):
-        return parameters  # check_parameters says what is wrong
-    rankers = rankers_for(
-        relabel.get("rankers"), is_language_model=teacher.get("backend", "lexical") != "lexical"
-    )
-    return parameters | {"relabel": relabel | {"rankers": rankers}}
+    relabel, teacher = parameters.get("relabel"), parameters.get("teacher")
+    evaluate, corpus = parameters.get("evaluate"), parameters.get("corpus")
+    filled = dict(parameters)
+    # A block that is no block is left to check_parameters, which says what is wrong.
+    if isinstance(relabel, dict) and isinstance(teacher, dict):
+        is_language_model = teacher.get("backend", "lexical") != "lexical"
+        rankers = rankers_for(relabel.get("rankers"), is_language_model=is_language_model)
+        filled["relabel"] = relabel | {"rankers": rankers}
+    if isinstance(evaluate, dict) and isinstance(corpus, dict):
+        is_python_docs = corpus.get("source", PYTHON_DOCS) == PYTHON_DOCS
+        tasks = tasks_for(evaluate.get("tasks"), is_python_docs=is_python_docs)
+        filled["evaluate"] = evaluate | {"tasks": tasks}
+    return filled
