@@ -30,8 +30,31 @@ def test_rankers_are_the_papers_and_a_stand_in_gets_the_retriever_too(
     assert parameters["relabel"]["rankers"] is given
 
 
-def test_what_is_no_block_is_left_to_the_check() -> None:
-    assert filled_in({"relabel": 7, "teacher": {}}) == {"relabel": 7, "teacher": {}}
+@pytest.mark.parametrize(
+    ("source", "given", "expected"),
+    [
+        ("python-docs", None, ["stdlib-questions"]),
+        ("articles.jsonl", None, []),
+        ("python-docs", [], []),
+        ("articles.jsonl", [{"name": "SciFact"}], ["SciFact"]),
+    ],
+)
+def test_the_written_task_is_there_where_the_corpus_is_python_docs(
+    source: str, given: list[dict[str, str]] | None, expected: list[str]
+) -> None:
+    parameters: dict[str, Any] = {
+        "corpus": {"source": source}, "evaluate": {"tasks": given, "data": None}
+    }  # fmt: skip
+    evaluate = filled_in(parameters)["evaluate"]
+    assert [task["name"] for task in evaluate.pop("tasks")] == expected
+    assert evaluate == {"data": None}
+    assert parameters["evaluate"]["tasks"] is given
+
+
+@pytest.mark.parametrize("block", ["relabel", "evaluate"])
+def test_what_is_no_block_is_left_to_the_check(block: str) -> None:
+    parameters = {block: 7, "teacher": {}, "corpus": {}}
+    assert filled_in(parameters) == parameters
 
 
 def test_a_second_loader_of_the_process_reads_its_own_parameters(tmp_path: Path) -> None:

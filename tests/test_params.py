@@ -50,6 +50,12 @@ def test_kedro_can_make_the_settings_that_the_nodes_take(parameters: dict[str, A
     assert isinstance(made["mine"]["search"], SearchSettings)
 
 
+def test_every_node_sees_the_task_that_is_filled_in(parameters: dict[str, Any]) -> None:
+    (task,) = parameters["evaluate"]["tasks"]
+    assert task == {"name": "stdlib-questions", "type": "Retrieval", "path": "python-stdlib"}
+    assert load("test")["evaluate"]["tasks"] == []
+
+
 def test_the_papers_scale_names_its_sets() -> None:
     parameters = check_parameters(load("gecko-1b"))
     names = {source.name for source in parameters.finetune.sources}

@@ -77,26 +77,39 @@ class ParameterAwareConfigLoader(OmegaConfigLoader):
 
 
 def filled_in(parameters: dict[str, Any]) -> dict[str, Any]:
-    """``parameters`` with what depends on another block or on the machine.
+    """``parameters`` with what depends on another block, or on this machine.
 
     ``teacher.backend: auto`` becomes the embedded language model or, without its package, the
     lexical stand-in; ``relabel.rankers: null`` and ``relabel.fuse.method: auto`` what suits the
-    teacher.
+    teacher, ``evaluate.tasks: null`` what suits the corpus.
     """
+    from gecko_kedro.corpus.settings import PYTHON_DOCS
+    from gecko_kedro.evaluation.tasks.settings import tasks_for
+
+    evaluate, corpus = parameters.get("evaluate"), parameters.get("corpus")
+    filled = parameters | _for_the_teacher(parameters.get("teacher"), parameters.get("relabel"))
+    # A block that is no block is left to check_parameters, which says what is wrong.
+    if isinstance(evaluate, dict) and isinstance(corpus, dict):
+        is_python_docs = corpus.get("source", PYTHON_DOCS) == PYTHON_DOCS
+        tasks = tasks_for(evaluate.get("tasks"), is_python_docs=is_python_docs)
+        filled["evaluate"] = evaluate | {"tasks": tasks}
+    return filled
+
+
+def _for_the_teacher(told: Any, relabel: Any) -> dict[str, Any]:
     from gecko_kedro.fret.settings import fusion_for, rankers_for
     from gecko_kedro.teacher import TeacherSettings
     from gecko_kedro.teacher.embedded import embedded_or_lexical
 
-    relabel, told = (parameters.get(name) for name in ("relabel", "teacher"))
     if not isinstance(relabel, dict) or not isinstance(told, dict):
-        return parameters  # check_parameters says what is wrong
+        return {}
     if told.get("backend", "auto") == "auto":
         told = told | {"backend": embedded_or_lexical()}
     try:
         teacher = TeacherSettings.model_validate(told)
     except ValidationError:
-        return parameters
+        return {}
     filled = relabel | {"rankers": rankers_for(relabel.get("rankers"), teacher)}
     if isinstance(fuse := relabel.get("fuse"), dict):
         filled |= {"fuse": fusion_for(fuse, teacher)}
-    return parameters | {"teacher": told, "relabel": filled}
+    return {"teacher": told, "relabel": filled}

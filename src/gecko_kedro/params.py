@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.base.settings import EXECUTION, Count, Settings
 from gecko_kedro.corpus.settings import (
+    PYTHON_DOCS,
     DecontaminateSettings,
     HeldoutSettings,
     PairSettings,
@@ -36,7 +37,7 @@ from gecko_kedro.evaluation.comparing.settings import (
 )
 from gecko_kedro.evaluation.scoring.settings import ScoreSettings
 from gecko_kedro.evaluation.tasks.judged import JudgedSettings
-from gecko_kedro.evaluation.tasks.settings import SelectSettings, TaskSettings
+from gecko_kedro.evaluation.tasks.settings import STDLIB_QUESTIONS, SelectSettings, TaskSettings
 from gecko_kedro.fret.settings import (
     RANKERS,
     AuditSettings,
@@ -78,7 +79,7 @@ Encoder = Any
 class CorpusParams(Settings):
     """Where passages come from, and how they are cut, split and paired."""
 
-    source: str = "python-docs"
+    source: str = PYTHON_DOCS
     columns: dict[str, str | None] = {
         "doc_id": None,
         "title": None,
@@ -191,7 +192,7 @@ class EvaluateParams(Settings):
     data: str | None = None
     split: str = "test"
     task_name: str = "question answering"
-    tasks: list[TaskSettings] = []
+    tasks: list[TaskSettings] = [STDLIB_QUESTIONS]
     tasks_root: str | None = None
     prompts: dict[str, dict[str, str | bool]] = {}
     select: SelectSettings = SelectSettings()

@@ -59,6 +59,21 @@ def test_a_wrong_declaration_is_told(root: Path) -> None:
         dataset(root, {**TASK, "colour": "red"})
 
 
+def test_the_written_task_is_read_from_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared = {"name": "stdlib-questions", "type": "Retrieval", "path": "python-stdlib"}
+    for own in (dataset(tmp_path, declared), dataset(tmp_path, declared, optional=True)):
+        assert [task.name for task in own.load().tasks] == ["stdlib-questions"]
+    assert [task.name for task in dataset(None, more=[declared]).load().tasks] == [
+        "stdlib-questions"
+    ]
+    before = dataset(tmp_path, declared).fingerprint()
+    assert dataset(tmp_path / "elsewhere", declared).fingerprint() == before
+    monkeypatch.setattr("sys.version", "4.0")  # another library, other docstrings
+    assert dataset(tmp_path, declared).fingerprint() != before
+
+
 def test_the_fingerprint_follows_data_and_declaration(root: Path) -> None:
     before = dataset(root, TASK).fingerprint()
     assert dataset(root, TASK).fingerprint() == before

@@ -8,7 +8,7 @@ import logging
 import multiprocessing
 import os
 import sysconfig
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from difflib import get_close_matches
 from pathlib import Path
@@ -28,6 +28,7 @@ from gecko_kedro.corpus.quarantine import (
 from gecko_kedro.corpus.schemas import DOCUMENT_SCHEMA
 from gecko_kedro.corpus.settings import PythonDocsSettings
 from gecko_kedro.corpus.texts import is_unicode
+from gecko_kedro.corpus.written_files import read_written
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ _FILES_WORTH_A_POOL = 400  # below this, starting worker processes takes longer 
 _FILES_PER_BATCH = 32
 _SHORTER = "another definition of this name has a longer docstring"
 _SURROGATE = "the docstring holds half of a surrogate pair, which is no character"
+_ADAPTATION = "the language model is adapted on it"
 
 
 def harvest(settings: PythonDocsSettings = PythonDocsSettings()) -> Checked:
@@ -49,16 +51,18 @@ def harvest(settings: PythonDocsSettings = PythonDocsSettings()) -> Checked:
     library, and one of its modules (``"json"``) names that module. ``include=None`` takes
     everything. ``doc_id`` and ``title`` are the qualified name, ``group`` is the top-level package
     or ``"stdlib"``. Documents are sorted by ``doc_id``; the result does not depend on ``workers``.
+    What a language model is adapted on (``written.adaptation_queries``) is set aside: a corpus
+    with it would measure nothing.
 
     Raises InputError when a name of ``include`` is not installed.
     """
     paths = sysconfig.get_paths()
     sources = list(package_sources(Path(paths[name]) for name in ("purelib", "platlib")))
     if settings.stdlib:
-        files = _python_files(Path(paths["stdlib"]))
-        sources += [Source(str(file), module, STDLIB) for file, module in files]
+        sources += stdlib_sources()
     chosen = _choose(sources, settings)
-    result = harvest_sources(chosen, workers=settings.workers)
+    adapted_on = set(read_written("adaptation")["passage"])
+    result = harvest_sources(chosen, workers=settings.workers, adapted_on=adapted_on)
     logger.info(
         "Harvested %d docstrings from %d files of %d packages (%d rows quarantined)",
         result.rows.height, len(chosen), len({source.group for source in chosen}),
@@ -74,11 +78,20 @@ def package_sources(folders: Iterable[Path]) -> Iterator[Source]:
             yield Source(str(file), module, module.partition(".")[0])
 
 
-def harvest_sources(sources: Sequence[Source], *, workers: int) -> Checked:
+def stdlib_sources() -> list[Source]:
+    """The Python files of the standard library, in a fixed order."""
+    files = _python_files(Path(sysconfig.get_path("stdlib")))
+    return [Source(str(file), module, STDLIB) for file, module in files]
+
+
+def harvest_sources(
+    sources: Sequence[Source], *, workers: int, adapted_on: Collection[str] = ()
+) -> Checked:
     """The docstrings of ``sources``; ``workers`` processes share the files.
 
     Of several docstrings with one qualified name (overloads, conditional definitions) the longest
-    is kept, the first of equally long ones; the others and unreadable files are quarantined.
+    is kept, the first of equally long ones; the others, unreadable files and the names in
+    ``adapted_on`` are quarantined.
     """
     rows: dict[str, DocRow] = {}
     aside: list[QuarantineRow] = []
@@ -99,6 +112,8 @@ def harvest_sources(sources: Sequence[Source], *, workers: int) -> Checked:
             for row in file.rows:
                 if not is_unicode(row.text + (row.summary or "")):
                     set_aside(row.doc_id, "lone_surrogate", _SURROGATE, row)
+                elif row.doc_id in adapted_on:
+                    set_aside(row.doc_id, "adaptation", _ADAPTATION, row)
                 elif (kept := rows.setdefault(row.doc_id, row)) is not row:
                     rows[row.doc_id], loser = sorted((kept, row), key=_length, reverse=True)
                     set_aside(row.doc_id, "duplicate_name", _SHORTER, loser)

@@ -8,6 +8,7 @@ from gecko_kedro.base.settings import EXECUTION, Count, Limit, Seed, Settings, S
 
 PairKind = Literal["summary_body", "title_body", "name_body", "lead_body"]
 PairKinds = Annotated[list[PairKind], Field(min_length=1)]
+PYTHON_DOCS = "python-docs"  # the source that is the installed packages' docstrings
 Similarity = Annotated[float, Field(gt=0.0, le=1.0)]
 
 

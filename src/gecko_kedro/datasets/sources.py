@@ -18,18 +18,18 @@ from gecko_kedro.base.errors import InputError
 from gecko_kedro.corpus.python_docs import harvest
 from gecko_kedro.corpus.quarantine import Checked
 from gecko_kedro.corpus.readers import looks_like_path, read_corpus, read_query_log
-from gecko_kedro.corpus.settings import PythonDocsSettings
+from gecko_kedro.corpus.settings import PYTHON_DOCS, PythonDocsSettings
+from gecko_kedro.corpus.written_files import WRITTEN
 from gecko_kedro.datasets._base import Metadata, ReadOnlyDataset, SourceDataset, table_preview
 from gecko_kedro.datasets.table import TableDataset
 from gecko_kedro.evaluation.tasks.reading import read_tasks
 from gecko_kedro.evaluation.tasks.retrieval import CheckedData
 from gecko_kedro.evaluation.tasks.retrieval_files import read_retrieval_data
-from gecko_kedro.evaluation.tasks.settings import TaskPrompts, TaskSettings
+from gecko_kedro.evaluation.tasks.settings import PYTHON_STDLIB, TaskPrompts, TaskSettings
 from gecko_kedro.evaluation.tasks.task import ReadTasks
 from gecko_kedro.training.sources import SourceSettings, read_source
 
 logger = logging.getLogger(__name__)
-PYTHON_DOCS = "python-docs"
 ROOT_VARIABLE = "GECKO_SHARED_DATA"
 
 
@@ -66,14 +66,18 @@ class CorpusDataset(SourceDataset[Checked]):
         return read_corpus(str(self._source), **self._how)
 
     def fingerprint(self, digests: Digests | None = None) -> str:
-        """Of the installed packages their names and versions, Python's version and the choice."""
+        """Of the installed packages their names and versions, Python's version and the choice.
+
+        What is left out for the sake of a language model's adaptation counts too.
+        """
         if self._source != PYTHON_DOCS:
             return super().fingerprint(digests)
         packages = {
             (one.name or "", one.version or "") for one in importlib_metadata.distributions()
         }
         chosen = self._python_docs.model_dump(exclude={"workers"})
-        return text_sha256(repr((sys.version, sorted(packages), chosen)))
+        left_out = (digests or Digests()).of(WRITTEN / "adaptation.jsonl")
+        return text_sha256(repr((sys.version, sorted(packages), chosen, left_out)))
 
     def _exists(self) -> bool:
         # A Hub id cannot be looked up without the network: loading tells.
@@ -205,18 +209,23 @@ class EvaluationTasksDataset(ReadOnlyDataset[ReadTasks]):
     def fingerprint(self, digests: Digests | None = None) -> str:
         """Identity of the declarations, the prompts and all local files."""
         tasks = [*self._tasks, *self._more]
-        paths = [str(self._root / task.path) for task in tasks if task.path]
-        files = [source_identity(path, (), digests) for path in paths]
+        places = [self._place(task.path) for task in tasks if task.path]
+        files = [source_identity(str(place), (), digests) for place in places]
+        if any(task.path == PYTHON_STDLIB for task in tasks):
+            files.append(sys.version)  # whose docstrings are read
         how = [[task.model_dump() for task in tasks], self._overrides, files]
         return source_identity(self._prompts, how, digests)
 
     def _wanted(self, tasks: list[TaskSettings]) -> list[TaskSettings]:
-        there = [task for task in tasks if task.path is None or (self._root / task.path).exists()]
+        there = [task for task in tasks if task.path is None or self._place(task.path).exists()]
         if not self._optional:
             return tasks
         if missing := [task.name for task in tasks if task not in there]:
             logger.warning("No local copy below %s of %s", self._root, ", ".join(missing))
         return there
+
+    def _place(self, path: str) -> Path:
+        return WRITTEN if path == PYTHON_STDLIB else self._root / path
 
     def _exists(self) -> bool:
         return True

@@ -9,12 +9,18 @@ import polars as pl
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.corpus.schemas import QUARANTINE_SCHEMA
 from gecko_kedro.corpus.values import whole_numbers
+from gecko_kedro.corpus.written import judged_queries
 from gecko_kedro.evaluation.tasks.registered import registered_tasks
 from gecko_kedro.evaluation.tasks.retrieval import CheckedData, checked
 from gecko_kedro.evaluation.tasks.retrieval_files import read_retrieval_data, refusing
 from gecko_kedro.evaluation.tasks.row_files import choose_columns, read_row_task, read_split
 from gecko_kedro.evaluation.tasks.rows import CheckedRows
-from gecko_kedro.evaluation.tasks.settings import TaskPrompt, TaskPrompts, TaskSettings
+from gecko_kedro.evaluation.tasks.settings import (
+    PYTHON_STDLIB,
+    TaskPrompt,
+    TaskPrompts,
+    TaskSettings,
+)
 from gecko_kedro.evaluation.tasks.task import ReadTasks, Task
 
 _LONG = {
@@ -60,6 +66,8 @@ def _read_task(
     prompt = prompts.of(settings.name, settings.type, settings)
     if settings.type not in {"Retrieval", "Reranking"}:
         return read_row_task(path, settings, prompt)
+    if settings.path == PYTHON_STDLIB:
+        return read_written_task(settings, prompt)
     reranking = settings.type == "Reranking"
     if path.is_dir() and any(path.glob("corpus*")):
         # Reranking: the judged passages, 0 included, are the candidates.
@@ -68,6 +76,21 @@ def _read_task(
             reranking=reranking, **prompt._asdict(),
         )  # fmt: skip
     return (read_reranking if reranking else read_pairs)(path, settings, prompt)
+
+
+def read_written_task(settings: TaskSettings, prompt: TaskPrompt) -> CheckedData:
+    """The queries about the standard library, of which those about one module are a group."""
+    made = judged_queries()
+    return checked(
+        settings.name,
+        made.documents.select(id="passage_id", title="passage_id", text="text"),
+        made.queries.select(
+            id="query_id", text="query", group=pl.col("written_for").str.extract(r"^(\w+)")
+        ),
+        made.judgements.select("query_id", "passage_id", score="grade"),
+        where=PYTHON_STDLIB, quarantine=made.quarantine,
+        reranking=settings.type == "Reranking", **prompt._asdict(),
+    )  # fmt: skip
 
 
 def read_reranking(path: Path, settings: TaskSettings, prompt: TaskPrompt) -> CheckedData:

@@ -13,6 +13,9 @@ TaskType = Literal[
     "Summarization",
 ]  # fmt: skip
 
+# The path of the task in gecko_kedro/written, whose texts are the standard library's.
+PYTHON_STDLIB = "python-stdlib"
+
 
 class SelectSettings(Settings):
     """The size of the held-out task."""
@@ -25,6 +28,7 @@ class SelectSettings(Settings):
 class TaskSettings(Settings):
     """One task: with ``path`` a local one of ``type``, else one that mteb has under ``name``.
 
+    The path ``python-stdlib`` is the queries that this project brings (``corpus.written``).
     A local task that bears the name of one of mteb's, and is of its type, is scored with mteb's own
     settings for it (samples a label, identical ids, ...). ``columns`` maps our column names to
     those of the files. ``prompt`` and ``symmetric`` override the table of prompts.
@@ -43,6 +47,16 @@ class TaskSettings(Settings):
         if (self.path is None) != (self.type is None):
             raise ValueError("a local task needs both path and type, one of mteb's needs neither")
         return self
+
+
+STDLIB_QUESTIONS = TaskSettings(name="stdlib-questions", type="Retrieval", path=PYTHON_STDLIB)
+
+
+def tasks_for(tasks: list[Any] | None, *, is_python_docs: bool) -> list[Any]:
+    """``tasks``; for None the one that this project brings, where the corpus is of its kind."""
+    if tasks is not None:
+        return tasks
+    return [STDLIB_QUESTIONS.model_dump(exclude_unset=True)] if is_python_docs else []
 
 
 class TaskPrompt(NamedTuple):
