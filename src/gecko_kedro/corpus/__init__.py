@@ -15,6 +15,7 @@ from gecko_kedro.corpus.settings import (
     PythonDocsSettings,
 )
 from gecko_kedro.corpus.splits import cap, heldout_groups, split_heldout
+from gecko_kedro.corpus.written import adaptation_queries
 
 __all__ = [
     "Checked",
@@ -24,6 +25,7 @@ __all__ = [
     "PairSettings",
     "PassageSettings",
     "PythonDocsSettings",
+    "adaptation_queries",
     "cap",
     "collect_pairs",
     "harvest",

@@ -78,7 +78,7 @@ class TransformersSettings(Settings):
     """How transformers runs the model: device, tokens of a forward pass, and of its cache."""
 
     device: str = Field("auto", json_schema_extra=EXECUTION)
-    batch_tokens: Count = Field(16384, json_schema_extra=EXECUTION)
+    batch_tokens: Count | Literal["auto"] = Field("auto", json_schema_extra=EXECUTION)
     kv_cache_tokens: int = Field(16384, ge=0, json_schema_extra=EXECUTION)
     threads: Limit = Field(None, json_schema_extra=EXECUTION)
 

@@ -50,9 +50,10 @@ class TransformersTeacher(ModelTeacher):
             revision=revision, dtype=model.dtype,
             limit=getattr(config, "max_position_embeddings", None),
         )  # fmt: skip
-        self._lm = CausalLM(
-            model, batch_tokens=execution.batch_tokens, cache_tokens=execution.kv_cache_tokens
-        )
+        tokens = execution.batch_tokens
+        if tokens == "auto":  # what fits a CPU's caches better than it fills its memory
+            tokens = 4096 if model.device.type == "cpu" else 65536
+        self._lm = CausalLM(model, batch_tokens=tokens, cache_tokens=execution.kv_cache_tokens)
         self._end = _end_tokens(model, tokenizer)
         self._grammars = Grammars(tokenizer, vocabulary=config.vocab_size, end=self._end)
 
