@@ -32,7 +32,7 @@ BESIDE = {
     "query_overlaps": "queries",
     "queries_quarantine": "queries",
     "adapted_model": "queries",
-    "adaptation_history": "queries",
+    "adaptation_metrics": "queries",
     "judgement_shards": "label_audit",
     "pretrain_examples": "pretrained_encoder",
     "pretrain_overlaps": "pretrained_encoder",

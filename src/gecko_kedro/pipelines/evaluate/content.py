@@ -32,7 +32,8 @@ def other_pipelines(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "notes": [
             f"{stage} was {_SKIPPED}." for stage, rows in histories.items() if rows.is_empty()
-        ],
+        ]
+        + _adaptation(facts["adaptation"]),
         "teacher": facts["label_audit"].get("teacher"),
         "audit": facts["label_audit"],
         "corpus_counts": facts["corpus"].get("counts", {}),
@@ -41,6 +42,18 @@ def other_pipelines(facts: Mapping[str, Any]) -> dict[str, Any]:
         "forgetting": pl.DataFrame(facts["forgetting"], schema=SWEEP_SCHEMA),
         "ablations": pl.DataFrame(facts["ablations"], schema=ABLATION_TABLE_SCHEMA),
     }
+
+
+def _adaptation(facts: Mapping[str, Any]) -> list[str]:
+    """What the teacher learned from, in a sentence."""
+    if not facts:
+        return []
+    sets = ", ".join(f"{count:,} of {name}" for name, count in facts["pairs"].items())
+    first, best = facts["first_heldout_loss"], facts["best_heldout_loss"]
+    fell = (
+        "" if best is None else f" On held-out pairs its loss fell from {first:.2f} to {best:.2f}."
+    )
+    return [f"The teacher learned how to ask from pairs of passage and query: {sets}.{fell}"]
 
 
 def result_metrics(results: pl.DataFrame) -> dict[str, float]:

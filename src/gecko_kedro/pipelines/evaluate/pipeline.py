@@ -80,6 +80,7 @@ def create_pipeline() -> Pipeline:
                     "pretrain_history",
                     "finetune_history",
                     "corpus_metrics",
+                    "adaptation_metrics",
                     "label_audit",
                     "forgetting_table",
                     "ablation_table",

@@ -21,7 +21,7 @@ from gecko_kedro.pipelines._decontamination import (
     overlap_counts,
 )
 from gecko_kedro.pipelines._trial import checked
-from gecko_kedro.teacher.build import named_model
+from gecko_kedro.teacher.build import named_model, teacher_name
 
 logger = logging.getLogger(__name__)
 _ENOUGH_REPLIES = 100  # before that a few bad replies in a row could stop a long run
@@ -106,7 +106,7 @@ def adapt_teacher(
     sources: dict[str, corpus.Checked],
     checkpoints: Path,
     prepared: fret.PreparedTeacher,
-) -> tuple[training.AdaptedModel, pl.DataFrame, dict[str, Any]]:
+) -> tuple[training.AdaptedModel, dict[str, Any]]:
     """The language model learns which queries the passages of this corpus are asked with.
 
     From natural pairs of the training corpus, and from the queries that the project ships. A
@@ -114,8 +114,7 @@ def adapt_teacher(
     """
     settings = prepared.teacher
     if not settings.adapts:
-        adapted = training.AdaptedModel.none()
-        return adapted, adapted.history, {"adapted": False}
+        return training.AdaptedModel.none(), {}
     how = settings.adapt
     pairs = corpus.cap(
         training.query_pairs(natural_pairs, passages),
@@ -136,7 +135,7 @@ def adapt_teacher(
     adapted = training.adapt_language_model(
         base, taught, heldout, settings=how, checkpoints=checkpoints
     )
-    return adapted, adapted.history, {"adapted": True, **adapted.record}
+    return adapted, {"teacher": teacher_name(settings)} | adapted.record
 
 
 def sample_seeds(

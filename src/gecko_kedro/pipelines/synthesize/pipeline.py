@@ -47,7 +47,7 @@ def create_pipeline() -> Pipeline:
                     "checkpoints",
                     "synthesize_teacher",
                 ],
-                outputs=["adapted_model", "adaptation_history", "adaptation_metrics"],
+                outputs=["adapted_model", "adaptation_metrics"],
             ),
             step(
                 nodes.sample_seeds,
