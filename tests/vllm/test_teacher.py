@@ -10,6 +10,8 @@ import pytest
 
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.teacher import ModelSettings, Prompt, TransformersSettings, VllmSettings
+from gecko_kedro.teacher.adapted import AdaptedTeacher
+from gecko_kedro.teacher.embedded import embedded_model
 from gecko_kedro.teacher.transformers_teacher import TransformersTeacher
 from gecko_kedro.teacher.vllm_teacher import VllmTeacher
 from tests.support.tiny_llm import save_tiny_llm
@@ -161,3 +163,30 @@ def test_a_folder_without_a_model_is_a_clear_error(tmp_path: Path, pair: Pair) -
     )  # fmt: skip
     with pytest.raises(InputError, match=r"teacher\.model\.name"):
         VllmTeacher.load(settings, execution)
+
+
+def test_the_embedded_model_scores_and_writes_as_through_transformers(tmp_path: Path) -> None:
+    folder = embedded_model(tmp_path)
+    settings = ModelSettings(
+        name=str(folder), dtype="float32", chat_template="off", stop=("\n",), max_new_tokens=24
+    )
+    execution = VllmSettings(
+        max_model_len=512, max_num_batched_tokens=1024, shard_size=32,
+        engine_args={"enforce_eager": True, "max_num_seqs": 16, "block_size": 32},
+    )  # fmt: skip
+    plain = TransformersSettings(device="cpu")
+    prompts = [
+        Prompt("few-shot examples that it does not read", {"passage": passage, "title": "Bread"})
+        for passage in PASSAGES
+    ]
+    queries = [f" {QUERY}"] * len(prompts)
+    found, written = [], []
+    for model in (
+        VllmTeacher.load(settings, execution), TransformersTeacher.load(settings, plain)
+    ):  # fmt: skip
+        teacher = AdaptedTeacher(model, kinds=["question answering"], passage_tokens=64)
+        scored = teacher.query_log_likelihood(prompts, queries)
+        found.append([reply.log_likelihood for reply in scored])
+        written.append([r.text for r in teacher.generate(prompts, temperature=0, top_p=1, seed=1)])
+    np.testing.assert_allclose(*found, atol=1e-3, rtol=0)
+    assert written[0] == written[1]
