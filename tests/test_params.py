@@ -17,7 +17,8 @@ from gecko_kedro.config import ParameterAwareConfigLoader
 from gecko_kedro.params import RENAMED, Parameters, check_parameters
 from gecko_kedro.pipeline_registry import register_pipelines
 from gecko_kedro.retrieval import SearchSettings
-from tests.support.conf import all_base_parameters
+from gecko_kedro.teacher.embedded import embedded_or_lexical
+from tests.support.conf import all_base_parameters, raw_base_parameters
 
 CONF = Path(__file__).parents[1] / "conf"
 
@@ -148,13 +149,22 @@ DEFAULTS = settings_of(Parameters)
 
 @pytest.mark.parametrize("name", DEFAULTS)
 def test_the_defaults_are_those_of_conf_base(name: str) -> None:
-    value = reduce(getitem, name.split("."), all_base_parameters())
+    given = raw_base_parameters()
+    for block, filled in (("relabel", "rankers"), ("evaluate", "tasks")):
+        given[block][filled] = all_base_parameters()[block][filled]
+    value = reduce(getitem, name.split("."), given)
     field = DEFAULTS[name]
     assert field.default == TypeAdapter(field.annotation).validate_python(value)
 
 
 # These list what differs from a block that is complete.
-SHORT = ("mine.train.", "pretrain.train.", "parity.load.", "ablate.definitions.")
+SHORT = (
+    "mine.train.",
+    "relabel.fuse.weights.",
+    "pretrain.train.",
+    "parity.load.",
+    "ablate.definitions.",
+)
 
 
 def test_conf_base_lists_everything_that_can_be_set(parameters: dict[str, Any]) -> None:
@@ -189,7 +199,7 @@ def test_all_mistakes_are_told_at_once(parameters: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("profile", "backend"),
     [
-        ("test", "lexical"), ("ray", "lexical"), ("gecko-1b", "vllm"),
+        ("test", "lexical"), ("ray", embedded_or_lexical()), ("gecko-1b", "vllm"),
         ("llm-cpu", "transformers"), ("llm-gpu", "vllm"), ("llm-api", "http"),
     ],
 )  # fmt: skip

@@ -19,7 +19,7 @@ PROMPTS = fret.Prompts.model_validate(
 )
 RANKERS: list[fret.Ranker] = ["query_likelihood", "relevance"]
 LEXICAL = LexicalSettings(form_shares={"question": 3, "keywords": 2, "description": 2, "claim": 1})
-SETTINGS = TeacherSettings(batch_size=3, lexical=LEXICAL)
+SETTINGS = TeacherSettings(backend="lexical", batch_size=3, lexical=LEXICAL)
 SHARES = fret.Shares(task={"question answering": 1, "keyword search": 1}, difficulty={"hard": 1})
 TEXTS = [
     "The power method finds the dominant eigenvalue of a matrix by repeated multiplication.",

@@ -156,7 +156,7 @@ def test_labels_of_which_none_is_left_are_described_all_the_same() -> None:
     assert aside["reason"].to_list() == ["no_candidates"]
     prompts, teacher = (
         yaml.safe_load((CONF / "prompts/gecko.yml").read_text("utf-8")),
-        TeacherSettings(),
+        TeacherSettings(backend="lexical"),
     )
     card = relabel.describe_fret(
         table, prompts, "docs.jsonl", teacher, rankers, fret.JudgeSettings(), fret.FuseSettings(),
@@ -223,6 +223,7 @@ def test_card_and_report_say_which_stages_were_skipped() -> None:
     step = {"step": 1, "epoch": 1.0, "loss": 1.0, "learning_rate": 1.0, "grad_norm": None}
     shown = content.other_pipelines(
         {"training": {"Pre-finetuning": [], "Fine-tuning": [step]}, "corpus": {},
-         "label_audit": {}, "forgetting": {}, "ablations": {}}
+         "adaptation": {},
+        "label_audit": {}, "forgetting": {}, "ablations": {}}
     )  # fmt: skip
     assert shown["notes"] == ["Pre-finetuning was skipped: there were no examples."]

@@ -50,7 +50,7 @@ def written(passages: pl.DataFrame, folder: Path, params: Parameters) -> list[Sh
     """What synthesis hands on, also where it stops."""
     done: list[Shard] = []
     for _, queries in synthesize.synthesize_queries(
-        passages, passages, frozenset(), prepared(folder, params), params.synthesize.write
+        passages, passages, frozenset(), None, prepared(folder, params), params.synthesize.write
     ):
         done.append(queries)
     return done
@@ -119,8 +119,8 @@ def test_a_ranker_that_says_nothing_stops_the_run_and_is_asked_again_once_it_is_
         def judged() -> list[Any]:
             return list(
                 relabel.judge_candidates(
-                    queries, candidates, passages, frozenset(), prepared(tmp_path, params),
-                    ["relevance"], params.relabel.judge,
+                    queries, candidates, passages, frozenset(), None,
+                    prepared(tmp_path, params), ["relevance"], params.relabel.judge,
                 )
             )  # fmt: skip
 
@@ -166,7 +166,12 @@ def test_replies_are_forgotten_by_stage_and_reason_with_the_shards_made_of_them(
         params = parameters(server)
         catalog = Catalog(tmp_path, params)
         for rejected, queries in synthesize.synthesize_queries(
-            passages, passages, frozenset(), prepared(tmp_path, params), params.synthesize.write
+            passages,
+            passages,
+            frozenset(),
+            None,
+            prepared(tmp_path, params),
+            params.synthesize.write,
         ):
             catalog.get("synthesize.rejected_reply_shards").save(rejected)
             catalog.get("synthesize.query_shards").save(queries)

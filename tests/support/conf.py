@@ -17,8 +17,15 @@ def base_parameters(name: str) -> Any:
 
 
 def all_base_parameters() -> dict[str, Any]:
-    """All blocks of conf/base/parameters."""
+    """All blocks of conf/base/parameters, with the teacher that every machine has."""
+    found = raw_base_parameters()
+    found["teacher"]["backend"] = "lexical"
+    return filled_in(found)
+
+
+def raw_base_parameters() -> dict[str, Any]:
+    """The same as the files have it, nothing filled in."""
     found: dict[str, Any] = {}
     for file in sorted((CONF / "base/parameters").glob("*.yml")):
         found |= yaml.safe_load(file.read_text("utf-8"))
-    return filled_in(found)
+    return found

@@ -72,6 +72,7 @@ def catalog(folder: Path, url: str, engine: str) -> DataCatalog:
         "query_log": read_query_log(None, columns=params.queries.columns),
         "heldout_pairs": pl.DataFrame(schema=PAIR_SCHEMA),
         "evaluation_data": None,
+        "adapted_model": None,
         "evaluation_tasks": ReadTasks([], pl.DataFrame(schema=QUARANTINE_SCHEMA)),
         **{f"params:{name}": value for name, value in params},
         **{
@@ -106,7 +107,8 @@ PIPELINE = Pipeline(
     [
         Node(
             synthesize.synthesize_queries,
-            ["passages", "passages", "finished_query_shards", "teacher", "params:synthesize.write"],
+            ["passages", "passages", "finished_query_shards", "adapted_model", "teacher",
+             "params:synthesize.write"],
             ["rejected_reply_shards", "query_shards"],
         ),
         Node(
@@ -124,7 +126,8 @@ PIPELINE = Pipeline(
         Node(neighbours, ["queries", "passages"], "candidates"),
         Node(
             relabel.judge_candidates,
-            ["queries", "candidates", "passages", "finished_judgement_shards", "teacher",
+            ["queries", "candidates", "passages", "finished_judgement_shards",
+             "adapted_model", "teacher",
              "params:relabel.rankers", "params:relabel.judge"],
             ["refused_query_shards", "judgement_shards"],
         ),

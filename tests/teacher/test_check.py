@@ -41,7 +41,7 @@ def server() -> Iterator[ServerState]:
 
 def teacher_settings(**changes: Any) -> TeacherSettings:
     parameters = yaml.safe_load((CONF / "base" / "parameters/teacher.yml").read_text("utf-8"))
-    return TeacherSettings.model_validate(parameters["teacher"] | changes)
+    return TeacherSettings.model_validate(parameters["teacher"] | {"backend": "lexical"} | changes)
 
 
 def test_the_stand_in_passes_and_nothing_is_stored(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ class TeacherDataset(ReadOnlyDataset[PreparedTeacher]):
         engine: Mapping[str, Any],
         prompts: str,
         store: str,
-        models: str,
+        models: str | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._told: dict[str, Any] = {

@@ -10,6 +10,7 @@ from gecko_kedro.engine import EngineSettings, build_engine
 from gecko_kedro.fret.prompts import Prompts
 from gecko_kedro.fret.settings import Ranker
 from gecko_kedro.teacher import StoredTeacher, TeacherSettings, build_teacher
+from gecko_kedro.teacher.build import named_model
 from gecko_kedro.teacher.check import Call
 
 _CALLS: dict[Ranker, Call] = {
@@ -33,7 +34,11 @@ class PreparedTeacher(Settings):
     prompts: Prompts
     engine: EngineSettings = Field(json_schema_extra=EXECUTION)
     store: Path = Field(json_schema_extra=EXECUTION)
-    models: Path = Field(json_schema_extra=EXECUTION)
+    models: Path | None = Field(None, json_schema_extra=EXECUTION)
+
+    def base_model(self) -> str:
+        """The folder or hub id of the model before it is adapted."""
+        return named_model(self.teacher, self.models, None).model.name
 
     def open(
         self, texts: Iterable[str], calls: Sequence[Call], adapted: Path | None = None

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.base.files import atomic_path
+from gecko_kedro.base.memory import give_back_free_memory
 
 logger = logging.getLogger(__name__)
 
@@ -79,3 +80,5 @@ def _convert(source: Path, folder: Path) -> None:
     with atomic_path(folder) as unfinished:
         plain.save_pretrained(unfinished)
         tokenizer.save_pretrained(unfinished)
+    del read, plain
+    give_back_free_memory()

@@ -25,6 +25,7 @@ from gecko_kedro.base import events
 from gecko_kedro.base.digests import files_sha256
 from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.base.files import atomic_path, writing
+from gecko_kedro.base.memory import give_back_free_memory
 from gecko_kedro.base.precision import fast_bf16
 from gecko_kedro.base.progress import Progress
 from gecko_kedro.corpus.quarantine import Checked
@@ -56,7 +57,7 @@ _KINDS = {
     "summary_body": "summary to document", "lead_body": "search result",
     "title_body": "title to article", "name_body": "keyword search",
 }  # fmt: skip
-_IGNORED = -100
+_IGNORED, _STEPS_BETWEEN_TRIMS = -100, 10
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,8 @@ class AdaptedModel:
         with atomic_path(folder) as unfinished:
             unfinished.mkdir()
             if self.model is not None:
-                self.model.to(torch.bfloat16).save_pretrained(unfinished)
+                with quiet_loading():
+                    self.model.to(torch.bfloat16).save_pretrained(unfinished)
                 self.tokenizer.save_pretrained(unfinished)
             record = json.dumps(self.record, indent=1, ensure_ascii=False)
             (unfinished / RECORD).write_text(record, "utf-8")
@@ -117,8 +119,9 @@ def adapt_language_model(
     half = fast_bf16("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(settings.seed)
     with quiet_loading():
-        model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-    _freeze(model, layers=settings.layers, half=half)
+        dtype = torch.bfloat16 if half else torch.float32
+        model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype)
+    _freeze(model, layers=settings.layers)
     asked = PromptTokenizer(
         tokenizer, model=str(base), chat_template="off", chat_template_kwargs={}
     )
@@ -222,8 +225,8 @@ def _digest(
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
-def _freeze(model: Any, *, layers: int, half: bool) -> None:
-    """Only the last ``layers`` and the final norm learn; the others compute in bfloat16 if fast."""
+def _freeze(model: Any, *, layers: int) -> None:
+    """Only the last ``layers`` learn, in float32; the others keep the format that they have."""
     blocks = next(
         (part for part in model.base_model.children() if isinstance(part, torch.nn.ModuleList)),
         None,
@@ -238,12 +241,9 @@ def _freeze(model: Any, *, layers: int, half: bool) -> None:
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     for block in blocks[-layers:]:
+        block.float()
         for parameter in block.parameters():
             parameter.requires_grad_(True)
-    if half:
-        for parameter in model.parameters():
-            if not parameter.requires_grad:
-                parameter.data = parameter.data.to(torch.bfloat16)
 
 
 def _ids(
@@ -298,6 +298,9 @@ class _Adaptation(Trainer):
             )
         return (loss, {}) if return_outputs else loss
 
+    def _issue_warnings_after_load(self, load_result: Any) -> None:
+        """None: what a checkpoint lacks is the head that is tied to the embeddings."""
+
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         checkpoint = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
         with writing(checkpoint):
@@ -317,11 +320,14 @@ class _Watch(TrainerCallback):
         self._progress: Progress | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        give_back_free_memory()  # of whatever ran before in this process
         self._progress = Progress(NAME, total=self._steps - state.global_step, unit="step")
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if self._progress is not None:
             self._progress.advance()
+        if state.global_step % _STEPS_BETWEEN_TRIMS == 0:
+            give_back_free_memory()
 
     def on_log(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         logs = more["logs"]
@@ -333,6 +339,7 @@ class _Watch(TrainerCallback):
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if self._progress is not None:
             self._progress.__exit__()
+        give_back_free_memory()
 
 
 def _history(log: list[dict[str, float]]) -> pl.DataFrame:

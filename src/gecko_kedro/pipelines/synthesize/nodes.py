@@ -21,7 +21,7 @@ from gecko_kedro.pipelines._decontamination import (
     overlap_counts,
 )
 from gecko_kedro.pipelines._trial import checked
-from gecko_kedro.teacher.build import named_model, teacher_name
+from gecko_kedro.teacher import teacher_name
 
 logger = logging.getLogger(__name__)
 _ENOUGH_REPLIES = 100  # before that a few bad replies in a row could stop a long run
@@ -131,9 +131,8 @@ def adapt_teacher(
         )  # fmt: skip
         taught = pl.concat([taught, shipped])
     taught = pl.concat([taught, *training.source_query_pairs(sources, how.sources)])
-    base = named_model(settings, prepared.models, None).model.name
     adapted = training.adapt_language_model(
-        base, taught, heldout, settings=how, checkpoints=checkpoints
+        prepared.base_model(), taught, heldout, settings=how, checkpoints=checkpoints
     )
     return adapted, {"teacher": teacher_name(settings)} | adapted.record
 
