@@ -224,6 +224,6 @@ def test_card_and_report_say_which_stages_were_skipped() -> None:
     shown = content.other_pipelines(
         {"training": {"Pre-finetuning": [], "Fine-tuning": [step]}, "corpus": {},
          "adaptation": {},
-        "label_audit": {}, "forgetting": {}, "ablations": {}}
+        "label_audit": {}, "forgetting": {}, "ablations": {}, "label_quality": []}
     )  # fmt: skip
     assert shown["notes"] == ["Pre-finetuning was skipped: there were no examples."]

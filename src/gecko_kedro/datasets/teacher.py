@@ -54,7 +54,7 @@ class TeacherDataset(ReadOnlyDataset[PreparedTeacher]):
           engine: ${params:engine}
           prompts: ${conf:prompts/gecko.yml}
           store: data/03_primary/response_store
-          models: data/06_models/language_models
+          models: data/03_primary/language_models
     """
 
     def __init__(

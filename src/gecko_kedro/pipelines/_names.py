@@ -29,6 +29,9 @@ BESIDE = {
     "corpus_metrics": "passages",
     "passage_overlaps": "passages",
     "heldout_pairs": "natural_pairs",
+    # For label_quality, which needs none of them where people have judged.
+    "pairs_to_check": "natural_pairs",
+    "passages_to_check": "passages",
     "query_overlaps": "queries",
     "queries_quarantine": "queries",
     "adapted_model": "queries",
@@ -44,6 +47,7 @@ BESIDE = {
     # Of pipelines beside the road, for the report; absent where they have not run.
     "forgetting_table": "side_findings",
     "ablation_table": "side_findings",
+    "label_quality_table": "side_findings",
 }
 
 # What comes from outside.
@@ -73,6 +77,7 @@ TOLD = {
     "published_scores": "files",
     "run_ledger": "work",
     "checkpoints": "work",
+    "adaptation_checkpoints": "work",
     "seed_retriever_checkpoints": "work",
     "search_graph": "work",
     "search_work": "work",

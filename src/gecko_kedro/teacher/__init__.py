@@ -11,6 +11,7 @@ from gecko_kedro.teacher.protocol import (
     Teacher,
 )
 from gecko_kedro.teacher.settings import (
+    AdaptSettings,
     LexicalSettings,
     ModelSettings,
     TeacherSettings,
@@ -21,7 +22,7 @@ from gecko_kedro.teacher.store import ResponseStore
 from gecko_kedro.teacher.stored_teacher import StoredTeacher
 
 __all__ = [
-    "Generation", "LexicalSettings", "LexicalTeacher", "ModelSettings", "Prompt",
+    "AdaptSettings", "Generation", "LexicalSettings", "LexicalTeacher", "ModelSettings", "Prompt",
     "Refused", "ResponseStore", "Scored", "ScoredLabels", "StoredTeacher", "Teacher",
     "TeacherSettings", "TransformersSettings", "VllmSettings", "build_teacher",
     "teacher_name",

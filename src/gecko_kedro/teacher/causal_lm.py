@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gecko_kedro.base.memory import give_back_free_memory
 from gecko_kedro.teacher.prefix_cache import (
     KeysValues,
     Match,
@@ -88,6 +89,8 @@ class CausalLM:
                     self._remember([rows[index] for index in batch], done)
                     for index, values in zip(batch, _gathered(done.logits, wanted), strict=True):
                         found[numbers[index]] = values
+                # Keys and values of ever other sizes leave the heap full of holes.
+                give_back_free_memory()
         return found
 
     def begin(

@@ -3,6 +3,7 @@
 from gecko_kedro.training.adaptation import (
     AdaptedModel,
     adapt_language_model,
+    heldout_pairs,
     query_pairs,
     source_query_pairs,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "from_fret",
     "from_pairs",
     "from_seed_queries",
+    "heldout_pairs",
     "mix_examples",
     "query_pairs",
     "rates_of",

@@ -197,6 +197,13 @@ def query_pairs(natural_pairs: pl.DataFrame, passages: pl.DataFrame) -> pl.DataF
     )
 
 
+def heldout_pairs(natural_pairs: pl.DataFrame, settings: AdaptSettings) -> pl.DataFrame:
+    """The natural pairs that no adaptation learns from: drawn by the hash of their ids."""
+    return cap(
+        natural_pairs, limit=settings.heldout_pairs, seed=settings.seed + 1, id_column="pair_id"
+    )
+
+
 def source_query_pairs(
     sources: Mapping[str, Checked], settings: Sequence[Mapping[str, Any]]
 ) -> Iterator[pl.DataFrame]:

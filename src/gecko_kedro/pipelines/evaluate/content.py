@@ -1,6 +1,6 @@
 """What the card and the report say, collected from tables, ledgers and parameters."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -31,9 +31,10 @@ def other_pipelines(facts: Mapping[str, Any]) -> dict[str, Any]:
     }
     return {
         "notes": [
-            f"{stage} was {_SKIPPED}." for stage, rows in histories.items() if rows.is_empty()
-        ]
-        + _adaptation(facts["adaptation"]),
+            *_labels(facts["label_quality"]),
+            *(f"{stage} was {_SKIPPED}." for stage, rows in histories.items() if rows.is_empty()),
+            *_adaptation(facts["adaptation"]),
+        ],
         "teacher": facts["label_audit"].get("teacher"),
         "audit": facts["label_audit"],
         "corpus_counts": facts["corpus"].get("counts", {}),
@@ -42,6 +43,21 @@ def other_pipelines(facts: Mapping[str, Any]) -> dict[str, Any]:
         "forgetting": pl.DataFrame(facts["forgetting"], schema=SWEEP_SCHEMA),
         "ablations": pl.DataFrame(facts["ablations"], schema=ABLATION_TABLE_SCHEMA),
     }
+
+
+def _labels(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Whether the labels rank better than the retriever alone, by the last label_quality run."""
+    measured = [row for row in rows if row["measure"] == "ndcg_at_10"]
+    if measured:
+        retriever, *_, all_rankers = measured
+        better = all_rankers["verdict"] == "better"
+        yield (
+            f"{'' if better else 'Warning: the labels are not shown to be worth training on. '}"
+            f"On {all_rankers['queries']:,} queries {all_rankers['ranking']} has nDCG@10 "
+            f"{all_rankers['mean']:.3f}, the retriever alone {retriever['mean']:.3f}: "
+            f"{all_rankers['difference']:+.3f} "
+            f"[{all_rankers['low']:+.3f}, {all_rankers['high']:+.3f}] (label_quality)."
+        )
 
 
 def _adaptation(facts: Mapping[str, Any]) -> list[str]:

@@ -136,6 +136,7 @@ def collect_facts(
     label_audit: dict[str, Any],
     forgetting: pl.DataFrame,
     ablations: pl.DataFrame,
+    label_quality: pl.DataFrame,
 ) -> dict[str, Any]:
     """What the report tells of the other pipelines; nothing of those that have not run."""
     return {
@@ -148,6 +149,7 @@ def collect_facts(
         "label_audit": label_audit,
         "forgetting": forgetting.fill_nan(None).to_dicts(),
         "ablations": ablations.fill_nan(None).to_dicts(),
+        "label_quality": label_quality.to_dicts(),
     }
 
 

@@ -84,6 +84,7 @@ def create_pipeline() -> Pipeline:
                     "label_audit",
                     "forgetting_table",
                     "ablation_table",
+                    "label_quality_table",
                 ],
                 outputs="report_facts",
             ),

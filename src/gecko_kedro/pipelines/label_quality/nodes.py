@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from gecko_kedro import encoder, fret, retrieval
+from gecko_kedro import encoder, evaluation, fret, retrieval, training
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.evaluation.comparing import label_quality as quality
@@ -21,17 +21,36 @@ logger = logging.getLogger(__name__)
 
 
 def select_judged(
-    judged_data: CheckedData | None, settings: JudgedSettings
+    judged_data: CheckedData | None,
+    natural_pairs: pl.DataFrame,
+    passages: pl.DataFrame,
+    prepared: fret.PreparedTeacher,
+    settings: JudgedSettings,
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Queries with judgements, their relevant passages, and others to find them among."""
-    if judged_data is None:
+    """Queries with judgements, their relevant passages, and others to find them among.
+
+    Without judgements natural pairs of the corpus itself, which no adaptation has learned from:
+    the passage that a summary or title belongs to is the relevant one.
+    """
+    if judged_data is None and natural_pairs.is_empty():
         raise InputError(
             "label_quality.data",
-            expected="a folder with a corpus, queries and judgements",
+            expected="a folder with a corpus, queries and judgements, or natural pairs of a run",
             got=None,
-            fix="kedro run --pipelines label_quality --params label_quality.data=FOLDER",
+            fix="kedro run --pipelines synthesize first, or "
+            "kedro run --pipelines label_quality --params label_quality.data=FOLDER",
         )
-    data = judged_data.data
+    if judged_data is None:
+        pairs = training.heldout_pairs(natural_pairs, prepared.teacher.adapt)
+        data = evaluation.RetrievalData(
+            "natural-pairs",
+            passages.select("title", "text", id="passage_id"),
+            pairs.select("group", id="pair_id", text="query"),
+            pairs.select("passage_id", query_id="pair_id", score=pl.lit(1)),
+        )
+        logger.info("select_judged: no label_quality.data, so natural pairs of the corpus")
+    else:
+        data = judged_data.data
     queries, passages, qrels = sample_judged(data, settings)
     logger.info(
         "select_judged: %d of %d queries, %d of %d passages",

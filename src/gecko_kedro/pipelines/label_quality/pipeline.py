@@ -13,7 +13,13 @@ def create_pipeline() -> Pipeline:
         [
             step(
                 nodes.select_judged,
-                inputs=["judged_data", "params:label_quality.select"],
+                inputs=[
+                    "judged_data",
+                    "pairs_to_check",
+                    "passages_to_check",
+                    "label_quality_teacher",
+                    "params:label_quality.select",
+                ],
                 outputs=["judged_queries", "judged_passages", "judged_qrels"],
             ),
             step(

@@ -116,13 +116,10 @@ def adapt_teacher(
     if not settings.adapts:
         return training.AdaptedModel.none(), {}
     how = settings.adapt
-    pairs = corpus.cap(
-        training.query_pairs(natural_pairs, passages),
-        limit=None if how.max_pairs is None else how.max_pairs + how.heldout_pairs,
-        seed=how.seed, id_column="pair_id",
-    )  # fmt: skip
-    heldout = corpus.cap(pairs, limit=how.heldout_pairs, seed=how.seed + 1, id_column="pair_id")
+    pairs = training.query_pairs(natural_pairs, passages)
+    heldout = training.heldout_pairs(pairs, how)
     taught = pairs.join(heldout, on="pair_id", how="anti", maintain_order="left")
+    taught = corpus.cap(taught, limit=how.max_pairs, seed=how.seed, id_column="pair_id")
     if how.written:
         shipped = corpus.adaptation_queries().rows.select(
             pl.format("written {}", pl.int_range(pl.len())).alias("pair_id"),

@@ -44,7 +44,7 @@ def create_pipeline() -> Pipeline:
                     "natural_pairs",
                     "passages@table",
                     "adapt_sources",
-                    "checkpoints",
+                    "adaptation_checkpoints",
                     "synthesize_teacher",
                 ],
                 outputs=["adapted_model", "adaptation_metrics"],
