@@ -31,6 +31,15 @@ REVIEWED = PROJECT / "tests/hooks/stale.yml"
 _LAYER = re.compile(r"/(\d\d_\w+)/")
 
 
+def strings_in(value: Any) -> Iterator[str]:
+    """The strings of an entry, those of its blocks too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from strings_in(inner)
+
+
 @dataclass(frozen=True)
 class StaleTable:
     """``of(leaf)`` are the datasets that it makes stale; ``exempt`` those that make none stale."""
@@ -74,8 +83,7 @@ class StaleTable:
 
     def read_by_catalog(self, dataset: str) -> list[str]:
         """The parameters in the catalog's entry of ``dataset``."""
-        values = self._entry(dataset).values()
-        found = [value for value in values if isinstance(value, str)]
+        found = strings_in(self._entry(dataset))
         return [one.removeprefix("params:") for one in found if one.startswith("params:")]
 
     def key(self, dataset: str) -> str:

@@ -45,7 +45,7 @@ def create_pipeline() -> Pipeline:
                     "passages@table",
                     "adapt_sources",
                     "adaptation_checkpoints",
-                    "synthesize_teacher",
+                    "adapting_teacher",
                 ],
                 outputs=["adapted_model", "adaptation_metrics"],
             ),
