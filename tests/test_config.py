@@ -39,7 +39,7 @@ def test_a_small_adapted_model_has_its_likelihood_weighed_beside_the_retriever()
     }  # fmt: skip
     assert filled_in(parameters)["relabel"] == {
         "rankers": ["query_likelihood", "retriever"],
-        "fuse": {"method": "standardised", "weights": {"query_likelihood": 0.5}},
+        "fuse": {"method": "standardised", "weights": {"query_likelihood": 0.7}},
     }
 
 

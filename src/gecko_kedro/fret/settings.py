@@ -39,7 +39,7 @@ def fusion_for(fuse: dict[str, Any], teacher: TeacherSettings) -> dict[str, Any]
     if fuse.get("method", "auto") != "auto":
         return fuse
     if teacher.adapts:
-        weights = fuse.get("weights") or {"query_likelihood": 0.5}
+        weights = fuse.get("weights") or {"query_likelihood": 0.7}
         return fuse | {"method": "standardised", "weights": weights}
     return fuse | {"method": "reciprocal_rank"}
 
