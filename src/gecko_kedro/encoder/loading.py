@@ -10,12 +10,7 @@ from tokenizers import Tokenizer
 
 from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.base.precision import fast_bf16
-from gecko_kedro.encoder.kinds import (
-    check_kind,
-    give_padding_token,
-    project_to,
-    see_both_ways,
-)
+from gecko_kedro.encoder.kinds import check_kind, give_padding_token, project_to, see_both_ways
 from gecko_kedro.encoder.record import read_stages, set_stages
 
 if TYPE_CHECKING:

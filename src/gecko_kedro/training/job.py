@@ -15,10 +15,7 @@ from gecko_kedro.training.ranks import world_size
 from gecko_kedro.training.settings import LoraSettings, TrainSettings
 
 if TYPE_CHECKING:
-    from sentence_transformers import (
-        SentenceTransformer,
-        SentenceTransformerTrainingArguments,
-    )
+    from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
 
     from gecko_kedro.training.losses.objective import Objective
 

@@ -14,12 +14,7 @@ from gecko_kedro import corpus, encoder, fret, training
 from gecko_kedro.base import events
 from gecko_kedro.base.memory import Measuring, resident_memory
 from gecko_kedro.encoder.settings import LoadSettings
-from gecko_kedro.estimation import (
-    CorpusMeasure,
-    EncoderMeasure,
-    SearchMeasure,
-    TrainingMeasure,
-)
+from gecko_kedro.estimation import CorpusMeasure, EncoderMeasure, SearchMeasure, TrainingMeasure
 from gecko_kedro.params import CorpusParams, Encoder
 from gecko_kedro.retrieval import open_exact
 from gecko_kedro.retrieval.settings import SearchSettings, VectorType

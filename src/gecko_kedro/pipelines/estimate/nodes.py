@@ -32,11 +32,7 @@ logger = logging.getLogger(__name__)
 
 
 def sample_documents(
-    documents: corpus.Checked,
-    corpus_params: dict[str, Any],
-    n_seeds: int,
-    sample: int,
-    asked: int,
+    documents: corpus.Checked, corpus_params: dict[str, Any], n_seeds: int, sample: int, asked: int
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Passages of a sample of the corpus, and how many the whole will have.
 
@@ -66,11 +62,7 @@ def calibrate_mining(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Encode some passages and search a block of vectors."""
     encoded = measure_encoder(
-        estimate_sample,
-        texts=texts,
-        load=load,
-        max_seq_length=embedding.max_seq_length,
-        seed=seed,
+        estimate_sample, texts=texts, load=load, max_seq_length=embedding.max_seq_length, seed=seed
     )
     searched = measure_search(
         dimension=encoded.dimension, dtype=embedding.vectors_dtype, settings=searching, seed=seed

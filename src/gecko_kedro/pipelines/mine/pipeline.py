@@ -65,11 +65,7 @@ def create_pipeline() -> Pipeline:
             ),
             step(
                 nodes.measure_popularity,
-                inputs=[
-                    "query_vector_shards",
-                    "passage_vector_shards",
-                    "params:mine.popularity",
-                ],
+                inputs=["query_vector_shards", "passage_vector_shards", "params:mine.popularity"],
                 outputs="passage_popularity",
             ),
             step(
