@@ -80,8 +80,7 @@ def _batches(
     """Row numbers and tokens of each batch; the tokeniser works one window ahead."""
 
     def tokenise(rows: Rows) -> dict[str, Any]:
-        features: dict[str, Any] = model.preprocess([texts[row] for row in rows])
-        return features
+        return model.preprocess([texts[row] for row in rows])
 
     windows = [order[i : i + size * _WINDOW] for i in range(0, len(order), size * _WINDOW)]
     with ThreadPoolExecutor(max_workers=1) as ahead:

@@ -109,8 +109,7 @@ def piece_plan(table: pl.DataFrame | pl.LazyFrame, start: int, size: int) -> byt
     Of a scan of Parquet it is the place of the file, which all machines must see; of a table in
     memory it holds these rows, and no others.
     """
-    plan: bytes = table.slice(start, size).lazy().serialize()
-    return plan
+    return table.slice(start, size).lazy().serialize()
 
 
 class _TableActor:

@@ -155,5 +155,4 @@ def seed_rows(queries: pl.DataFrame, passage_ids: pl.Series) -> NDArray[np.int64
     found = queries.select("passage_id").join(
         rows, on="passage_id", how="left", maintain_order="left"
     )
-    numbers: NDArray[np.int64] = found["row"].cast(pl.Int64).fill_null(-1).to_numpy()
-    return numbers
+    return found["row"].cast(pl.Int64).fill_null(-1).to_numpy()
