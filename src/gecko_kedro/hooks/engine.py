@@ -27,16 +27,10 @@ class EngineHooks:
 
     @hook_impl
     def after_pipeline_run(self) -> None:
-        """Disconnect."""
-        self._end()
-
-    @hook_impl
-    def on_pipeline_error(self, error: Exception) -> None:
-        """Disconnect."""
-        self._end()
-
-    def _end(self) -> None:
+        """Disconnect, however the run has ended."""
         if self._settings is not None:
             from gecko_kedro.engine.cluster import disconnect
 
             disconnect()
+
+    on_pipeline_error = after_pipeline_run
