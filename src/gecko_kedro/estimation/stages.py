@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic.dataclasses import dataclass as validated
+
 from gecko_kedro.estimation.measured import (
     CorpusMeasure,
     EncoderMeasure,
@@ -38,7 +40,7 @@ class StageCost:
     encoder_tokens: float = 0.0
 
 
-@dataclass(frozen=True)
+@validated(frozen=True)
 class Measures:
     """All that was measured; ``training`` by the name of its pipeline."""
 
@@ -49,15 +51,9 @@ class Measures:
     training: Mapping[str, TrainingMeasure]
 
     @classmethod
-    def read(cls, *, training: Mapping[str, Any], **parts: Mapping[str, Any]) -> "Measures":
+    def read(cls, **parts: Any) -> "Measures":
         """From the content of the files; a wrong one raises pydantic's ValidationError."""
-        return cls(
-            CorpusMeasure.model_validate(parts["corpus"]),
-            EncoderMeasure.model_validate(parts["encoder"]),
-            SearchMeasure.model_validate(parts["search"]),
-            TeacherMeasure.model_validate(parts["teacher"]),
-            {name: TrainingMeasure.model_validate(part) for name, part in training.items()},
-        )
+        return cls(**parts)
 
 
 def run_costs(
@@ -73,30 +69,21 @@ def run_costs(
     A pipeline that is not in ``plans`` does not train. All calls of the teacher count as paid;
     evaluation and what takes seconds (splitting, filters, fusion, plots) are not in it.
     """
-    trained = {
-        pipeline: _training(node, measures, pipeline, plans[pipeline])
-        for pipeline, node in _TRAINING_NODES.items()
-        if pipeline in plans
-    }
-    costs = [
+
+    def trained(pipeline: str, node: str) -> list[StageCost]:
+        return [_training(node, measures, pipeline, plans[pipeline])] if pipeline in plans else []
+
+    return [
         _read_passages(measures, size),
         _synthesize(measures, size, queries_per_passage),
-        trained.get("mine"),
+        *trained("mine", "mine.train_seed_retriever"),
         _embed("mine.embed_passages", measures, size.passages, passages=True),
         _embed("mine.embed_queries", measures, size.queries, passages=False),
         _search(measures, size, n_candidates),
         _judge(measures, size, n_candidates),
-        trained.get("pretrain"),
-        trained.get("finetune"),
+        *trained("pretrain", "pretrain.pretrain_encoder"),
+        *trained("finetune", "finetune.finetune_encoder"),
     ]
-    return [cost for cost in costs if cost is not None]
-
-
-_TRAINING_NODES = {
-    "mine": "mine.train_seed_retriever",
-    "pretrain": "pretrain.pretrain_encoder",
-    "finetune": "finetune.finetune_encoder",
-}
 
 
 def total_cost(costs: Iterable[StageCost]) -> StageCost:
