@@ -39,14 +39,12 @@ class Workers(Protocol):
 
     def each(self, task: Any) -> list[Any]:
         """The answer of every worker to the same ``task``, in the order of the factories."""
-        ...
 
     def spread(self, tasks: Iterable[Any]) -> Iterator[tuple[int, Any]]:
         """(number of the task, answer) as they come; each task goes to a worker that is free.
 
         ``tasks`` is read only as far as workers are free. What a worker raises is raised here.
         """
-        ...
 
 
 class Engine(Protocol):
@@ -57,11 +55,9 @@ class Engine(Protocol):
 
     def workers(self, role: Role) -> int:
         """How many workers do the work of ``role`` at once."""
-        ...
 
     def threads(self, role: Role) -> int | None:
         """CPU threads that one worker may use; None for all of the machine."""
-        ...
 
     def map(
         self,
@@ -73,8 +69,6 @@ class Engine(Protocol):
         role: Role,
     ) -> Iterator[Shard]:
         """The shard that a worker makes of each of the ``missing_pieces``, in any order."""
-        ...
 
     def hold(self, factories: Sequence[Callable[[], Worker]], *, role: Role) -> Workers:
         """One worker from each factory."""
-        ...
