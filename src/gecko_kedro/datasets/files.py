@@ -1,8 +1,8 @@
 """Single files and models, each written whole or not at all, and working folders."""
 
 import json
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import plotly.io
 from kedro_datasets._typing import JSONPreview, PlotlyPreview
@@ -118,24 +118,16 @@ class EncoderDataset(FolderDataset["SentenceTransformer | tuple[str, str]", str]
         return (self.path / "modules.json").is_file()
 
 
-class WorkFolderDataset(ReadOnlyDataset[Path]):
+class WorkFolderDataset(ReadOnlyDataset[Path], FolderDataset[NoReturn, Path]):
     """Loads the path of a folder, made when it is absent; the job itself writes there.
 
     Such as the checkpoints of a training and the caches of an evaluation. What lies there is keyed
     by content, so that a job never goes on from another job's work.
     """
 
-    def __init__(self, *, path: str, metadata: Metadata = None) -> None:
-        self._folder = PurePosixPath(path)
-        self.metadata = metadata
-
     def load(self) -> Path:
-        folder = Path(self._folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        self.path.mkdir(parents=True, exist_ok=True)
+        return self.path
 
     def _exists(self) -> bool:
         return True
-
-    def _describe(self) -> dict[str, Any]:
-        return {"path": str(self._folder)}
