@@ -22,22 +22,8 @@ from gecko_kedro.datasets.teacher import TeacherDataset
 from gecko_kedro.datasets.vector_shards import FinishedShardsDataset, VectorShardsDataset
 
 __all__ = [
-    "CorpusDataset",
-    "EncoderDataset",
-    "EvaluationTasksDataset",
-    "FinishedShardsDataset",
-    "JsonDataset",
-    "OptionalTableDataset",
-    "PlotDataset",
-    "QueryLogDataset",
-    "RetrievalDataDataset",
-    "SearchWorkDataset",
-    "ShardedParquetDataset",
-    "TableDataset",
-    "TablesDataset",
-    "TeacherDataset",
-    "TextFileDataset",
-    "TrainingSourcesDataset",
-    "VectorShardsDataset",
-    "WorkFolderDataset",
-]
+    "CorpusDataset", "EncoderDataset", "EvaluationTasksDataset", "FinishedShardsDataset",
+    "JsonDataset", "OptionalTableDataset", "PlotDataset", "QueryLogDataset", "RetrievalDataDataset",
+    "SearchWorkDataset", "ShardedParquetDataset", "TableDataset", "TablesDataset", "TeacherDataset",
+    "TextFileDataset", "TrainingSourcesDataset", "VectorShardsDataset", "WorkFolderDataset",
+]  # fmt: skip

@@ -9,21 +9,8 @@ from gecko_kedro.training.sources import Sources, SourceSettings, rates_of, read
 from gecko_kedro.training.trainer import HISTORY_SCHEMA, TrainResult, train_encoder, train_or_keep
 
 __all__ = [
-    "EXAMPLE_SCHEMA",
-    "HISTORY_SCHEMA",
-    "LoraSettings",
-    "LossSettings",
-    "SourceSettings",
-    "Sources",
-    "TrainResult",
-    "TrainSettings",
-    "add_mined_negatives",
-    "from_fret",
-    "from_pairs",
-    "from_seed_queries",
-    "mix_examples",
-    "rates_of",
-    "read_source",
-    "train_encoder",
+    "EXAMPLE_SCHEMA", "HISTORY_SCHEMA", "LoraSettings", "LossSettings", "SourceSettings", "Sources",
+    "TrainResult", "TrainSettings", "add_mined_negatives", "from_fret", "from_pairs",
+    "from_seed_queries", "mix_examples", "rates_of", "read_source", "train_encoder",
     "train_or_keep",
-]
+]  # fmt: skip
