@@ -6,13 +6,7 @@ from typing import Any
 
 from pydantic.dataclasses import dataclass as validated
 
-from gecko_kedro.estimation.measured import (
-    CorpusMeasure,
-    EncoderMeasure,
-    SearchMeasure,
-    TeacherMeasure,
-    TrainingMeasure,
-)
+from gecko_kedro.estimation import measured
 from gecko_kedro.estimation.sizes import RunSize, TrainingPlan
 from gecko_kedro.teacher.usage import KindUsage
 
@@ -44,11 +38,11 @@ class StageCost:
 class Measures:
     """All that was measured; ``training`` by the name of its pipeline."""
 
-    corpus: CorpusMeasure
-    encoder: EncoderMeasure
-    search: SearchMeasure
-    teacher: TeacherMeasure
-    training: Mapping[str, TrainingMeasure]
+    corpus: measured.CorpusMeasure
+    encoder: measured.EncoderMeasure
+    search: measured.SearchMeasure
+    teacher: measured.TeacherMeasure
+    training: Mapping[str, measured.TrainingMeasure]
 
     @classmethod
     def read(cls, **parts: Any) -> "Measures":
@@ -176,14 +170,12 @@ def _search(measures: Measures, size: RunSize, n_candidates: int) -> StageCost:
     # Mapped from the disk: pages that the system takes back where it needs them.
     vectors = (size.passages + size.queries) * encoder.dimension * search.component_bytes
     pairs = size.queries * size.passages
+    candidates = size.queries * min(n_candidates, size.passages)
     return StageCost(
         "mine.search_candidates",
         seconds=pairs * search.pair_seconds + size.queries * search.query_seconds,
         memory=encoder.base_memory + vectors,
-        disk=_COPIES_OF_CANDIDATES
-        * size.queries
-        * min(n_candidates, size.passages)
-        * measures.teacher.judgement_bytes,
+        disk=_COPIES_OF_CANDIDATES * candidates * measures.teacher.judgement_bytes,
     )
 
 
