@@ -10,8 +10,7 @@ from gecko_kedro.params import check_parameters
 class EngineHooks:
     """Does nothing unless ``engine.kind`` is ray."""
 
-    def __init__(self) -> None:
-        self._settings: EngineSettings | None = None
+    _settings: EngineSettings | None = None
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:

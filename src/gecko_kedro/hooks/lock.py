@@ -71,9 +71,8 @@ class RunLock:
 class LockHooks:
     """Holds the lock of the data folder from before anything is written to the end of the run."""
 
-    def __init__(self) -> None:
-        self._folder = Path()
-        self._lock: RunLock | None = None
+    _folder = Path()
+    _lock: RunLock | None = None
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
