@@ -65,9 +65,8 @@ def plan_passes(
     step = shape_step(columns[0]["input_ids"].device.type, half=cpu_has_fast_bf16())
     sizes = [len(column["input_ids"]) for column in columns]
     if tokens_per_pass is None or not all(map(padded_on_the_right, columns)):
-        return Passes(
-            [pad_tokens(column, limit=limit, step=step) for column in columns], None, sizes
-        )
+        whole = [pad_tokens(column, limit=limit, step=step) for column in columns]
+        return Passes(whole, None, sizes)
     lengths = torch.cat([column["attention_mask"].sum(dim=1) for column in columns]).cpu()
     order = torch.argsort(lengths, descending=True, stable=True)
     padded = [padded_length(length, limit=limit, step=step) for length in lengths[order].tolist()]

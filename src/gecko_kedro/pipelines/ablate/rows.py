@@ -90,10 +90,8 @@ def row_fret(material: Material, params: RelabelParams) -> pl.DataFrame:
     asked = material.candidates.join(material.queries, on="query_id", how="semi")
     rankings = fuse_rankings(asked, material.judgement_shards, params.rankers, params.fuse)
     refused = QUARANTINE_SCHEMA.to_frame()  # what has no ranking is set aside in any case
-    fret_table, _ = choose_examples(
-        rankings, material.queries, material.passages, refused, params.choose
-    )
-    return fret_table
+    fret, _ = choose_examples(rankings, material.queries, material.passages, refused, params.choose)
+    return fret
 
 
 def seeded(

@@ -4,6 +4,7 @@ import io
 import math
 import tempfile
 import time
+import timeit
 from collections.abc import Sequence
 from functools import partial
 
@@ -96,12 +97,8 @@ def _seconds_of_encoding(
     model: Encoder, texts: Sequence[str], batch_size: encoder.BatchSize
 ) -> float:
     """The faster of two times: the first of a shape also compiles or allocates."""
-    seconds = []
-    for _ in range(2):
-        started = time.perf_counter()
-        encoder.encode_texts(model, texts, batch_size=batch_size)
-        seconds.append(time.perf_counter() - started)
-    return min(seconds)
+    encode = partial(encoder.encode_texts, model, texts, batch_size=batch_size)
+    return min(timeit.repeat(encode, number=1, repeat=2))
 
 
 def _lead(text: str) -> str:
