@@ -55,23 +55,19 @@ def encode_texts(
         raise InputError("encoder", expected="a known vector width", got=None, fix="Use Pooling.")
     vectors = np.empty((len(texts), width), dtype=np.float32)
     order = np.argsort([-len(text) for text in texts], kind="stable")
+    by_device = 32 if model.device.type == "cpu" else 256
+    size = by_device if batch_size == "auto" else batch_size
     model.eval()
     with (
         Progress(description, total=len(texts), unit="text") as progress,
         torch.inference_mode(),
         blocked_attention(model),
     ):
-        for rows, features in _batches(model, texts, order, _resolved(batch_size, model)):
+        for rows, features in _batches(model, texts, order, size):
             there = batch_to_device(features, model.device)
             vectors[rows] = model(there)["sentence_embedding"].float().cpu().numpy()
             progress.advance(len(rows))
     return truncate_vectors(vectors, width if dimension is None else dimension)
-
-
-def _resolved(batch_size: BatchSize, model: "SentenceTransformer") -> int:
-    if batch_size != "auto":
-        return batch_size
-    return 32 if model.device.type == "cpu" else 256
 
 
 def _batches(

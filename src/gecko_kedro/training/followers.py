@@ -38,18 +38,14 @@ _END = b""
 _control: Any = None  # the group of the messages; training has the default one
 
 
-def started_together() -> bool:
-    """Whether torchrun or accelerate launch has started several processes like this one."""
-    return all(name in os.environ for name in _VARIABLES) and int(os.environ["WORLD_SIZE"]) > 1
-
-
 @contextmanager
 def leading() -> Iterator[bool]:
     """True for the process that is to run the pipelines; the others serve it first, then False.
 
     If the first process ends in an error the launcher stops the others: nobody waits for them.
     """
-    if not started_together():
+    launched = all(name in os.environ for name in _VARIABLES)  # by torchrun or accelerate launch
+    if not launched or int(os.environ["WORLD_SIZE"]) < 2:
         yield True
         return
     global _control  # noqa: PLW0603  # one process group a process, as torch has it

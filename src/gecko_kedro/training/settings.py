@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from gecko_kedro.base.settings import EXECUTION, Count, Limit, Seed, Settings
-from gecko_kedro.encoder.formatting import GECKO, Templates, own_templates
+from gecko_kedro.encoder.formatting import GECKO, own_templates
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -71,12 +71,9 @@ class EncoderTraining(Settings):
     lora: LoraSettings | None = None
 
     def options(self, model: "SentenceTransformer") -> dict[str, Any]:
-        """``templates`` and ``lora`` as ``train_encoder`` takes them for ``model``."""
-        return {"templates": self.templates_of(model), "lora": self.lora}
-
-    def templates_of(self, model: "SentenceTransformer") -> Templates:
-        """What ``model``, the base or one trained from it, is trained with."""
-        return GECKO if self.templates == "gecko" else own_templates(model.prompts)
+        """As ``train_encoder`` takes them for ``model``, the base or one trained from it."""
+        templates = GECKO if self.templates == "gecko" else own_templates(model.prompts)
+        return {"templates": templates, "lora": self.lora}
 
 
 class TrainSettings(Settings):
