@@ -2,12 +2,12 @@
 
 A *worker* is a callable that holds something expensive, such as a model. It is made where it works,
 from a *factory* that can be sent there: a class of a module with its arguments
-(``functools.partial``). What a worker gives may depend on its factory and its task only. Then a
+(``functools.partial``). It is made at its first task (``functools.cache``): where nothing is to be
+done, no model is loaded. What a worker gives may depend on its factory and its task only. Then a
 task can be done again where a worker died, and every engine gives the same.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from functools import cached_property
 from typing import Any, Literal, Protocol
 
 import polars as pl
@@ -17,21 +17,6 @@ from gecko_kedro.base.shards import Shard
 Role = Literal["encoder", "search", "teacher"]
 TableWorker = Callable[[pl.DataFrame], pl.DataFrame]
 Worker = Callable[[Any], Any]
-
-
-class Lazy:
-    """A worker that is made at its first task: where nothing is to be done, no model is loaded."""
-
-    def __init__(self, factory: Callable[[], Worker]) -> None:
-        self._factory = factory
-
-    @cached_property
-    def _worker(self) -> Worker:
-        return self._factory()
-
-    def __call__(self, task: Any) -> Any:
-        """What the worker gives."""
-        return self._worker(task)
 
 
 class Workers(Protocol):
