@@ -70,10 +70,10 @@ class EncoderTraining(Settings):
     )
     lora: LoraSettings | None = None
 
-    def options(self, model: "SentenceTransformer") -> dict[str, Any]:
-        """As ``train_encoder`` takes them for ``model``, the base or one trained from it."""
+    def options(self, model: "SentenceTransformer", **more: Any) -> dict[str, Any]:
+        """These and ``more``, as ``train_encoder`` takes them for ``model``, a base or trained."""
         templates = GECKO if self.templates == "gecko" else own_templates(model.prompts)
-        return {"templates": templates, "lora": self.lora}
+        return {"templates": templates, "lora": self.lora, **more}
 
 
 class TrainSettings(Settings):

@@ -233,14 +233,8 @@ def _plan(examples: pl.DataFrame, settings: TrainSettings, name: str) -> BatchPl
             got=Words("no row that shares no text with a held-out one"),
             fix="Lower heldout_rows.",
         )
-    plan = plan_batches(
-        examples,
-        batch_size=settings.batch_size,
-        epochs=settings.epochs,
-        max_steps=settings.max_steps,
-        seed=settings.seed,
-        fewest_rows=processes,
-    )
+    how = settings.model_dump(include={"batch_size", "epochs", "max_steps", "seed"})
+    plan = plan_batches(examples, **how, fewest_rows=processes)
     if not plan.batches:
         raise InputError(
             f"examples of {name}",

@@ -174,14 +174,8 @@ def measure_training(
         Measuring() as measured,
     ):
         model = load.load(for_training=True)
-        training.train_encoder(
-            model,
-            examples,
-            settings=short,
-            loss=loss,
-            name="calibration",
-            **encoder_training.options(model),
-        )
+        how = encoder_training.options(model, settings=short)
+        training.train_encoder(model, examples, loss=loss, name="calibration", **how)
     weights = sum(weight.numel() for weight in model.parameters())
     step = min(times[1] - times[0], times[3] - times[2])
     checkpoint = max(0.0, times[2] - times[1] - step)

@@ -60,14 +60,9 @@ def train_seed_retriever(
     if kind == "given":
         logger.info("train_seed_retriever: %s is used as it is", load.reference)
         return base, training.HISTORY_SCHEMA.to_frame()
+    how = encoder_training.options(base, settings=settings, checkpoints=checkpoints)
     result = training.train_or_keep(
-        base,
-        seed_examples,
-        settings=settings,
-        loss="in_batch",
-        name="seed_retriever",
-        checkpoints=checkpoints,
-        **encoder_training.options(base),
+        base, seed_examples, loss="in_batch", name="seed_retriever", **how
     )
     return result.model, result.history
 
