@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import plotly.io
 from kedro_datasets._typing import JSONPreview, PlotlyPreview
@@ -11,11 +11,9 @@ from plotly.graph_objects import Figure
 from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.base.files import write_text
 from gecko_kedro.datasets._base import FileDataset, FolderDataset, Metadata, ReadOnlyDataset
+from gecko_kedro.encoder.model import Encoder
 from gecko_kedro.encoder.saving import export_encoder, save_encoder
 from gecko_kedro.training.checkpoints import remove_checkpoints
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
 
 
 class TextFileDataset(FileDataset[str, str]):
@@ -77,7 +75,7 @@ class PlotDataset(FileDataset[Figure, Figure]):
         return PlotlyPreview(json.loads(self.path.read_text("utf-8")))
 
 
-class EncoderDataset(FolderDataset["SentenceTransformer | tuple[str, str]", str]):
+class EncoderDataset(FolderDataset[Encoder | tuple[str, str], str]):
     """Saves a model into the folder ``path`` (whole or not at all); loads the folder's path.
 
     What is saved is a model in memory, or the folder of one and the card that its copy gets.
@@ -105,7 +103,7 @@ class EncoderDataset(FolderDataset["SentenceTransformer | tuple[str, str]", str]
             )
         return str(self.path)
 
-    def save(self, data: "SentenceTransformer | tuple[str, str]") -> None:
+    def save(self, data: Encoder | tuple[str, str]) -> None:
         if isinstance(data, tuple):
             source, card = data
             export_encoder(source, self.path, card=card)

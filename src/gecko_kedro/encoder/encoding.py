@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,7 @@ from gecko_kedro.base.errors import InputError
 from gecko_kedro.base.progress import Progress
 from gecko_kedro.encoder.attention import blocked_attention
 from gecko_kedro.encoder.loading import longest_input
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+from gecko_kedro.encoder.model import Encoder
 
 _SHAPE_STEP = 16
 _ENCODING_STEP = 8  # encoding needs a third of training's kernels
@@ -28,7 +26,7 @@ BatchSize = int | Literal["auto"]
 
 
 def encode_texts(
-    model: "SentenceTransformer",
+    model: Encoder,
     texts: Sequence[str],
     *,
     batch_size: BatchSize = "auto",
@@ -71,7 +69,7 @@ def encode_texts(
 
 
 def _batches(
-    model: "SentenceTransformer", texts: Sequence[str], order: Rows, size: int
+    model: Encoder, texts: Sequence[str], order: Rows, size: int
 ) -> Iterator[tuple[Rows, dict[str, Any]]]:
     """Row numbers and tokens of each batch; the tokeniser works one window ahead."""
 
@@ -94,7 +92,7 @@ def _batches(
 
 
 def _by_tokens(
-    model: "SentenceTransformer", window: Rows, features: dict[str, Any], size: int
+    model: Encoder, window: Rows, features: dict[str, Any], size: int
 ) -> Iterator[tuple[Rows, dict[str, Any]]]:
     import torch
 
