@@ -48,9 +48,10 @@ class Project:
 
 
 def environment() -> dict[str, str]:
-    """Quiet, offline, one thread."""
+    """Quiet, offline, one thread, tracked in the project's own store."""
     quiet = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
-    return {**os.environ, **quiet, "KEDRO_DISABLE_TELEMETRY": "1"}
+    inherited = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+    return {**inherited, **quiet, "KEDRO_DISABLE_TELEMETRY": "1"}
 
 
 def new_project(root: Path) -> Project:

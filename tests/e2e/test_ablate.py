@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 import yaml
 
+from gecko_kedro.config import filled_in
 from gecko_kedro.evaluation.comparing.ablation import ABLATION_TABLE_SCHEMA
 from gecko_kedro.params import RelabelParams
 from gecko_kedro.pipelines.ablate.rows import Material, row_fret
@@ -107,6 +108,7 @@ def test_each_row_is_a_nested_run_with_parameters_and_scores(ablated: Project) -
 def test_the_recipe_row_has_the_fret_of_the_road(ablated: Project) -> None:
     data = ablated.data
     configured = yaml.safe_load((ablated.root / "conf/base/parameters/relabel.yml").read_text())
+    relabel = filled_in({**configured, "teacher": {"backend": "lexical"}})["relabel"]
 
     def read(place: str) -> pl.DataFrame:
         return pl.read_parquet(data / place)
@@ -117,7 +119,7 @@ def test_the_recipe_row_has_the_fret_of_the_road(ablated: Project) -> None:
         read("05_model_input/judgement_shards/shard-*.parquet"),
         read("03_primary/natural_pairs.parquet"), None, EXAMPLE_SCHEMA.to_frame(),
     )  # fmt: skip
-    made = row_fret(material, RelabelParams.model_validate(configured["relabel"]))
+    made = row_fret(material, RelabelParams.model_validate(relabel))
     assert made.equals(read("05_model_input/fret.parquet"))
 
 

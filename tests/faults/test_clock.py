@@ -30,7 +30,7 @@ ALLOWED = {
     "hooks/ledger.py": "when the run began, for the reader",
     "hooks/lock.py": "when the holder began, for the reader",
     "hooks/mlflow_run.py": "the time axis of MLflow's plots",
-    "teacher/http/waits.py": "a Retry-After that is a date; at least zero, at most longest_wait_s",
+    "teacher/http/pacing.py": "a Retry-After that is a date; at least zero, at most longest_wait_s",
 }
 
 

@@ -8,9 +8,7 @@ _NOT_READ = frozenset(["script", "style", "template", "noscript", "nav", "svg", 
 _BLOCKS = {"address", "article", "aside", "blockquote", "body", "br", "dd", "div", "dl", "dt"}
 _BLOCKS |= {"fieldset", "figcaption", "figure", "footer", "form", "header", "hr", "li", "main"}
 _BLOCKS |= {"ol", "p", "pre", "section", "table", "td", "th", "tr", "ul"}
-_PARAGRAPHS = frozenset(
-    ["p", "div", "section", "article", "table", "ul", "ol", "pre", "blockquote"]
-)
+_PARAGRAPHS = {"p", "div", "section", "article", "table", "ul", "ol", "pre", "blockquote"}
 _HEADINGS = frozenset(["h1", "h2", "h3", "h4", "h5", "h6"])
 
 

@@ -79,9 +79,8 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
             yield from enumerate(lines, start=1)
     except UnicodeDecodeError as error:  # half a letter of two bytes
         raise InputError(
-            str(path), expected=f"text in {encoding}", got=str(error),
-            fix="Save it as UTF-8.",
-        ) from error  # fmt: skip
+            str(path), expected=f"text in {encoding}", got=str(error), fix="Save it as UTF-8."
+        ) from error
 
 
 def readable(text: str) -> str:

@@ -61,10 +61,8 @@ def find_overlaps(
         tests.append(partial(_shared_ngrams, known=known, size=settings.ngram_words))
     if settings.near_duplicate_threshold is not None:
         tests.append(partial(_near, known=known, settings=settings))
-    if settings.embedding_threshold is not None and embed is not None:
-        tests.append(
-            partial(_similar, known=known, threshold=settings.embedding_threshold, embed=embed)
-        )
+    if (threshold := settings.embedding_threshold) is not None and embed is not None:
+        tests.append(partial(_similar, known=known, threshold=threshold, embed=embed))
     found: dict[int, Overlap] = {}
     rest = {rows[0]: text for text, rows in rows_of.items()}  # each text is tested once
     for test in tests:  # the cheapest first

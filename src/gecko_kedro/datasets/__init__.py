@@ -22,23 +22,9 @@ from gecko_kedro.datasets.teacher import AdaptedModelDataset, TeacherDataset
 from gecko_kedro.datasets.vector_shards import FinishedShardsDataset, VectorShardsDataset
 
 __all__ = [
-    "AdaptedModelDataset",
-    "CorpusDataset",
-    "EncoderDataset",
-    "EvaluationTasksDataset",
+    "AdaptedModelDataset", "CorpusDataset", "EncoderDataset", "EvaluationTasksDataset",
     "FinishedShardsDataset",
-    "JsonDataset",
-    "OptionalTableDataset",
-    "PlotDataset",
-    "QueryLogDataset",
-    "RetrievalDataDataset",
-    "SearchWorkDataset",
-    "ShardedParquetDataset",
-    "TableDataset",
-    "TablesDataset",
-    "TeacherDataset",
-    "TextFileDataset",
-    "TrainingSourcesDataset",
-    "VectorShardsDataset",
-    "WorkFolderDataset",
-]
+    "JsonDataset", "OptionalTableDataset", "PlotDataset", "QueryLogDataset", "RetrievalDataDataset",
+    "SearchWorkDataset", "ShardedParquetDataset", "TableDataset", "TablesDataset", "TeacherDataset",
+    "TextFileDataset", "TrainingSourcesDataset", "VectorShardsDataset", "WorkFolderDataset",
+]  # fmt: skip

@@ -1,8 +1,8 @@
 """Single files and models, each written whole or not at all, and working folders."""
 
 import json
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 import plotly.io
 from kedro_datasets._typing import JSONPreview, PlotlyPreview
@@ -11,11 +11,9 @@ from plotly.graph_objects import Figure
 from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.base.files import write_text
 from gecko_kedro.datasets._base import FileDataset, FolderDataset, Metadata, ReadOnlyDataset
+from gecko_kedro.encoder.model import Encoder
 from gecko_kedro.encoder.saving import export_encoder, save_encoder
 from gecko_kedro.training.checkpoints import remove_checkpoints
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
 
 
 class TextFileDataset(FileDataset[str, str]):
@@ -77,7 +75,7 @@ class PlotDataset(FileDataset[Figure, Figure]):
         return PlotlyPreview(json.loads(self.path.read_text("utf-8")))
 
 
-class EncoderDataset(FolderDataset["SentenceTransformer | tuple[str, str]", str]):
+class EncoderDataset(FolderDataset[Encoder | tuple[str, str], str]):
     """Saves a model into the folder ``path`` (whole or not at all); loads the folder's path.
 
     What is saved is a model in memory, or the folder of one and the card that its copy gets.
@@ -105,7 +103,7 @@ class EncoderDataset(FolderDataset["SentenceTransformer | tuple[str, str]", str]
             )
         return str(self.path)
 
-    def save(self, data: "SentenceTransformer | tuple[str, str]") -> None:
+    def save(self, data: Encoder | tuple[str, str]) -> None:
         if isinstance(data, tuple):
             source, card = data
             export_encoder(source, self.path, card=card)
@@ -118,24 +116,16 @@ class EncoderDataset(FolderDataset["SentenceTransformer | tuple[str, str]", str]
         return (self.path / "modules.json").is_file()
 
 
-class WorkFolderDataset(ReadOnlyDataset[Path]):
+class WorkFolderDataset(ReadOnlyDataset[Path], FolderDataset[NoReturn, Path]):
     """Loads the path of a folder, made when it is absent; the job itself writes there.
 
     Such as the checkpoints of a training and the caches of an evaluation. What lies there is keyed
     by content, so that a job never goes on from another job's work.
     """
 
-    def __init__(self, *, path: str, metadata: Metadata = None) -> None:
-        self._folder = PurePosixPath(path)
-        self.metadata = metadata
-
     def load(self) -> Path:
-        folder = Path(self._folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        self.path.mkdir(parents=True, exist_ok=True)
+        return self.path
 
     def _exists(self) -> bool:
         return True
-
-    def _describe(self) -> dict[str, Any]:
-        return {"path": str(self._folder)}

@@ -8,15 +8,7 @@ from gecko_kedro.encoder.saving import save_encoder
 from gecko_kedro.encoder.settings import LoadSettings
 
 __all__ = [
-    "BatchSize",
-    "LoadSettings",
-    "average_encoders",
-    "encode_texts",
-    "interpolate_encoders",
-    "load_encoder",
-    "own_templates",
-    "render_passage",
-    "render_query",
-    "save_encoder",
+    "BatchSize", "LoadSettings", "average_encoders", "encode_texts", "interpolate_encoders",
+    "load_encoder", "own_templates", "render_passage", "render_query", "save_encoder",
     "truncate_vectors",
-]
+]  # fmt: skip

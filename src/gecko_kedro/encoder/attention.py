@@ -5,17 +5,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gecko_kedro.base.precision import cpu_has_amx
+from gecko_kedro.encoder.model import Encoder
 
 if TYPE_CHECKING:
     import torch
-    from sentence_transformers import SentenceTransformer
 
 _NAME = "gecko_blocked"
 _SCORES_AT_ONCE = 3 << 19  # 3 MB in bfloat16: they stay in the cache between the products
 
 
 @contextmanager
-def blocked_attention(model: "SentenceTransformer") -> Iterator[None]:
+def blocked_attention(model: Encoder) -> Iterator[None]:
     """Within the block a bfloat16 transformer on a CPU attends with ``attend_in_blocks``.
 
     With AVX512-BF16 and no AMX torch's fused kernel takes 1.5 to 2 times as long as these plain

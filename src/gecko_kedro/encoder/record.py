@@ -3,12 +3,10 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gecko_kedro.base.errors import InputError
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+from gecko_kedro.encoder.model import Encoder
 
 RECORD_FILE = "gecko.json"
 _ATTRIBUTE = "gecko_stages"
@@ -16,18 +14,18 @@ _ATTRIBUTE = "gecko_stages"
 Stage = dict[str, Any]
 
 
-def stages_of(model: "SentenceTransformer") -> list[Stage]:
+def stages_of(model: Encoder) -> list[Stage]:
     """The training stages behind ``model``, oldest first; none for a model made elsewhere."""
     return list(getattr(model, _ATTRIBUTE, []))
 
 
-def set_stages(model: "SentenceTransformer", stages: list[Stage]) -> None:
+def set_stages(model: Encoder, stages: list[Stage]) -> None:
     """Say that ``model`` went through these stages."""
     setattr(model, _ATTRIBUTE, list(stages))
 
 
 def add_stage(
-    model: "SentenceTransformer",
+    model: Encoder,
     name: str,
     *,
     settings: Mapping[str, Any],

@@ -4,15 +4,11 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gecko_kedro.base.files import atomic_path
 from gecko_kedro.encoder.loading import quiet_loading
+from gecko_kedro.encoder.model import Encoder
 from gecko_kedro.encoder.record import RECORD_FILE, Stage, stages_of
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
-
 
 _CARD = """\
 ---
@@ -51,7 +47,7 @@ All settings and the digests of the data are in `gecko.json`.
 
 
 def save_encoder(
-    model: "SentenceTransformer", folder: str | Path, *, prompts: Mapping[str, str] | None = None
+    model: Encoder, folder: str | Path, *, prompts: Mapping[str, str] | None = None
 ) -> None:
     """Write ``model`` in the sentence-transformers layout, with safetensors, into ``folder``.
 
@@ -82,7 +78,7 @@ def export_encoder(source: str | Path, folder: str | Path, *, card: str) -> None
         (staging / "README.md").write_text(card, encoding="utf-8")
 
 
-def model_card(model: "SentenceTransformer", stages: list[Stage]) -> str:
+def model_card(model: Encoder, stages: list[Stage]) -> str:
     """Markdown: size, use, prompts and training stages, without a word of the training texts."""
     prompts = "\n".join(
         f"| {name} | `{prompt.replace('|', chr(92) + '|')}` |"

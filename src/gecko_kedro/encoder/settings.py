@@ -1,16 +1,14 @@
 """What can be set about opening an encoder."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from gecko_kedro.base.settings import EXECUTION, Count, Limit, Settings
 from gecko_kedro.encoder.encoding import Vectors, encode_texts
 from gecko_kedro.encoder.loading import PACKAGED, Dtype, load_encoder
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+from gecko_kedro.encoder.model import Encoder
 
 
 class LoadSettings(Settings):
@@ -34,7 +32,7 @@ class LoadSettings(Settings):
         *,
         for_training: bool = False,
         max_seq_length: int | None = None,
-    ) -> "SentenceTransformer":
+    ) -> Encoder:
         """The encoder ``reference``, by default that of the settings, as they say."""
         how = self.model_dump(exclude={"reference", "batch_size"})
         if max_seq_length is not None:

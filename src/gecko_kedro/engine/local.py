@@ -1,12 +1,13 @@
 """From settings to an engine, and that of one machine: this process does the work, in turn."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import polars as pl
 
 from gecko_kedro.base.shards import Shard, missing_pieces
-from gecko_kedro.engine.protocol import Engine, Lazy, Role, TableWorker, Worker
+from gecko_kedro.engine.protocol import Engine, Role, TableWorker, Worker
 from gecko_kedro.engine.settings import EngineSettings
 
 
@@ -14,14 +15,14 @@ class _LocalWorkers:
     """See ``Workers``: they work in turn."""
 
     def __init__(self, factories: Sequence[Callable[[], Worker]]) -> None:
-        self._workers = [Lazy(factory) for factory in factories]
+        self._workers = [cache(factory) for factory in factories]
 
     def each(self, task: Any) -> list[Any]:
-        return [worker(task) for worker in self._workers]
+        return [worker()(task) for worker in self._workers]
 
     def spread(self, tasks: Iterable[Any]) -> Iterator[tuple[int, Any]]:
         for number, task in enumerate(tasks):
-            yield number, self._workers[number % len(self._workers)](task)
+            yield number, self._workers[number % len(self._workers)]()(task)
 
 
 class LocalEngine:
@@ -48,9 +49,9 @@ class LocalEngine:
         role: Role,
     ) -> Iterator[Shard]:
         """See ``Engine.map``."""
-        worker = Lazy(factory)
+        worker = cache(factory)
         for piece in missing_pieces(table, size=size, finished=finished):
-            yield Shard(piece.index, piece.total, worker(piece.rows))
+            yield Shard(piece.index, piece.total, worker()(piece.rows))
 
     def hold(self, factories: Sequence[Callable[[], Worker]], *, role: Role) -> _LocalWorkers:
         """See ``Engine.hold``."""

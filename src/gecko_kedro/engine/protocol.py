@@ -2,12 +2,12 @@
 
 A *worker* is a callable that holds something expensive, such as a model. It is made where it works,
 from a *factory* that can be sent there: a class of a module with its arguments
-(``functools.partial``). What a worker gives may depend on its factory and its task only. Then a
+(``functools.partial``). It is made at its first task (``functools.cache``): where nothing is to be
+done, no model is loaded. What a worker gives may depend on its factory and its task only. Then a
 task can be done again where a worker died, and every engine gives the same.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from functools import cached_property
 from typing import Any, Literal, Protocol
 
 import polars as pl
@@ -19,34 +19,17 @@ TableWorker = Callable[[pl.DataFrame], pl.DataFrame]
 Worker = Callable[[Any], Any]
 
 
-class Lazy:
-    """A worker that is made at its first task: where nothing is to be done, no model is loaded."""
-
-    def __init__(self, factory: Callable[[], Worker]) -> None:
-        self._factory = factory
-
-    @cached_property
-    def _worker(self) -> Worker:
-        return self._factory()
-
-    def __call__(self, task: Any) -> Any:
-        """What the worker gives."""
-        return self._worker(task)
-
-
 class Workers(Protocol):
     """Workers that stay, each with what it holds, until nobody refers to this object any more."""
 
     def each(self, task: Any) -> list[Any]:
         """The answer of every worker to the same ``task``, in the order of the factories."""
-        ...
 
     def spread(self, tasks: Iterable[Any]) -> Iterator[tuple[int, Any]]:
         """(number of the task, answer) as they come; each task goes to a worker that is free.
 
         ``tasks`` is read only as far as workers are free. What a worker raises is raised here.
         """
-        ...
 
 
 class Engine(Protocol):
@@ -57,11 +40,9 @@ class Engine(Protocol):
 
     def workers(self, role: Role) -> int:
         """How many workers do the work of ``role`` at once."""
-        ...
 
     def threads(self, role: Role) -> int | None:
         """CPU threads that one worker may use; None for all of the machine."""
-        ...
 
     def map(
         self,
@@ -73,8 +54,6 @@ class Engine(Protocol):
         role: Role,
     ) -> Iterator[Shard]:
         """The shard that a worker makes of each of the ``missing_pieces``, in any order."""
-        ...
 
     def hold(self, factories: Sequence[Callable[[], Worker]], *, role: Role) -> Workers:
         """One worker from each factory."""
-        ...

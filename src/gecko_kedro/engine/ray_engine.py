@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import polars as pl
@@ -16,7 +17,7 @@ from ray.util.actor_pool import ActorPool
 
 from gecko_kedro.base.errors import InputError, error_again
 from gecko_kedro.base.shards import Shard, count_rows
-from gecko_kedro.engine.protocol import Lazy, Role, TableWorker, Worker
+from gecko_kedro.engine.protocol import Role, TableWorker, Worker
 from gecko_kedro.engine.settings import PoolSettings, RaySettings
 
 logger = logging.getLogger(__name__)
@@ -109,8 +110,7 @@ def piece_plan(table: pl.DataFrame | pl.LazyFrame, start: int, size: int) -> byt
     Of a scan of Parquet it is the place of the file, which all machines must see; of a table in
     memory it holds these rows, and no others.
     """
-    plan: bytes = table.slice(start, size).lazy().serialize()
-    return plan
+    return table.slice(start, size).lazy().serialize()
 
 
 class _TableActor:
@@ -122,14 +122,14 @@ class _TableActor:
     """
 
     def __init__(self, factory: Callable[[], TableWorker]) -> None:
-        self._worker = Lazy(factory)
+        self._worker = cache(factory)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         (row,) = batch.to_pylist()
         content, error = io.BytesIO(), None
         try:
             rows = pl.LazyFrame.deserialize(io.BytesIO(row["plan"])).collect()
-            self._worker(rows).write_ipc(content)
+            self._worker()(rows).write_ipc(content)
         except InputError as refusal:
             error = json.dumps(refusal.parts())
         made = {"index": row["index"], "total": row["total"], "error": error}
@@ -140,10 +140,10 @@ class _Actor:
     """A worker of ``hold``."""
 
     def __init__(self, factory: Callable[[], Worker]) -> None:
-        self._worker = Lazy(factory)
+        self._worker = cache(factory)
 
     def work(self, number: int, task: Any) -> tuple[int, Any]:
-        return number, self._worker(task)
+        return number, self._worker()(task)
 
 
 # Made anew and asked again however often its process or machine dies.

@@ -9,12 +9,7 @@ from gecko_kedro.estimation.measured import (
     TeacherMeasure,
     TrainingMeasure,
 )
-from gecko_kedro.estimation.sizes import (
-    RunSize,
-    TrainingPlan,
-    documents_with_seeds,
-    run_size,
-)
+from gecko_kedro.estimation.sizes import RunSize, TrainingPlan, documents_with_seeds, run_size
 from gecko_kedro.estimation.stages import Measures, StageCost, run_costs, total_cost
 from gecko_kedro.estimation.table import cost_table
 

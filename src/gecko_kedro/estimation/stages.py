@@ -4,13 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gecko_kedro.estimation.measured import (
-    CorpusMeasure,
-    EncoderMeasure,
-    SearchMeasure,
-    TeacherMeasure,
-    TrainingMeasure,
-)
+from pydantic.dataclasses import dataclass as validated
+
+from gecko_kedro.estimation import measured
 from gecko_kedro.estimation.sizes import RunSize, TrainingPlan
 from gecko_kedro.teacher.usage import KindUsage
 
@@ -38,26 +34,20 @@ class StageCost:
     encoder_tokens: float = 0.0
 
 
-@dataclass(frozen=True)
+@validated(frozen=True)
 class Measures:
     """All that was measured; ``training`` by the name of its pipeline."""
 
-    corpus: CorpusMeasure
-    encoder: EncoderMeasure
-    search: SearchMeasure
-    teacher: TeacherMeasure
-    training: Mapping[str, TrainingMeasure]
+    corpus: measured.CorpusMeasure
+    encoder: measured.EncoderMeasure
+    search: measured.SearchMeasure
+    teacher: measured.TeacherMeasure
+    training: Mapping[str, measured.TrainingMeasure]
 
     @classmethod
-    def read(cls, *, training: Mapping[str, Any], **parts: Mapping[str, Any]) -> "Measures":
+    def read(cls, **parts: Any) -> "Measures":
         """From the content of the files; a wrong one raises pydantic's ValidationError."""
-        return cls(
-            CorpusMeasure.model_validate(parts["corpus"]),
-            EncoderMeasure.model_validate(parts["encoder"]),
-            SearchMeasure.model_validate(parts["search"]),
-            TeacherMeasure.model_validate(parts["teacher"]),
-            {name: TrainingMeasure.model_validate(part) for name, part in training.items()},
-        )
+        return cls(**parts)
 
 
 def run_costs(
@@ -73,30 +63,21 @@ def run_costs(
     A pipeline that is not in ``plans`` does not train. All calls of the teacher count as paid;
     evaluation and what takes seconds (splitting, filters, fusion, plots) are not in it.
     """
-    trained = {
-        pipeline: _training(node, measures, pipeline, plans[pipeline])
-        for pipeline, node in _TRAINING_NODES.items()
-        if pipeline in plans
-    }
-    costs = [
+
+    def trained(pipeline: str, node: str) -> list[StageCost]:
+        return [_training(node, measures, pipeline, plans[pipeline])] if pipeline in plans else []
+
+    return [
         _read_passages(measures, size),
         _synthesize(measures, size, queries_per_passage),
-        trained.get("mine"),
+        *trained("mine", "mine.train_seed_retriever"),
         _embed("mine.embed_passages", measures, size.passages, passages=True),
         _embed("mine.embed_queries", measures, size.queries, passages=False),
         _search(measures, size, n_candidates),
         _judge(measures, size, n_candidates),
-        trained.get("pretrain"),
-        trained.get("finetune"),
+        *trained("pretrain", "pretrain.pretrain_encoder"),
+        *trained("finetune", "finetune.finetune_encoder"),
     ]
-    return [cost for cost in costs if cost is not None]
-
-
-_TRAINING_NODES = {
-    "mine": "mine.train_seed_retriever",
-    "pretrain": "pretrain.pretrain_encoder",
-    "finetune": "finetune.finetune_encoder",
-}
 
 
 def total_cost(costs: Iterable[StageCost]) -> StageCost:
@@ -189,14 +170,12 @@ def _search(measures: Measures, size: RunSize, n_candidates: int) -> StageCost:
     # Mapped from the disk: pages that the system takes back where it needs them.
     vectors = (size.passages + size.queries) * encoder.dimension * search.component_bytes
     pairs = size.queries * size.passages
+    candidates = size.queries * min(n_candidates, size.passages)
     return StageCost(
         "mine.search_candidates",
         seconds=pairs * search.pair_seconds + size.queries * search.query_seconds,
         memory=encoder.base_memory + vectors,
-        disk=_COPIES_OF_CANDIDATES
-        * size.queries
-        * min(n_candidates, size.passages)
-        * measures.teacher.judgement_bytes,
+        disk=_COPIES_OF_CANDIDATES * candidates * measures.teacher.judgement_bytes,
     )
 
 

@@ -8,10 +8,5 @@ from gecko_kedro.hooks.remote import RemoteTeacherHooks
 from gecko_kedro.hooks.tracking import TrackingHooks
 
 __all__ = [
-    "CheckHooks",
-    "EngineHooks",
-    "LedgerHooks",
-    "LockHooks",
-    "RemoteTeacherHooks",
-    "TrackingHooks",
+    "CheckHooks", "EngineHooks", "LedgerHooks", "LockHooks", "RemoteTeacherHooks", "TrackingHooks",
 ]  # fmt: skip

@@ -26,9 +26,8 @@ _DIGESTS = ".digests.jsonl"  # in the data folder
 class CheckHooks:
     """Checks parameters and inputs before a run and keeps the fingerprints of what it makes."""
 
-    def __init__(self) -> None:
-        self._folder = Path()
-        self._fingerprints: Fingerprints | None = None
+    _folder = Path()
+    _fingerprints: Fingerprints | None = None
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:

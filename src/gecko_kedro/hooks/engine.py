@@ -10,8 +10,7 @@ from gecko_kedro.params import check_parameters
 class EngineHooks:
     """Does nothing unless ``engine.kind`` is ray."""
 
-    def __init__(self) -> None:
-        self._settings: EngineSettings | None = None
+    _settings: EngineSettings | None = None
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -27,16 +26,10 @@ class EngineHooks:
 
     @hook_impl
     def after_pipeline_run(self) -> None:
-        """Disconnect."""
-        self._end()
-
-    @hook_impl
-    def on_pipeline_error(self, error: Exception) -> None:
-        """Disconnect."""
-        self._end()
-
-    def _end(self) -> None:
+        """Disconnect, however the run has ended."""
         if self._settings is not None:
             from gecko_kedro.engine.cluster import disconnect
 
             disconnect()
+
+    on_pipeline_error = after_pipeline_run

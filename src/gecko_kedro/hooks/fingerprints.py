@@ -193,8 +193,9 @@ class Fingerprints:
         if before.digest == now.digest:
             return None
         made_anew = {self._label(other): other for other in stale}
-        names = [n for n in sorted(before.parts | now.parts) if _differs(n, before, now)]
-        causes = (_difference(n, before.parts, now.parts) for n in names if n not in made_anew)
+        old, new = before.parts, now.parts
+        names = [n for n in sorted(old | new) if old.get(n, "absent") != new.get(n, "absent")]
+        causes = (_difference(n, old, new) for n in names if n not in made_anew)
         return Change(tuple(causes), tuple(made_anew[n] for n in names if n in made_anew))
 
     def _key(self, name: str) -> str:
@@ -242,10 +243,6 @@ def counts(field_info: FieldInfo) -> bool:
     """Whether another value of the field may give another result."""
     extra = field_info.json_schema_extra
     return not (isinstance(extra, Mapping) and extra.get("execution_only"))
-
-
-def _differs(name: str, before: Fingerprint, now: Fingerprint) -> bool:
-    return bool(before.parts.get(name, "absent") != now.parts.get(name, "absent"))
 
 
 def _difference(name: str, before: Parts, now: Parts) -> str:

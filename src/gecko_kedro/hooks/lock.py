@@ -41,8 +41,10 @@ class RunLock:
             raise self._taken() from error
         except OSError as error:
             raise write_error(self.folder, error) from error
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": now}
         try:
-            write_text(self.folder / _HOLDER, json.dumps(_this_process()))
+            write_text(self.folder / _HOLDER, json.dumps(holder))
         except InputError:
             self._lock.release()
             raise
@@ -71,9 +73,8 @@ class RunLock:
 class LockHooks:
     """Holds the lock of the data folder from before anything is written to the end of the run."""
 
-    def __init__(self) -> None:
-        self._folder = Path()
-        self._lock: RunLock | None = None
+    _folder = Path()
+    _lock: RunLock | None = None
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -132,11 +133,3 @@ def _written_folders(pipeline: Pipeline, catalog: Any) -> list[Path]:
     datasets = (catalog.get(name) for name in pipeline.all_outputs())
     places = (getattr(one, "path", None) or getattr(one, "_filepath", None) for one in datasets)
     return sorted({Path(str(place)).parent for place in places if place is not None})
-
-
-def _this_process() -> dict[str, Any]:
-    return {
-        "pid": os.getpid(),
-        "host": socket.gethostname(),
-        "since": datetime.now(UTC).isoformat(timespec="seconds"),
-    }

@@ -17,8 +17,6 @@ from gecko_kedro.base.errors import InputError
 FOLDER_TAG = "data_folder"
 _LONGEST_PARAM = 6000
 _LONGEST_NAME = 250
-_PARAMS_A_BATCH = 100
-_METRICS_A_BATCH = 1000
 # A store that does not answer must not hold up a run: MLflow's own values add up to many minutes.
 _PATIENCE = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -77,13 +75,9 @@ class MlflowRun:
         """Nested parameters by dotted names, which are changed where MLflow would refuse them."""
         from mlflow.entities import Param
 
-        params = [
-            Param(name, str(value)[:_LONGEST_PARAM])
-            for name, value in accepted_names(dict(flatten(parameters))).items()
-        ]
-        for start in range(0, len(params), _PARAMS_A_BATCH):
-            batch = params[start : start + _PARAMS_A_BATCH]
-            self._client.log_batch(self.run_id, params=batch)
+        named = accepted_names(dict(flatten(parameters))).items()
+        params = [Param(name, str(value)[:_LONGEST_PARAM]) for name, value in named]
+        self._client.log_batch(self.run_id, params=params)
 
     def log_metrics(self, prefix: str, values: Mapping[str, Any], step: int = 0) -> None:
         """Each number of ``values``, nested ones by dotted names; anything else is passed over."""
@@ -92,9 +86,7 @@ class MlflowRun:
         now = int(time.time() * 1000)
         named = accepted_names({f"{prefix}.{key}": value for key, value in numbers(values)})
         metrics = [Metric(name, value, now, step) for name, value in named.items()]
-        for start in range(0, len(metrics), _METRICS_A_BATCH):
-            batch = metrics[start : start + _METRICS_A_BATCH]
-            self._client.log_batch(self.run_id, metrics=batch)
+        self._client.log_batch(self.run_id, metrics=metrics)
 
     def log_artifact(self, file: Path) -> None:
         """A copy of ``file``."""

@@ -22,8 +22,7 @@ class RemoteTeacherHooks:
     one). It goes to this process's environment and nowhere else.
     """
 
-    def __init__(self) -> None:
-        self._parameters: Parameters | None = None
+    _parameters: Parameters | None = None
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:

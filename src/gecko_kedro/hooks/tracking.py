@@ -156,9 +156,10 @@ class TrackingHooks:
             else "Look at tracking_uri in conf/base/mlflow.yml and MLFLOW_TRACKING_URI; "
             "`enabled: false` in that file switches tracking off."
         )  # fmt: skip
+        words = re.sub(r"//[^/@\s]+@", "//...@", f"{error}")  # without a password
         logger.warning(
             "MLflow failed, so this run is no longer tracked (its metrics are files in "
-            "08_reporting all the same): %s. %s", _without_password(f"{error}"), advice,
+            "08_reporting all the same): %s. %s", words.rstrip(". \n"), advice,
         )  # fmt: skip
         self._run = None
 
@@ -168,10 +169,6 @@ class TrackingHooks:
         atexit.unregister(self._end)
         self._safely(lambda run: run.end(status))
         self._run = None
-
-
-def _without_password(text: str) -> str:
-    return re.sub(r"//[^/@\s]+@", "//...@", text).rstrip(". \n")
 
 
 def _git_revision(root: Path) -> str:

@@ -18,25 +18,8 @@ from gecko_kedro.retrieval.settings import (
 )
 
 __all__ = [
-    "ApproximateIndex",
-    "EmbedSettings",
-    "Exclusions",
-    "Index",
-    "LexicalIndex",
-    "MinedNegatives",
-    "PopularitySettings",
-    "RouteSettings",
-    "SearchCancelled",
-    "SearchResult",
-    "SearchSettings",
-    "SlicedIndex",
-    "by_likelihood",
-    "fuse_results",
-    "merge_results",
-    "mine_negatives",
-    "open_exact",
-    "popularity",
-    "sample_negatives",
-    "score_less_popularity",
-    "simd_level",
-]
+    "ApproximateIndex", "EmbedSettings", "Exclusions", "Index", "LexicalIndex", "MinedNegatives",
+    "PopularitySettings", "RouteSettings", "SearchCancelled", "SearchResult", "SearchSettings",
+    "SlicedIndex", "by_likelihood", "fuse_results", "merge_results", "mine_negatives", "open_exact",
+    "popularity", "sample_negatives", "score_less_popularity", "simd_level",
+]  # fmt: skip

@@ -116,8 +116,7 @@ def _threshold(
     if approximate.shape[1] >= k:
         kth = np.partition(approximate, -k, axis=1)[:, -k, None].astype(np.float64)
         lower = np.maximum(lower, kth - error)
-    threshold: NDArray[np.float64] = lower - error
-    return threshold
+    return lower - error
 
 
 def _rescore(

@@ -26,11 +26,7 @@ class LexicalIndex:
             self._bm25.index(tokens, show_progress=False)
 
     def search(
-        self,
-        queries: Sequence[str],
-        k: int,
-        *,
-        exclude: Exclusions | Sequence[Any] | None = None,
+        self, queries: Sequence[str], k: int, *, exclude: Exclusions | Sequence[Any] | None = None
     ) -> SearchResult:
         """The ``k`` texts with the highest BM25 score, which share a word with the query.
 

@@ -71,5 +71,4 @@ def score_less_popularity(
     scores: NDArray[np.float32], ids: NDArray[np.int64], popular: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """s(q, p) - h(p), of the shape of ``scores`` and ``ids``; -inf where the id is -1."""
-    less: NDArray[np.float32] = np.where(ids >= 0, scores - popular[ids], np.float32(-np.inf))
-    return less
+    return np.where(ids >= 0, scores - popular[ids], np.float32(-np.inf))

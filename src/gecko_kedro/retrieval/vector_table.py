@@ -70,6 +70,5 @@ def narrowed(vectors: NDArray[np.float32], dtype: VectorType) -> NDArray[Any]:
         import torch
 
         rounded = torch.tensor(vectors).to(torch.bfloat16)
-        bits: NDArray[Any] = rounded.view(torch.uint16).numpy()
-        return bits
+        return rounded.view(torch.uint16).numpy()
     return vectors.astype(STORED_AS[dtype])

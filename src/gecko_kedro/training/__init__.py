@@ -38,4 +38,4 @@ __all__ = [
     "source_query_pairs",
     "train_encoder",
     "train_or_keep",
-]
+]  # fmt: skip

@@ -4,23 +4,19 @@ import importlib.util
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from gecko_kedro.base.errors import InputError, Words
+from gecko_kedro.encoder.model import Encoder
 from gecko_kedro.training.settings import LoraSettings
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
 
 ALL_LINEAR = "all-linear"
 
 
 @contextmanager
-def adapted(
-    model: "SentenceTransformer", settings: LoraSettings | None, *, seed: int
-) -> Iterator[None]:
+def adapted(model: Encoder, settings: LoraSettings | None, *, seed: int) -> Iterator[None]:
     """Within the block only adapters of the transformer and the modules behind it are trained.
 
     Each adapted weight W (out, in) becomes W + (alpha / rank) B A, with A (rank, in) random, the

@@ -80,15 +80,14 @@ def render_examples(
         return render_passage(title, text, templates=templates)
 
     columns = ("task_name", "symmetric", "query", "positive_title", "positive", "negatives")
+    read = examples.select(columns).iter_rows()
     rows = [
         (
             render_query(task, query, templates=templates),
             passage(task, title, positive, symmetric),
             [passage(task, n["title"], n["text"], symmetric) for n in negatives[:max_negatives]],
         )
-        for task, symmetric, query, title, positive, negatives in examples.select(
-            columns
-        ).iter_rows()
+        for task, symmetric, query, title, positive, negatives in read
     ]
     return pl.DataFrame(rows, schema=_RENDERED, orient="row")
 

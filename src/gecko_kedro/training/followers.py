@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 import torch
@@ -26,21 +26,14 @@ import torch.distributed as dist
 
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.encoder.loading import load_encoder
+from gecko_kedro.encoder.model import Encoder
 from gecko_kedro.training import ranks
 from gecko_kedro.training.job import Job
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
 
 _VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 _PATIENCE = timedelta(days=30)  # a follower waits as long as the other stages take
 _END = b""
 _control: Any = None  # the group of the messages; training has the default one
-
-
-def started_together() -> bool:
-    """Whether torchrun or accelerate launch has started several processes like this one."""
-    return all(name in os.environ for name in _VARIABLES) and int(os.environ["WORLD_SIZE"]) > 1
 
 
 @contextmanager
@@ -49,7 +42,8 @@ def leading() -> Iterator[bool]:
 
     If the first process ends in an error the launcher stops the others: nobody waits for them.
     """
-    if not started_together():
+    launched = all(name in os.environ for name in _VARIABLES)  # by torchrun or accelerate launch
+    if not launched or int(os.environ["WORLD_SIZE"]) < 2:
         yield True
         return
     global _control  # noqa: PLW0603  # one process group a process, as torch has it
@@ -69,7 +63,7 @@ def leading() -> Iterator[bool]:
     _control = None
 
 
-def call_followers(model: "SentenceTransformer", examples: pl.DataFrame, job: Job) -> None:
+def call_followers(model: Encoder, examples: pl.DataFrame, job: Job) -> None:
     """Send the other processes what is to be trained; nothing for one process."""
     if _control is None:
         return
@@ -92,7 +86,7 @@ def _serve() -> None:
                 continue
 
 
-def _packed(model: "SentenceTransformer", examples: pl.DataFrame, job: Job) -> bytes:
+def _packed(model: Encoder, examples: pl.DataFrame, job: Job) -> bytes:
     """The model's folder, the examples as Parquet and the rest as JSON in one archive."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive, tempfile.TemporaryDirectory() as folder:
@@ -114,7 +108,7 @@ def _packed(model: "SentenceTransformer", examples: pl.DataFrame, job: Job) -> b
     return content.getvalue()
 
 
-def _unpacked(message: bytes, folder: Path) -> tuple["SentenceTransformer", pl.DataFrame, Job]:
+def _unpacked(message: bytes, folder: Path) -> tuple[Encoder, pl.DataFrame, Job]:
     with zipfile.ZipFile(io.BytesIO(message)) as archive:
         archive.extractall(folder)
         how = json.loads(archive.read("load.json"))

@@ -3,7 +3,7 @@
 import json
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,14 +14,12 @@ from gecko_kedro.base import events
 from gecko_kedro.base.files import atomic_path, write_text
 from gecko_kedro.encoder.encoding import encode_texts
 from gecko_kedro.encoder.formatting import Templates
+from gecko_kedro.encoder.model import Encoder
 from gecko_kedro.training.adapters import trained_weights
 from gecko_kedro.training.examples import render_examples
 from gecko_kedro.training.job import Job
 from gecko_kedro.training.mixture import text_ids
 from gecko_kedro.training.ranks import from_main, is_main
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
 
 logger = logging.getLogger(__name__)
 
@@ -41,9 +39,7 @@ def split_heldout(
     return examples.filter(~pl.Series(shared)), examples[np.sort(drawn)]
 
 
-def heldout_score(
-    model: "SentenceTransformer", heldout: pl.DataFrame, *, templates: Templates
-) -> float:
+def heldout_score(model: Encoder, heldout: pl.DataFrame, *, templates: Templates) -> float:
     """nDCG@10 of each query's positive among all passages of its data set, mean over the sets.
 
     The passages are the positives and negatives of the held-out rows; other positives of the same
@@ -78,13 +74,7 @@ class HeldoutWatch(TrainerCallback):
     """
 
     def __init__(
-        self,
-        model: "SentenceTransformer",
-        heldout: pl.DataFrame,
-        job: Job,
-        *,
-        folder: Path,
-        last_step: int,
+        self, model: Encoder, heldout: pl.DataFrame, job: Job, *, folder: Path, last_step: int
     ) -> None:
         self.model, self.heldout, self.job, self.last_step = model, heldout, job, last_step
         self.weights = folder / "best_weights.pt"

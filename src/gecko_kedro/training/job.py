@@ -11,14 +11,12 @@ import polars as pl
 from gecko_kedro.base.precision import fast_bf16
 from gecko_kedro.base.settings import Settings
 from gecko_kedro.encoder.formatting import Templates
+from gecko_kedro.encoder.model import Encoder
 from gecko_kedro.training.ranks import world_size
 from gecko_kedro.training.settings import LoraSettings, TrainSettings
 
 if TYPE_CHECKING:
-    from sentence_transformers import (
-        SentenceTransformer,
-        SentenceTransformerTrainingArguments,
-    )
+    from sentence_transformers import SentenceTransformerTrainingArguments
 
     from gecko_kedro.training.losses.objective import Objective
 
@@ -36,7 +34,7 @@ class Job(Settings):
     templates: Templates
     lora: LoraSettings | None
 
-    def folder(self, model: "SentenceTransformer", data_digest: str) -> Path:
+    def folder(self, model: Encoder, data_digest: str) -> Path:
         """Where its checkpoints go: named after a digest of everything that shapes the result."""
         shaping: list[Any] = [self.settings.that_shape_the_result(), self.loss, data_digest]
         shaping += [self.templates.model_dump(), self.model_dump(mode="json")["lora"]]
@@ -57,7 +55,7 @@ class Job(Settings):
         }
 
     def arguments(
-        self, model: "SentenceTransformer", *, steps: int, folder: Path
+        self, model: Encoder, *, steps: int, folder: Path
     ) -> "SentenceTransformerTrainingArguments":
         """bf16 where it pays, linear decay after a warm-up, AdamW, checkpoints, no reports."""
         from sentence_transformers import SentenceTransformerTrainingArguments

@@ -2,27 +2,24 @@
 
 import logging
 from collections.abc import Collection
-from typing import TYPE_CHECKING
 
 import polars as pl
 
 from gecko_kedro.encoder.encoding import BatchSize, encode_texts
 from gecko_kedro.encoder.formatting import Templates
+from gecko_kedro.encoder.model import Encoder
 from gecko_kedro.retrieval.exact import open_exact
 from gecko_kedro.retrieval.mining import mine_negatives
 from gecko_kedro.training.examples import EXAMPLE_SCHEMA, render_examples
 from gecko_kedro.training.mixture import text_ids
 from gecko_kedro.training.settings import MinedNegativesSettings
 
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
-
 logger = logging.getLogger(__name__)
 
 
 def add_mined_negatives(
     examples: pl.DataFrame,
-    model: "SentenceTransformer",
+    model: Encoder,
     *,
     datasets: Collection[str],
     batch_size: BatchSize,
@@ -52,7 +49,7 @@ def add_mined_negatives(
 
 def _mined(
     part: pl.DataFrame,
-    model: "SentenceTransformer",
+    model: Encoder,
     batch_size: BatchSize,
     templates: Templates,
     settings: MinedNegativesSettings,

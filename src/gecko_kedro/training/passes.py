@@ -1,7 +1,7 @@
 """The texts of a batch in passes of like length: the same loss, less padding."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import torch
 from sentence_transformers.base.losses import gradcache
@@ -16,9 +16,7 @@ from gecko_kedro.encoder.encoding import (
     token_budget_ranges,
 )
 from gecko_kedro.encoder.loading import longest_input
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+from gecko_kedro.encoder.model import Encoder
 
 Features = dict[str, Tensor]
 
@@ -61,13 +59,12 @@ def plan_passes(
         return Passes(columns, None, [len(column["offsets"]) for column in columns])
     if "cu_seq_lens_q" in columns[0]:
         return _packed_passes(columns, tokens_per_pass)
-    limit = longest_input(cast("SentenceTransformer", getattr(model, "module", model)))
+    limit = longest_input(cast(Encoder, getattr(model, "module", model)))
     step = shape_step(columns[0]["input_ids"].device.type, half=cpu_has_fast_bf16())
     sizes = [len(column["input_ids"]) for column in columns]
     if tokens_per_pass is None or not all(map(padded_on_the_right, columns)):
-        return Passes(
-            [pad_tokens(column, limit=limit, step=step) for column in columns], None, sizes
-        )
+        whole = [pad_tokens(column, limit=limit, step=step) for column in columns]
+        return Passes(whole, None, sizes)
     lengths = torch.cat([column["attention_mask"].sum(dim=1) for column in columns]).cpu()
     order = torch.argsort(lengths, descending=True, stable=True)
     padded = [padded_length(length, limit=limit, step=step) for length in lengths[order].tolist()]

@@ -43,7 +43,7 @@ def from_main(compute: Callable[[], Any]) -> Any:
     if world_size() == 1:
         return compute()
     content = json.dumps(compute()).encode() if is_main() else b""
-    return json.loads(send(content, device=_device()))
+    return json.loads(send(content, device="cuda" if dist.get_backend() == "nccl" else "cpu"))
 
 
 def send(content: bytes, *, device: str = "cpu", group: Any = None) -> bytes:
@@ -57,7 +57,3 @@ def send(content: bytes, *, device: str = "cpu", group: Any = None) -> bytes:
         data.copy_(torch.frombuffer(bytearray(content), dtype=torch.uint8))
     dist.broadcast(data, src=0, group=group)
     return data.cpu().numpy().tobytes()
-
-
-def _device() -> str:
-    return "cuda" if dist.get_backend() == "nccl" else "cpu"

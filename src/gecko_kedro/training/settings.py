@@ -1,14 +1,12 @@
 """What can be set about training; the defaults are those of conf/base/parameters."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from gecko_kedro.base.settings import EXECUTION, Count, Limit, Seed, Settings
-from gecko_kedro.encoder.formatting import GECKO, Templates, own_templates
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+from gecko_kedro.encoder.formatting import GECKO, own_templates
+from gecko_kedro.encoder.model import Encoder
 
 
 class MaskSettings(Settings):
@@ -70,13 +68,10 @@ class EncoderTraining(Settings):
     )
     lora: LoraSettings | None = None
 
-    def options(self, model: "SentenceTransformer") -> dict[str, Any]:
-        """``templates`` and ``lora`` as ``train_encoder`` takes them for ``model``."""
-        return {"templates": self.templates_of(model), "lora": self.lora}
-
-    def templates_of(self, model: "SentenceTransformer") -> Templates:
-        """What ``model``, the base or one trained from it, is trained with."""
-        return GECKO if self.templates == "gecko" else own_templates(model.prompts)
+    def options(self, model: Encoder, **more: Any) -> dict[str, Any]:
+        """These and ``more``, as ``train_encoder`` takes them for ``model``, a base or trained."""
+        templates = GECKO if self.templates == "gecko" else own_templates(model.prompts)
+        return {"templates": templates, "lora": self.lora, **more}
 
 
 class TrainSettings(Settings):

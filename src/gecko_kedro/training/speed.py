@@ -2,21 +2,17 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from gecko_kedro.base.memory import memory_kept
+from gecko_kedro.encoder.model import Encoder
 from gecko_kedro.training.ranks import world_size
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
 
 
 @contextmanager
-def trained_fast(
-    model: "SentenceTransformer", *, threads: int | None, compiled: bool = False
-) -> Iterator[None]:
+def trained_fast(model: Encoder, *, threads: int | None, compiled: bool = False) -> Iterator[None]:
     """Within the block: ``threads`` CPU threads and, on a CPU, eager attention without dropout.
 
     ``compiled`` adds torch.compile for the transformer. On a CPU, in one process and not compiled,

@@ -15,6 +15,7 @@ import torch
 from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.encoder.formatting import GECKO, Templates, prompts_by_name
 from gecko_kedro.encoder.loading import length_of, limit_length, quiet_loading, set_length
+from gecko_kedro.encoder.model import Encoder
 from gecko_kedro.encoder.record import add_stage
 from gecko_kedro.training import ranks
 from gecko_kedro.training.adapters import adapted, check_adaptable
@@ -27,8 +28,6 @@ from gecko_kedro.training.settings import LoraSettings, TrainSettings
 from gecko_kedro.training.speed import trained_fast
 
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
-
     from gecko_kedro.training.steps import PlannedTrainer
 
 logger = logging.getLogger(__name__)
@@ -49,13 +48,13 @@ HISTORY_SCHEMA = pl.Schema(
 class TrainResult:
     """The trained model (the one given, changed in place), its loss curve and a few numbers."""
 
-    model: "SentenceTransformer"
+    model: Encoder
     history: pl.DataFrame
     metrics: dict[str, float]
 
 
 def train_encoder(
-    model: "SentenceTransformer",
+    model: Encoder,
     examples: pl.DataFrame,
     *,
     settings: TrainSettings | None = None,
@@ -95,9 +94,7 @@ def train_encoder(
         return _train(model, examples, job)
 
 
-def train_or_keep(
-    model: "SentenceTransformer", examples: pl.DataFrame, *, name: str, **how: Any
-) -> TrainResult:
+def train_or_keep(model: Encoder, examples: pl.DataFrame, *, name: str, **how: Any) -> TrainResult:
     """``train_encoder``; without examples ``model`` as it is, an empty history and a log line."""
     if not examples.is_empty():
         return train_encoder(model, examples, name=name, **how)
@@ -105,7 +102,7 @@ def train_or_keep(
     return TrainResult(model, HISTORY_SCHEMA.to_frame(), {"examples": 0, "skipped": True})
 
 
-def _train(model: "SentenceTransformer", examples: pl.DataFrame, job: Job) -> TrainResult:
+def _train(model: Encoder, examples: pl.DataFrame, job: Job) -> TrainResult:
     settings = job.settings
     if job.loss == "in_batch":
         examples = examples.with_columns(
@@ -154,7 +151,7 @@ def _train(model: "SentenceTransformer", examples: pl.DataFrame, job: Job) -> Tr
     return TrainResult(model.eval(), history, metrics)
 
 
-def _check(model: "SentenceTransformer", examples: pl.DataFrame, job: Job) -> None:
+def _check(model: Encoder, examples: pl.DataFrame, job: Job) -> None:
     name, dims = job.name, job.settings.loss.matryoshka_dims
     if examples.is_empty():
         raise InputError(
@@ -183,7 +180,7 @@ def _check(model: "SentenceTransformer", examples: pl.DataFrame, job: Job) -> No
 
 
 def _run(
-    model: "SentenceTransformer", examples: pl.DataFrame, job: Job, folder: Path
+    model: Encoder, examples: pl.DataFrame, job: Job, folder: Path
 ) -> tuple["PlannedTrainer", int, dict[str, float]]:
     """The trainer at its end, the step that it went on from, and metrics of the held-out rows."""
     from gecko_kedro.training.heldout import HeldoutWatch, split_heldout
@@ -233,14 +230,8 @@ def _plan(examples: pl.DataFrame, settings: TrainSettings, name: str) -> BatchPl
             got=Words("no row that shares no text with a held-out one"),
             fix="Lower heldout_rows.",
         )
-    plan = plan_batches(
-        examples,
-        batch_size=settings.batch_size,
-        epochs=settings.epochs,
-        max_steps=settings.max_steps,
-        seed=settings.seed,
-        fewest_rows=processes,
-    )
+    how = settings.model_dump(include={"batch_size", "epochs", "max_steps", "seed"})
+    plan = plan_batches(examples, **how, fewest_rows=processes)
     if not plan.batches:
         raise InputError(
             f"examples of {name}",
@@ -258,7 +249,7 @@ def _plan(examples: pl.DataFrame, settings: TrainSettings, name: str) -> BatchPl
     return plan
 
 
-def _share_truncated(model: "SentenceTransformer", examples: pl.DataFrame, job: Job) -> float:
+def _share_truncated(model: Encoder, examples: pl.DataFrame, job: Job) -> float:
     """The share of queries and positives with more tokens than are read; 0 without a tokenizer.
 
     Of more than 100,000 texts that many are drawn.

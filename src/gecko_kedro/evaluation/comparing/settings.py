@@ -59,8 +59,7 @@ class AblationRow(Settings):
         default_factory=dict, description="dotted names of relabel and finetune, and their values"
     )
     templates: Literal["concatenated"] | None = Field(
-        None,
-        description="how task, title and text are joined; null: encoder.train.templates",
+        None, description="how task, title and text are joined; null: encoder.train.templates"
     )
     requires: Literal["classification"] | None = Field(
         None, description="a converter that finetune.sources must have, or the row is left out"

@@ -49,8 +49,7 @@ def weighted_average_precision(values: Floats, gold: Floats | None, weights: Flo
     steps = np.diff(found, axis=1, prepend=0.0)
     positives = found[:, -1]
     area: Floats = (steps * precision).sum(axis=1)
-    score: Floats = np.divide(area, positives, out=np.zeros_like(area), where=positives > 0)
-    return score
+    return np.divide(area, positives, out=np.zeros_like(area), where=positives > 0)
 
 
 def statistic_of(task_type: str) -> Statistic:
@@ -70,8 +69,7 @@ def _ranks(values: Floats, weights: Floats) -> Floats:
     lower = np.concatenate([np.zeros((len(weights), 1)), upper[:, :-1]], axis=1)
     tie_of_item = np.empty(len(values), dtype=np.int64)
     tie_of_item[order] = np.searchsorted(ends, np.arange(len(values)))
-    ranks: Floats = ((lower + upper + 1) / 2)[:, tie_of_item]
-    return ranks
+    return ((lower + upper + 1) / 2)[:, tie_of_item]
 
 
 def _ends_of_ties(ordered: Floats) -> npt.NDArray[np.int64]:

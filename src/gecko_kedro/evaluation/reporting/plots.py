@@ -221,9 +221,7 @@ def _bars(rows: pl.DataFrame, *, scale: float = 1) -> dict[str, list[float]]:
 
 def _list(figure: go.Figure, labels: pl.Series) -> None:
     """The rows from top to bottom, and a line at no difference."""
-    figure.update_yaxes(
-        categoryorder="array", categoryarray=labels.to_list()[::-1], automargin=True
-    )
+    figure.update_yaxes(categoryorder="array", categoryarray=labels.to_list()[::-1])
     figure.add_vline(x=0, line={"color": COLOURS["base"], "width": 1})
 
 

@@ -18,13 +18,7 @@ from plotly.io import from_json
 from gecko_kedro.corpus.schemas import OVERLAP_SCHEMA
 from gecko_kedro.evaluation.comparing.comparison import OVERALL, Comparison
 from gecko_kedro.evaluation.comparing.verdicts import CATEGORIES, THIS_RUN, metric_name, sentences
-from gecko_kedro.evaluation.reporting.plots import (
-    ablation_differences,
-    dimension_curve,
-    forgetting_curve,
-    group_differences,
-    loss_curves,
-)
+from gecko_kedro.evaluation.reporting import plots
 
 _LISTED_OVERLAPS = 50  # rows; the table of the run has all
 _OVERLAP_KEYS = ("where", "task", "column", "reason", "removed")
@@ -122,11 +116,11 @@ def _figures(content: ReportContent) -> dict[str, list[go.Figure]]:
     comparison, sweep, ablations = content.comparison, content.forgetting, content.ablations
     drawn = {
         "result": [] if comparison is None else [
-            dimension_curve(comparison), group_differences(comparison)
+            plots.dimension_curve(comparison), plots.group_differences(comparison)
         ],
-        "training": [loss_curves(content.histories)],
-        "forgetting": [] if sweep is None else [forgetting_curve(sweep)],
-        "ablations": [] if ablations is None else [ablation_differences(ablations)],
+        "training": [plots.loss_curves(content.histories)],
+        "forgetting": [] if sweep is None else [plots.forgetting_curve(sweep)],
+        "ablations": [] if ablations is None else [plots.ablation_differences(ablations)],
         "audit": [from_json(figure) for figure in content.audit.get("figures", ())],
     }  # fmt: skip
     return {part: [one for one in figures if one.data] for part, figures in drawn.items()}

@@ -8,14 +8,7 @@ from functools import cache
 from typing import Any
 
 from datasets import Column, Dataset
-from mteb import get_task
-from mteb.abstasks import (
-    AbsTaskClassification,
-    AbsTaskClustering,
-    AbsTaskPairClassification,
-    AbsTaskRetrieval,
-    AbsTaskSTS,
-)
+from mteb import abstasks, get_task
 from mteb.abstasks.aggregated_task import AbsTaskAggregate
 from mteb.abstasks.clustering_legacy import AbsTaskClusteringLegacy
 from mteb.abstasks.task_metadata import TaskMetadata
@@ -25,13 +18,13 @@ from gecko_kedro.evaluation.tasks.task import Task
 
 # Type of task: mteb's class, and its main score.
 _CLASSES = {
-    "STS": (AbsTaskSTS, "cosine_spearman"),
-    "PairClassification": (AbsTaskPairClassification, "max_ap"),
-    "Classification": (AbsTaskClassification, "accuracy"),
-    "Clustering": (AbsTaskClustering, "v_measure"),
+    "STS": (abstasks.AbsTaskSTS, "cosine_spearman"),
+    "PairClassification": (abstasks.AbsTaskPairClassification, "max_ap"),
+    "Classification": (abstasks.AbsTaskClassification, "accuracy"),
+    "Clustering": (abstasks.AbsTaskClustering, "v_measure"),
     "Summarization": (AbsTaskSummarization, "cosine_spearman"),
-    "Retrieval": (AbsTaskRetrieval, "ndcg_at_10"),
-    "Reranking": (AbsTaskRetrieval, "map_at_1000"),
+    "Retrieval": (abstasks.AbsTaskRetrieval, "ndcg_at_10"),
+    "Reranking": (abstasks.AbsTaskRetrieval, "map_at_1000"),
 }
 
 
@@ -76,7 +69,7 @@ def local_task(
 def clusters_by_sets(name: str) -> bool:
     """Whether sets are clustered one by one; mteb's newer task of that name pours them together."""
     known = _registered_class(name)
-    return known is None or not issubclass(known, AbsTaskClustering)
+    return known is None or not issubclass(known, abstasks.AbsTaskClustering)
 
 
 @cache

@@ -144,13 +144,8 @@ def checked(
     }
     while problems := _problems(**tables):
         table, reason, mask = problems[0]
-        tables[table], bad = set_aside(
-            tables[table],
-            mask,
-            where=f"{where}, {table}",
-            reason=reason,
-            detail=f"{table} of {name}",
-        )
+        at, detail = f"{where}, {table}", f"{table} of {name}"
+        tables[table], bad = set_aside(tables[table], mask, where=at, reason=reason, detail=detail)
         aside.append(bad)
     if any(frame.is_empty() for frame in tables.values()):
         raise InputError(

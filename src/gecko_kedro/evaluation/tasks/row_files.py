@@ -9,12 +9,7 @@ from gecko_kedro.base.errors import InputError, Words
 from gecko_kedro.corpus.quarantine import quarantine_table
 from gecko_kedro.corpus.values import as_texts, whole_numbers
 from gecko_kedro.evaluation.tasks.retrieval import set_aside
-from gecko_kedro.evaluation.tasks.retrieval_files import (
-    find_column,
-    names_in,
-    read_table,
-    refusing,
-)
+from gecko_kedro.evaluation.tasks.retrieval_files import find_column, names_in, read_table, refusing
 from gecko_kedro.evaluation.tasks.rows import CheckedRows, checked_rows
 from gecko_kedro.evaluation.tasks.settings import TaskPrompt, TaskSettings, TaskType
 

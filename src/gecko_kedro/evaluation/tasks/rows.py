@@ -149,11 +149,9 @@ def checked_rows(
     """
     aside = [quarantine]
     rows = rows.select(ROW_SCHEMAS[task_type].names()).cast(ROW_SCHEMAS[task_type])
-    numbered = rows.with_row_index("id")
+    numbered, detail = rows.with_row_index("id"), f"row of {name}"
     for reason, mask in _problems(task_type):
-        numbered, bad = set_aside(
-            numbered, mask, where=where, reason=reason, detail=f"row of {name}"
-        )
+        numbered, bad = set_aside(numbered, mask, where=where, reason=reason, detail=detail)
         aside.append(bad)
     checked = Checked(RowTask(name, task_type, numbered.drop("id"), task, sets), pl.concat(aside))
     _require_a_score(checked, where=where)

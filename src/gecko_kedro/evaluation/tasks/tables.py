@@ -50,11 +50,7 @@ def to_tables(tasks: Sequence[Task]) -> TaskTables:
 
 
 def from_tables(
-    corpus: pl.DataFrame,
-    queries: pl.DataFrame,
-    qrels: pl.DataFrame,
-    *,
-    others: Sequence[Task] = (),
+    corpus: pl.DataFrame, queries: pl.DataFrame, qrels: pl.DataFrame, *, others: Sequence[Task] = ()
 ) -> list[Task]:
     """The tasks again, in the order of ``queries``, then those of ``others`` without tables."""
     ranked: list[Task] = [

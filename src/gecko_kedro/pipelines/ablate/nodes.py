@@ -20,12 +20,7 @@ from gecko_kedro.evaluation.reporting.plots import ablation_differences
 from gecko_kedro.evaluation.reporting.terminal import ablation_text
 from gecko_kedro.params import FinetuneParams, RelabelParams
 from gecko_kedro.pipelines._decontamination import decontaminate_examples
-from gecko_kedro.pipelines.ablate.rows import (
-    Material,
-    Mixtures,
-    unequal_queries,
-    without_material,
-)
+from gecko_kedro.pipelines.ablate.rows import Material, Mixtures, unequal_queries, without_material
 from gecko_kedro.pipelines.ablate.runs import Bench, chosen_tasks, plan_runs, run_planned
 from gecko_kedro.pipelines.evaluate.nodes import Tables, select_tasks
 from gecko_kedro.training.settings import EncoderTraining

@@ -60,12 +60,7 @@ def create_pipeline() -> Pipeline:
             ),
             step(
                 nodes.summarise_ablations,
-                inputs=[
-                    *SCORES,
-                    "ablation_tables",
-                    "ablation_rows",
-                    "params:ablate.compare",
-                ],
+                inputs=[*SCORES, "ablation_tables", "ablation_rows", "params:ablate.compare"],
                 outputs=["ablation_table", "ablation_metrics"],
             ),
             step(nodes.plot_ablations, inputs=["ablation_table"], outputs="ablation_plot"),

@@ -57,16 +57,13 @@ class Mixtures:
 
     def examples(self, known: RowParams) -> pl.DataFrame:
         """EXAMPLE_SCHEMA of one training, by the nodes of relabel and finetune."""
-        sources = known.finetune.sources
+        made, sources, mix = self.material, known.finetune.sources, known.finetune.mix
+        fret = self._kept("fret", known.relabel, lambda: row_fret(made, known.relabel))
+        others = made.source_examples
+        if sources != self.base.sources:
+            others = self._kept("sources", sources, lambda: self._read_anew(sources))
         examples, _ = mix_finetune_examples(
-            self._kept("fret", known.relabel, lambda: row_fret(self.material, known.relabel)),
-            self.material.natural_pairs,
-            self.material.candidate_passages,
-            self.material.source_examples
-            if sources == self.base.sources
-            else self._kept("sources", sources, lambda: self._read_anew(sources)),
-            sources,
-            known.finetune.mix,
+            fret, made.natural_pairs, made.candidate_passages, others, sources, mix
         )
         return self.clean(examples)
 
@@ -90,10 +87,8 @@ def row_fret(material: Material, params: RelabelParams) -> pl.DataFrame:
     asked = material.candidates.join(material.queries, on="query_id", how="semi")
     rankings = fuse_rankings(asked, material.judgement_shards, params.rankers, params.fuse)
     refused = QUARANTINE_SCHEMA.to_frame()  # what has no ranking is set aside in any case
-    fret_table, _ = choose_examples(
-        rankings, material.queries, material.passages, refused, params.choose
-    )
-    return fret_table
+    fret, _ = choose_examples(rankings, material.queries, material.passages, refused, params.choose)
+    return fret
 
 
 def seeded(

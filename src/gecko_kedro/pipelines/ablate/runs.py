@@ -94,18 +94,12 @@ class Bench:
         # One name for a seed in all rows: MLflow then draws their losses in one chart.
         name = f"ablate_seed_{known.finetune.train.seed}"
         model = self.load.load(self.pretrained, for_training=True)
-        options = self.training.options(model)
-        if row.templates is not None:
-            options["templates"] = TEMPLATES[row.templates]
-        result = training.train_encoder(
-            model,
-            examples,
-            settings=known.finetune.train,
-            loss="gecko",
-            name=name,
-            checkpoints=self.checkpoints,
-            **options,
+        how = self.training.options(
+            model, settings=known.finetune.train, checkpoints=self.checkpoints
         )
+        if row.templates is not None:
+            how["templates"] = TEMPLATES[row.templates]
+        result = training.train_encoder(model, examples, loss="gecko", name=name, **how)
         with tempfile.TemporaryDirectory(prefix="gecko-ablate-") as folder:
             save_encoder(result.model, Path(folder) / "encoder")
             encoder = self.under_test(f"{folder}/encoder", self.templates(row))

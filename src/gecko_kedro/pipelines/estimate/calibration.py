@@ -4,6 +4,7 @@ import io
 import math
 import tempfile
 import time
+import timeit
 from collections.abc import Sequence
 from functools import partial
 
@@ -14,12 +15,7 @@ from gecko_kedro import corpus, encoder, fret, training
 from gecko_kedro.base import events
 from gecko_kedro.base.memory import Measuring, resident_memory
 from gecko_kedro.encoder.settings import LoadSettings
-from gecko_kedro.estimation import (
-    CorpusMeasure,
-    EncoderMeasure,
-    SearchMeasure,
-    TrainingMeasure,
-)
+from gecko_kedro.estimation import CorpusMeasure, EncoderMeasure, SearchMeasure, TrainingMeasure
 from gecko_kedro.params import CorpusParams, Encoder
 from gecko_kedro.retrieval import open_exact
 from gecko_kedro.retrieval.settings import SearchSettings, VectorType
@@ -101,12 +97,8 @@ def _seconds_of_encoding(
     model: Encoder, texts: Sequence[str], batch_size: encoder.BatchSize
 ) -> float:
     """The faster of two times: the first of a shape also compiles or allocates."""
-    seconds = []
-    for _ in range(2):
-        started = time.perf_counter()
-        encoder.encode_texts(model, texts, batch_size=batch_size)
-        seconds.append(time.perf_counter() - started)
-    return min(seconds)
+    encode = partial(encoder.encode_texts, model, texts, batch_size=batch_size)
+    return min(timeit.repeat(encode, number=1, repeat=2))
 
 
 def _lead(text: str) -> str:
@@ -182,14 +174,8 @@ def measure_training(
         Measuring() as measured,
     ):
         model = load.load(for_training=True)
-        training.train_encoder(
-            model,
-            examples,
-            settings=short,
-            loss=loss,
-            name="calibration",
-            **encoder_training.options(model),
-        )
+        how = encoder_training.options(model, settings=short)
+        training.train_encoder(model, examples, loss=loss, name="calibration", **how)
     weights = sum(weight.numel() for weight in model.parameters())
     step = min(times[1] - times[0], times[3] - times[2])
     checkpoint = max(0.0, times[2] - times[1] - step)

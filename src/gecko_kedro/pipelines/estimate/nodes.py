@@ -9,13 +9,8 @@ from gecko_kedro import corpus, estimation, fret
 from gecko_kedro.encoder.settings import LoadSettings
 from gecko_kedro.fret.schemas import QUERY, empty_table
 from gecko_kedro.params import CorpusParams, RelabelParams, SynthesizeParams
+from gecko_kedro.pipelines.estimate import calibration
 from gecko_kedro.pipelines.estimate.asking import measure_teacher
-from gecko_kedro.pipelines.estimate.calibration import (
-    measure_corpus,
-    measure_encoder,
-    measure_search,
-    measure_training,
-)
 from gecko_kedro.pipelines.estimate.plan import plan_run, training_examples
 from gecko_kedro.retrieval import EmbedSettings, SearchSettings
 from gecko_kedro.teacher.usage import Prices
@@ -32,11 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 def sample_documents(
-    documents: corpus.Checked,
-    corpus_params: dict[str, Any],
-    n_seeds: int,
-    sample: int,
-    asked: int,
+    documents: corpus.Checked, corpus_params: dict[str, Any], n_seeds: int, sample: int, asked: int
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Passages of a sample of the corpus, and how many the whole will have.
 
@@ -44,7 +35,7 @@ def sample_documents(
     those of the run, which reuses the replies.
     """
     enough = estimation.documents_with_seeds(documents.rows.height, queries=asked, n_seeds=n_seeds)
-    measure, passages = measure_corpus(
+    measure, passages = calibration.measure_corpus(
         documents.rows,
         sample=max(sample, enough),
         params=CorpusParams.model_validate(corpus_params),
@@ -65,14 +56,10 @@ def calibrate_mining(
     seed: int,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Encode some passages and search a block of vectors."""
-    encoded = measure_encoder(
-        estimate_sample,
-        texts=texts,
-        load=load,
-        max_seq_length=embedding.max_seq_length,
-        seed=seed,
+    encoded = calibration.measure_encoder(
+        estimate_sample, texts=texts, load=load, max_seq_length=embedding.max_seq_length, seed=seed
     )
-    searched = measure_search(
+    searched = calibration.measure_search(
         dimension=encoded.dimension, dtype=embedding.vectors_dtype, settings=searching, seed=seed
     )
     logger.info(
@@ -134,7 +121,7 @@ def calibrate_training(
     if seed_retriever == "given":
         del stages["mine"]
     return {
-        name: measure_training(
+        name: calibration.measure_training(
             examples[name], load, encoder_training, settings=settings, loss=loss
         ).model_dump()
         for name, (settings, loss) in stages.items()

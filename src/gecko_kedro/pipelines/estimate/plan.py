@@ -7,16 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from gecko_kedro import corpus, training
-from gecko_kedro.estimation import (
-    Measures,
-    RunSize,
-    TrainingPlan,
-    cost_table,
-    run_costs,
-    run_size,
-    total_cost,
-)
+from gecko_kedro import corpus, estimation, training
 from gecko_kedro.params import Parameters, check_parameters
 from gecko_kedro.teacher.usage import Prices
 from gecko_kedro.training.examples import EXAMPLE_SCHEMA
@@ -34,19 +25,19 @@ class Estimate:
 
 
 def plan_run(
-    measures: Measures, *, logged: int, prices: Prices, parameters: Mapping[str, Any]
+    measures: estimation.Measures, *, logged: int, prices: Prices, parameters: Mapping[str, Any]
 ) -> Estimate:
     """What the run of ``parameters`` costs; ``logged`` queries come from a log."""
     known = check_parameters(parameters)
     size = _size(measures, known, logged)
-    costs = run_costs(
+    costs = estimation.run_costs(
         measures,
         size,
         plans=_training_plans(known, size),
         n_candidates=known.mine.search.n_candidates,
         queries_per_passage=known.synthesize.write.queries_per_passage,
     )
-    total = total_cost(costs)
+    total = estimation.total_cost(costs)
     if known.pretrain.sources or known.finetune.sources:
         logger.warning("estimate_run: training sets from outside (sources) are not in the estimate")
     if size.queries * size.passages > known.mine.route.exact_max_pairs:
@@ -65,17 +56,17 @@ def plan_run(
         "stages": {cost.stage: _plain(asdict(cost)) for cost in costs},
         "all": _plain(asdict(total)) | {"cost": prices.cost(total.usage)},
     }
-    return Estimate(f"{heading}\n{cost_table(costs, prices=prices)}", content)
+    return Estimate(f"{heading}\n{estimation.cost_table(costs, prices=prices)}", content)
 
 
 def _plain(cost: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in cost.items() if name != "stage"}
 
 
-def _size(measures: Measures, known: Parameters, logged: int) -> RunSize:
+def _size(measures: estimation.Measures, known: Parameters, logged: int) -> estimation.RunSize:
     replaced = known.queries.source is not None and known.queries.join.use == "replace"
     limit = known.queries.join.max_queries
-    return run_size(
+    return estimation.run_size(
         measures.corpus,
         passages=known.estimate.passages,
         max_passages=known.corpus.heldout.max_passages,
@@ -85,10 +76,11 @@ def _size(measures: Measures, known: Parameters, logged: int) -> RunSize:
     )
 
 
-def _training_plans(known: Parameters, size: RunSize) -> dict[str, TrainingPlan]:
-    pairs = (
-        size.pairs if known.pretrain.select.max_pairs is None else known.pretrain.select.max_pairs
-    )
+def _training_plans(
+    known: Parameters, size: estimation.RunSize
+) -> dict[str, estimation.TrainingPlan]:
+    most = known.pretrain.select.max_pairs
+    pairs = size.pairs if most is None else most
     rates = known.finetune.mix.rates
     mixed = rates["fret"] * size.queries + rates["natural_pairs"] * size.pairs
     plans = {
@@ -101,8 +93,8 @@ def _training_plans(known: Parameters, size: RunSize) -> dict[str, TrainingPlan]
     return plans
 
 
-def _plan(rows: int, settings: TrainSettings, *, runs: int = 1) -> TrainingPlan:
-    return TrainingPlan(
+def _plan(rows: int, settings: TrainSettings, *, runs: int = 1) -> estimation.TrainingPlan:
+    return estimation.TrainingPlan(
         rows=rows,
         batch_size=settings.batch_size,
         epochs=settings.epochs * runs,

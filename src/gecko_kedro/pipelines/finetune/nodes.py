@@ -107,14 +107,10 @@ def finetune_encoder(
         if runs > 1:
             logger.info("finetune_encoder: training %d of %d", run + 1, runs)
         model = load.load(pretrained_encoder, for_training=True)
+        seeded = settings.model_copy(update={"seed": settings.seed + run})
+        how = encoder_training.options(model, settings=seeded, checkpoints=checkpoints)
         result = training.train_or_keep(
-            model,
-            finetune_examples,
-            settings=settings.model_copy(update={"seed": settings.seed + run}),
-            loss="gecko",
-            name="finetune",
-            checkpoints=checkpoints,
-            **encoder_training.options(model),
+            model, finetune_examples, loss="gecko", name="finetune", **how
         )
         results.append(result)
     if len(results) == 1:

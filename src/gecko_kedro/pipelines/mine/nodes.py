@@ -60,14 +60,9 @@ def train_seed_retriever(
     if kind == "given":
         logger.info("train_seed_retriever: %s is used as it is", load.reference)
         return base, training.HISTORY_SCHEMA.to_frame()
+    how = encoder_training.options(base, settings=settings, checkpoints=checkpoints)
     result = training.train_or_keep(
-        base,
-        seed_examples,
-        settings=settings,
-        loss="in_batch",
-        name="seed_retriever",
-        checkpoints=checkpoints,
-        **encoder_training.options(base),
+        base, seed_examples, loss="in_batch", name="seed_retriever", **how
     )
     return result.model, result.history
 
@@ -82,10 +77,8 @@ def embed_passages(
 ) -> Iterator[Shard]:
     """Vectors of all passages, shard by shard; the passages are read as they are needed."""
     rows = passages.select("passage_id", "title", "text")
-    embedder = partial(
-        Embedder, seed_retriever, load, settings.max_seq_length, encoder.render_passage
-    )
-    yield from _embed("embed_passages", rows, embedder, finished, engine_settings, settings)
+    make = partial(Embedder, seed_retriever, load, settings.max_seq_length, encoder.render_passage)
+    yield from _embed("embed_passages", rows, make, finished, engine_settings, settings)
 
 
 def embed_queries(
@@ -98,16 +91,14 @@ def embed_queries(
 ) -> Iterator[Shard]:
     """Vectors of task and query together, shard by shard (introduction and figure 2)."""
     rows = queries.select("query_id", "task_name", "query")
-    embedder = partial(
-        Embedder, seed_retriever, load, settings.max_seq_length, encoder.render_query
-    )
-    yield from _embed("embed_queries", rows, embedder, finished, engine_settings, settings)
+    make = partial(Embedder, seed_retriever, load, settings.max_seq_length, encoder.render_query)
+    yield from _embed("embed_queries", rows, make, finished, engine_settings, settings)
 
 
 def _embed(
     name: str,
     rows: pl.DataFrame | pl.LazyFrame,
-    embedder: Callable[[], Embedder],
+    make: Callable[[], Embedder],
     finished: frozenset[int],
     engine_settings: EngineSettings,
     settings: retrieval.EmbedSettings,
@@ -119,7 +110,7 @@ def _embed(
         return
     engine = build_engine(engine_settings)
     with Progress(name, total=missing, unit="text") as progress:
-        for shard in engine.map(embedder, rows, size=size, finished=finished, role="encoder"):
+        for shard in engine.map(make, rows, size=size, finished=finished, role="encoder"):
             yield shard
             progress.advance(shard.table.height)
 

@@ -5,6 +5,8 @@ from kedro.pipeline import Pipeline
 from gecko_kedro.pipelines._namespace import stage, step
 from gecko_kedro.pipelines.mine import nodes
 
+EMBED = ["params:encoder.load", "params:engine", "params:mine.embed"]
+
 
 def create_pipeline() -> Pipeline:
     """Train a seed retriever on the synthetic pairs and search the candidates with it."""
@@ -34,22 +36,13 @@ def create_pipeline() -> Pipeline:
                     "seed_retriever",
                     "passages@scan",
                     "finished_passage_vector_shards",
-                    "params:encoder.load",
-                    "params:engine",
-                    "params:mine.embed",
+                    *EMBED,
                 ],
                 outputs="passage_vector_shards",
             ),
             step(
                 nodes.embed_queries,
-                inputs=[
-                    "seed_retriever",
-                    "queries",
-                    "finished_query_vector_shards",
-                    "params:encoder.load",
-                    "params:engine",
-                    "params:mine.embed",
-                ],
+                inputs=["seed_retriever", "queries", "finished_query_vector_shards", *EMBED],
                 outputs="query_vector_shards",
             ),
             step(
@@ -65,11 +58,7 @@ def create_pipeline() -> Pipeline:
             ),
             step(
                 nodes.measure_popularity,
-                inputs=[
-                    "query_vector_shards",
-                    "passage_vector_shards",
-                    "params:mine.popularity",
-                ],
+                inputs=["query_vector_shards", "passage_vector_shards", "params:mine.popularity"],
                 outputs="passage_popularity",
             ),
             step(

@@ -132,14 +132,12 @@ def _in_order(popularity: pl.DataFrame, passage_ids: pl.Series) -> NDArray[np.fl
 
 def _lexical(passages: pl.LazyFrame, passage_ids: pl.Series) -> retrieval.LexicalIndex:
     """BM25 over title and text of all passages, in memory, in the order of the vectors."""
-    in_order = passage_ids.to_frame().join(
+    rows = passage_ids.to_frame().join(
         passages.select("passage_id", "title", "text").collect(),
         on="passage_id", how="left", maintain_order="left",
     )  # fmt: skip
     logger.info("search_candidates: BM25 finds candidates too")
-    return retrieval.LexicalIndex(
-        [f"{title or ''} {text}" for _, title, text in in_order.iter_rows()]
-    )
+    return retrieval.LexicalIndex([f"{title or ''} {text}" for _, title, text in rows.iter_rows()])
 
 
 def seed_rows(queries: pl.DataFrame, passage_ids: pl.Series) -> NDArray[np.int64]:
@@ -155,5 +153,4 @@ def seed_rows(queries: pl.DataFrame, passage_ids: pl.Series) -> NDArray[np.int64
     found = queries.select("passage_id").join(
         rows, on="passage_id", how="left", maintain_order="left"
     )
-    numbers: NDArray[np.int64] = found["row"].cast(pl.Int64).fill_null(-1).to_numpy()
-    return numbers
+    return found["row"].cast(pl.Int64).fill_null(-1).to_numpy()

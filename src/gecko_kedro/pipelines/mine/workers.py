@@ -17,11 +17,7 @@ class Embedder:
     """
 
     def __init__(
-        self,
-        reference: str,
-        load: LoadSettings,
-        max_seq_length: int,
-        render: Callable[..., str],
+        self, reference: str, load: LoadSettings, max_seq_length: int, render: Callable[..., str]
     ) -> None:
         self._model = load.load(reference, max_seq_length=max_seq_length)
         self._batch_size = load.batch_size

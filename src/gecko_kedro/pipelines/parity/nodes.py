@@ -31,10 +31,7 @@ def compare_with_published(
 ) -> pl.DataFrame:
     """Ours beside published."""
     table = evaluation.parity_table(
-        parity_scores["scores"],
-        parity_scores["failures"],
-        published_scores["models"],
-        settings,
+        parity_scores["scores"], parity_scores["failures"], published_scores["models"], settings
     )
     logger.info("compare_with_published:\n%s", evaluation.parity_text(table))
     return table

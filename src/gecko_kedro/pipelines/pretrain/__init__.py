@@ -1,5 +1,1 @@
 """The pretrain pipeline."""
-
-from gecko_kedro.pipelines.pretrain.pipeline import create_pipeline
-
-__all__ = ["create_pipeline"]

@@ -58,14 +58,9 @@ def pretrain_encoder(
 ) -> tuple[Encoder, pl.DataFrame, dict[str, float]]:
     """In-batch softmax from query to passage (equation 2); the base itself without examples."""
     model = load.load(for_training=True)
+    how = encoder_training.options(model, settings=settings, checkpoints=checkpoints)
     result = training.train_or_keep(
-        model,
-        pretrain_examples,
-        settings=settings,
-        loss="in_batch",
-        name="pretrain",
-        checkpoints=checkpoints,
-        **encoder_training.options(model),
+        model, pretrain_examples, loss="in_batch", name="pretrain", **how
     )
     return result.model, result.history, result.metrics
 

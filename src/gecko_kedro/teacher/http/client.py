@@ -7,6 +7,7 @@ import queue
 import random
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import aiohttp
@@ -22,19 +23,15 @@ R = TypeVar("R")
 _REFUSED_FIELD = frozenset({400, 404, 422})
 
 
+@dataclass(frozen=True, eq=False)
 class Client:
     """Sends requests of one run, on one event loop. ``gate`` decides when."""
 
-    def __init__(
-        self,
-        settings: HttpSettings,
-        key: Key,
-        session: aiohttp.ClientSession,
-        gate: Gate,
-        record: ServerRecord,
-    ) -> None:
-        self._settings, self._key, self._session, self._gate = settings, key, session, gate
-        self.record = record
+    _settings: HttpSettings
+    _key: Key
+    _session: aiohttp.ClientSession
+    _gate: Gate
+    record: ServerRecord
 
     async def post(
         self, path: str, body: Mapping[str, Any], read: Callable[[Any], T], *, root: bool = False

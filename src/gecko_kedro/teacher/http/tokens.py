@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from itertools import takewhile
 from typing import Any
 
@@ -35,9 +35,10 @@ class LocalTokenizer:
                 got=name,
                 fix="Correct it, or set it to null to use the server's own.",
             ) from error
-        self._made = partial(
+        made = partial(
             PromptTokenizer, self._tokenizer, model=name, chat_template_kwargs=chat_template_kwargs
         )
+        self._with = cache(lambda template: made(chat_template=template))
 
     @property
     def has_chat_template(self) -> bool:
@@ -55,24 +56,16 @@ class LocalTokenizer:
 
         A special token that the text spells out is plain text.
         """
-        encode = self._plain.prompts if special else self._plain.continuations
-        return encode([text])[0]
+        plain = self._with("off")
+        return (plain.prompts if special else plain.continuations)([text])[0]
 
     async def encode_chat(self, client: Client, text: str) -> list[int]:
         """The ids of a user's turn and the opening of the assistant's, by the chat template."""
-        return self._chat.prompts([text])[0]
+        return self._with("on").prompts([text])[0]
 
     async def cut(self, client: Client, text: str, max_tokens: int) -> str:
         """The beginning of ``text`` that has ``max_tokens`` tokens; all of it where it is short."""
-        return self._plain.truncate([text], max_tokens)[0]
-
-    @cached_property
-    def _plain(self) -> PromptTokenizer:
-        return self._made(chat_template="off")
-
-    @cached_property
-    def _chat(self) -> PromptTokenizer:
-        return self._made(chat_template="on")
+        return self._with("off").truncate([text], max_tokens)[0]
 
 
 class ServerTokenizer:

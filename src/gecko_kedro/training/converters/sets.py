@@ -78,11 +78,8 @@ def convert_nli(rows: Iterable[RoleRow], aside: Aside) -> list[Example]:
     contradicted: dict[str, list[Passage]] = defaultdict(list)
 
     def take(row: RoleRow) -> None:
-        label, premise, hypothesis = (
-            row.values.get("label"),
-            row.text("premise"),
-            row.text("hypothesis"),
-        )
+        label, premise = row.values.get("label"), row.text("premise")
+        hypothesis = row.text("hypothesis")
         if same_label(label, _ENTAILMENT):
             entailed[premise][hypothesis] = None
         elif same_label(label, _CONTRADICTION):

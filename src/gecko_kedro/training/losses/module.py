@@ -1,18 +1,16 @@
 """Gecko's fine-tuning loss as a module that any sentence-transformers trainer takes."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from torch import Tensor
 
 from gecko_kedro.base.errors import InputError
+from gecko_kedro.encoder.model import Encoder
 from gecko_kedro.training.losses.batch import BatchLoss
 from gecko_kedro.training.losses.gecko import GeckoObjective
 from gecko_kedro.training.losses.objective import Objective
 from gecko_kedro.training.passes import Features
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
 
 
 class GeckoLoss(BatchLoss):
@@ -32,7 +30,7 @@ class GeckoLoss(BatchLoss):
 
     def __init__(
         self,
-        model: "SentenceTransformer",
+        model: Encoder,
         temperature: float = 0.05,
         matryoshka_dims: Sequence[int] | None = None,
         *,
