@@ -10,13 +10,8 @@ from transformers import AutoModelForCausalLM
 from gecko_kedro.base.errors import InputError
 from gecko_kedro.teacher.settings import AdaptSettings
 from gecko_kedro.training import adaptation
-from gecko_kedro.training.adaptation import (
-    QUERY_PAIR_SCHEMA,
-    AdaptedModel,
-    adapt_language_model,
-    query_pairs,
-    source_query_pairs,
-)
+from gecko_kedro.training.adaptation import AdaptedModel, adapt_language_model
+from gecko_kedro.training.query_pairs import QUERY_PAIR_SCHEMA, query_pairs, source_query_pairs
 from gecko_kedro.training.sources import SourceSettings, read_source
 from tests.support.tiny_llm import save_tiny_llm
 
@@ -149,7 +144,7 @@ def test_a_set_from_outside_is_taken_at_its_rate(tmp_path: Path) -> None:
         "columns": {"query": "q", "positive": "p"}, "rate": 0.4,
     }  # fmt: skip
     read = read_source(SourceSettings.model_validate(told), seed=7)
-    (made,) = source_query_pairs({"faq": read}, [told])
+    (made,) = source_query_pairs({"faq": read}, AdaptSettings(sources=[told]))
     assert made.height == 4
     assert set(made["kind"]) == {"question answering"}
     assert set(made["source"]) == {"faq"}

@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,11 +27,8 @@ from gecko_kedro.base.files import atomic_path, writing
 from gecko_kedro.base.memory import give_back_free_memory
 from gecko_kedro.base.precision import fast_bf16
 from gecko_kedro.base.progress import Progress
-from gecko_kedro.corpus.quarantine import Checked
-from gecko_kedro.corpus.splits import cap
 from gecko_kedro.encoder.loading import quiet_loading
-from gecko_kedro.teacher.adapted import QUERY_TOKENS, RECORD
-from gecko_kedro.teacher.query_form import ANY_KIND, passage_head, query_prefix
+from gecko_kedro.teacher.adapted import RECORD
 from gecko_kedro.teacher.settings import AdaptSettings
 from gecko_kedro.teacher.tokens import PromptTokenizer
 from gecko_kedro.training.checkpoints import (
@@ -40,24 +36,14 @@ from gecko_kedro.training.checkpoints import (
     last_whole_checkpoint,
     seal_checkpoint,
 )
-from gecko_kedro.training.sources import rates_of
+from gecko_kedro.training.query_pairs import IGNORED, padded, token_rows
 
 logger = logging.getLogger(__name__)
 NAME = "adapt"
-# What is learned from: a passage, its title (nullable), what kind of query it is, and the query.
-QUERY_PAIR_SCHEMA = pl.Schema(
-    {"source": pl.String, "kind": pl.String, "title": pl.String, "text": pl.String,
-     "query": pl.String}
-)  # fmt: skip
 ADAPTATION_HISTORY_SCHEMA = pl.Schema(
     {"step": pl.Int64, "loss": pl.Float64, "heldout_loss": pl.Float64}
 )  # nats a token of the query; nullable where it was not looked at
-# What comes nearest to a kind of natural pair among the kinds of task of the prompts.
-_KINDS = {
-    "summary_body": "summary to document", "lead_body": "search result",
-    "title_body": "title to article", "name_body": "keyword search",
-}  # fmt: skip
-_IGNORED, _STEPS_BETWEEN_TRIMS = -100, 10
+_STEPS_BETWEEN_TRIMS = 10
 
 
 @dataclass(frozen=True)
@@ -93,10 +79,12 @@ def adapt_language_model(
     *,
     settings: AdaptSettings,
     checkpoints: Path,
+    revision: str | None = None,
 ) -> AdaptedModel:
     """Train the last layers of the model in ``base`` to go on from a passage with its query.
 
-    ``pairs`` and ``heldout`` are QUERY_PAIR_SCHEMA. The input is what ``query_prefix`` makes of a
+    ``base`` is a folder, or a hub id of which ``revision`` is taken. ``pairs`` and ``heldout`` are
+    QUERY_PAIR_SCHEMA (``query_pairs``). The input is what ``query_prefix`` makes of a
     passage, for every other row with ``ANY_KIND`` in place of its kind, since query likelihood is
     asked without one. The loss is that of the query's tokens alone (doc2query, arXiv 1904.08375;
     the likelihood of Sachan et al. 2022 is then of the corpus's own kind). Layers below the last
@@ -113,20 +101,20 @@ def adapt_language_model(
             got=Words("no pairs"),
             fix="Set teacher.adapt.mode to off, or name sources of pairs.",
         )
-    folder = checkpoints / NAME / _digest(base, pairs, heldout, settings)
+    folder = checkpoints / NAME / _digest([str(base), revision], pairs, heldout, settings)
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = AutoTokenizer.from_pretrained(base)
+    tokenizer = AutoTokenizer.from_pretrained(base, revision=revision)
     half = fast_bf16("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(settings.seed)
     with quiet_loading():
         dtype = torch.bfloat16 if half else torch.float32
-        model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype)
+        model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, revision=revision)
     _freeze(model, layers=settings.layers)
     asked = PromptTokenizer(
         tokenizer, model=str(base), chat_template="off", chat_template_kwargs={}
     )
     end = tokenizer.eos_token_id
-    rows = [_ids(asked, end, part, settings) for part in (pairs, heldout)]
+    rows = [token_rows(part, asked, settings, end=end) for part in (pairs, heldout)]
     steps = -(-pairs.height * settings.epochs // settings.batch_size)
     found = last_whole_checkpoint(folder)
     on_cpu = not torch.cuda.is_available()
@@ -160,7 +148,7 @@ def adapt_language_model(
         ),
         train_dataset=rows[0],
         eval_dataset=rows[1] or None,
-        data_collator=lambda batch: _padded(batch, end),
+        data_collator=lambda batch: padded(batch, end),
         callbacks=[_Watch(steps), *([] if heldout.is_empty() else [EarlyStoppingCallback(1)])],
     )
     trainer.remove_callback(PrinterCallback)  # prints each log entry where there is no bar
@@ -184,49 +172,13 @@ def adapt_language_model(
     return AdaptedModel(model, tokenizer, record, history)
 
 
-def query_pairs(natural_pairs: pl.DataFrame, passages: pl.DataFrame) -> pl.DataFrame:
-    """QUERY_PAIR_SCHEMA and ``pair_id`` of natural pairs; a pair of a title has no title."""
-    titles = passages.select("passage_id", "title")
-    return natural_pairs.join(titles, on="passage_id", how="left", maintain_order="left").select(
-        "pair_id",
-        source=pl.lit("natural_pairs"),
-        kind=pl.col("kind").replace_strict(_KINDS),
-        title=pl.when(~pl.col("kind").is_in(["title_body", "name_body"])).then("title"),
-        text="text",
-        query="query",
-    )
-
-
-def heldout_pairs(natural_pairs: pl.DataFrame, settings: AdaptSettings) -> pl.DataFrame:
-    """The natural pairs that no adaptation learns from: drawn by the hash of their ids."""
-    return cap(
-        natural_pairs, limit=settings.heldout_pairs, seed=settings.seed + 1, id_column="pair_id"
-    )
-
-
-def source_query_pairs(
-    sources: Mapping[str, Checked], settings: Sequence[Mapping[str, Any]]
-) -> Iterator[pl.DataFrame]:
-    """The same of each set from outside, ``rate`` of its rows; the kind is the set's task name."""
-    rates = rates_of(settings)
-    for name, checked in sources.items():
-        rows = checked.rows.with_columns(
-            pl.format("{} {}", pl.lit(name), pl.int_range(pl.len())).alias("pair_id")
-        )
-        few = cap(rows, limit=round(rates[name] * rows.height), seed=7, id_column="pair_id")
-        yield few.select(
-            "pair_id", source=pl.lit(name), kind="task_name", title="positive_title",
-            text=pl.col("positive"), query="query",
-        )  # fmt: skip
-
-
 def _digest(
-    base: Path | str, pairs: pl.DataFrame, heldout: pl.DataFrame, settings: AdaptSettings
+    base: list[str | None], pairs: pl.DataFrame, heldout: pl.DataFrame, settings: AdaptSettings
 ) -> str:
-    """Of everything that shapes the result."""
-    place = Path(base)
+    """Of everything that shapes the result: of a folder its weights, wherever it lies."""
+    place = Path(str(base[0]))
     files = sorted(place.glob("*.safetensors")) if place.is_dir() else []
-    model = files_sha256(files, place) if files else str(base)
+    model = files_sha256(files, place) if files else base
     tables = [hashlib.sha256(one.write_json().encode()).hexdigest() for one in (pairs, heldout)]
     told = json.dumps([model, *tables, settings.model_dump(mode="json")], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()[:16]
@@ -253,34 +205,6 @@ def _freeze(model: Any, *, layers: int) -> None:
             parameter.requires_grad_(True)
 
 
-def _ids(
-    tokenizer: PromptTokenizer, end: int, pairs: pl.DataFrame, settings: AdaptSettings
-) -> list[dict[str, Any]]:
-    """Ids of prefix and query, tokenised as they are asked later; every other without its kind."""
-    heads = [passage_head(text, title) for title, text in pairs.select("title", "text").iter_rows()]
-    kinds = [kind if row % 2 else ANY_KIND for row, kind in enumerate(pairs["kind"])]
-    cut = tokenizer.truncate(heads, settings.passage_tokens)
-    prefixes = tokenizer.prompts([query_prefix(*one) for one in zip(cut, kinds, strict=True)])
-    queries = tokenizer.continuations([f" {query}" for query in pairs["query"]])
-    return [
-        {"prefix": prefix, "query": [*query[: QUERY_TOKENS - 1], end]}
-        for prefix, query in zip(prefixes, queries, strict=True)
-    ]
-
-
-def _padded(batch: Sequence[dict[str, Any]], padding: int) -> dict[str, torch.Tensor]:
-    width = max(len(row["prefix"]) + len(row["query"]) for row in batch)
-    ids, mask, labels = [], [], []
-    for row in batch:
-        prefix, query = row["prefix"], row["query"]
-        gap = width - len(prefix) - len(query)
-        ids.append([*prefix, *query, *[padding] * gap])
-        mask.append([1] * (width - gap) + [0] * gap)
-        labels.append([_IGNORED] * len(prefix) + query + [_IGNORED] * gap)
-    names = {"input_ids": ids, "attention_mask": mask, "labels": labels}
-    return {name: torch.tensor(values) for name, values in names.items()}
-
-
 class _Adaptation(Trainer):
     """The loss of the query's tokens; the vocabulary's logits are computed for these alone."""
 
@@ -288,7 +212,7 @@ class _Adaptation(Trainer):
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         ids, labels = inputs["input_ids"], inputs["labels"][:, 1:]
-        wanted = labels != _IGNORED
+        wanted = labels != IGNORED
         # accelerate wraps the model's own forward alone.
         with torch.autocast(ids.device.type, torch.bfloat16, enabled=self.args.bf16):
             hidden = model.base_model(

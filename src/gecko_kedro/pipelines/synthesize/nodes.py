@@ -127,10 +127,11 @@ def adapt_teacher(
             "title", "text", "query",
         )  # fmt: skip
         taught = pl.concat([taught, shipped])
-    taught = pl.concat([taught, *training.source_query_pairs(sources, how.sources)])
+    taught = pl.concat([taught, *training.source_query_pairs(sources, how)])
     adapted = training.adapt_language_model(
-        prepared.base_model(), taught, heldout, settings=how, checkpoints=checkpoints
-    )
+        prepared.base_model(), taught, heldout, settings=how, checkpoints=checkpoints,
+        revision=settings.model.revision,
+    )  # fmt: skip
     return adapted, {"teacher": teacher_name(settings)} | adapted.record
 
 
