@@ -1,8 +1,8 @@
 """Single files and models, each written whole or not at all, and working folders."""
 
 import json
-from pathlib import Path
-from typing import Any, NoReturn
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import plotly.io
 from kedro_datasets._typing import JSONPreview, PlotlyPreview
@@ -116,16 +116,24 @@ class EncoderDataset(FolderDataset[Encoder | tuple[str, str], str]):
         return (self.path / "modules.json").is_file()
 
 
-class WorkFolderDataset(ReadOnlyDataset[Path], FolderDataset[NoReturn, Path]):
+class WorkFolderDataset(ReadOnlyDataset[Path]):
     """Loads the path of a folder, made when it is absent; the job itself writes there.
 
     Such as the checkpoints of a training and the caches of an evaluation. What lies there is keyed
     by content, so that a job never goes on from another job's work.
     """
 
+    def __init__(self, *, path: str, metadata: Metadata = None) -> None:
+        self._folder = PurePosixPath(path)
+        self.metadata = metadata
+
     def load(self) -> Path:
-        self.path.mkdir(parents=True, exist_ok=True)
-        return self.path
+        folder = Path(self._folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def _exists(self) -> bool:
         return True
+
+    def _describe(self) -> dict[str, Any]:
+        return {"path": str(self._folder)}
