@@ -61,7 +61,7 @@ class JoinSettings(Settings):
 class SampleSettings(Settings):
     """How many seed passages."""
 
-    n_seeds: Count = 1000
+    n_seeds: Count = 400
     seed: Seed = 7
 
 

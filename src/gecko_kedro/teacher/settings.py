@@ -62,7 +62,7 @@ class AdaptSettings(Settings):
     mode: Literal["auto", "on", "off"] = Field("auto", description="auto: the embedded model is")
     written: bool = Field(True, description="learn from the queries that the project ships, too")
     sources: list[dict[str, Any]] = Field([], description="further sets, see training.sources")
-    max_pairs: Limit = Field(500, description="natural pairs of the corpus; null for all")
+    max_pairs: Limit = Field(300, description="natural pairs of the corpus; null for all")
     heldout_pairs: int = Field(100, ge=0, description="natural pairs kept out, to look at")
     layers: Count = Field(10, description="the last ones, which learn")
     epochs: Count = 1
