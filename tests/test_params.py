@@ -17,7 +17,6 @@ from gecko_kedro.config import ParameterAwareConfigLoader
 from gecko_kedro.params import RENAMED, Parameters, check_parameters
 from gecko_kedro.pipeline_registry import register_pipelines
 from gecko_kedro.retrieval import SearchSettings
-from gecko_kedro.teacher.embedded import embedded_or_lexical
 from tests.support.conf import all_base_parameters, raw_base_parameters
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -199,7 +198,7 @@ def test_all_mistakes_are_told_at_once(parameters: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("profile", "backend"),
     [
-        ("test", "lexical"), ("ray", embedded_or_lexical()), ("gecko-1b", "vllm"),
+        ("test", "lexical"), ("ray", "lexical"), ("gecko-1b", "vllm"),
         ("llm-cpu", "transformers"), ("llm-gpu", "vllm"), ("llm-api", "http"),
     ],
 )  # fmt: skip

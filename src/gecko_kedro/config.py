@@ -103,7 +103,7 @@ def _for_the_teacher(told: Any, relabel: Any) -> dict[str, Any]:
 
     if not isinstance(relabel, dict) or not isinstance(told, dict):
         return {}
-    if told.get("backend", "auto") == "auto":
+    if told.get("backend") == "auto":
         told = told | {"backend": embedded_or_lexical()}
     try:
         teacher = TeacherSettings.model_validate(told)

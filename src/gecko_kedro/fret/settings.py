@@ -61,7 +61,7 @@ class JoinSettings(Settings):
 class SampleSettings(Settings):
     """How many seed passages."""
 
-    n_seeds: Count = 400
+    n_seeds: Count = 1000
     seed: Seed = 7
 
 

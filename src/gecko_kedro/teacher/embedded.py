@@ -30,7 +30,7 @@ def is_installed() -> bool:
 def embedded_or_lexical() -> Literal["transformers", "lexical"]:
     """The backend that ``auto`` comes to on this machine.
 
-    The embedded model where its package is installed and bfloat16 is fast: elsewhere the default
+    The embedded model where its package is installed and bfloat16 is fast: elsewhere a
     run would take three times as long with it.
     """
     if not is_installed():

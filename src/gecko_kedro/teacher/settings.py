@@ -98,7 +98,7 @@ class TeacherSettings(Settings):
     """The backend and its settings."""
 
     # auto: the embedded model where its package is installed, else the lexical stand-in
-    backend: Literal["auto", "lexical", "transformers", "vllm", "http"] = "auto"
+    backend: Literal["auto", "lexical", "transformers", "vllm", "http"] = "lexical"
     batch_size: Count = Field(2000, json_schema_extra=EXECUTION)
     prices: Prices = Field(Prices(), json_schema_extra=EXECUTION)
     budget: Budget = Budget()
