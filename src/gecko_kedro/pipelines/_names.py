@@ -70,7 +70,7 @@ RAW = {
 # parameters. The folders keep what a killed run goes on from; nothing is made from them.
 TOLD = {
     "prompts": "files",
-    "adapting_teacher": "work",
+    "teacher_to_adapt": "work",
     "synthesize_teacher": "work",
     "relabel_teacher": "work",
     "label_quality_teacher": "work",

@@ -17,7 +17,7 @@ def create_pipeline() -> Pipeline:
                     "judged_data",
                     "pairs_to_check",
                     "passages_to_check",
-                    "adapting_teacher",
+                    "teacher_to_adapt",
                     "params:label_quality.select",
                 ],
                 outputs=["judged_queries", "judged_passages", "judged_qrels"],

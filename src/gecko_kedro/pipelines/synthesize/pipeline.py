@@ -45,7 +45,7 @@ def create_pipeline() -> Pipeline:
                     "passages@table",
                     "adapt_sources",
                     "adaptation_checkpoints",
-                    "adapting_teacher",
+                    "teacher_to_adapt",
                 ],
                 outputs=["adapted_model", "adaptation_metrics"],
             ),
