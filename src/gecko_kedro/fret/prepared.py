@@ -38,7 +38,7 @@ class PreparedTeacher(Settings):
 
     def base_model(self) -> str:
         """The folder or hub id of the model before it is adapted."""
-        return named_model(self.teacher, self.models, None).model.name
+        return named_model(self.teacher, self.models or self.store / "models", None).model.name
 
     def open(
         self, texts: Iterable[str], calls: Sequence[Call], adapted: Path | None = None

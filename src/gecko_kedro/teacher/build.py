@@ -15,7 +15,6 @@ from gecko_kedro.teacher.settings import TeacherSettings
 from gecko_kedro.teacher.store import ResponseStore
 from gecko_kedro.teacher.stored_teacher import StoredTeacher
 
-_CACHE = Path(".gecko_models")
 STORE_NAME = "responses.sqlite"
 
 
@@ -45,11 +44,11 @@ def build_teacher(
     ``texts`` are the passages of the corpus; only the lexical stand-in reads them, for its word
     statistics. Each of ``calls`` is tried at once with a tiny example (``check_teacher``). With an
     ``engine`` on other processes they hold the backend, and this one the store. ``models`` and
-    ``adapted`` are those of ``named_model``.
+    ``adapted`` are those of ``named_model``; models are unpacked beside the replies by default.
     """
     if settings.backend == "auto":
         settings = settings.model_copy(update={"backend": embedded_or_lexical()})
-    named = named_model(settings, models, adapted)
+    named = named_model(settings, models or Path(store) / "models", adapted)
     teacher = placed_teacher(named, texts, engine or LocalEngine())
     if settings.adapts:
         teacher = AdaptedTeacher.of(teacher, adapted, settings.adapt)
@@ -65,18 +64,16 @@ def build_teacher(
     )
 
 
-def named_model(
-    settings: TeacherSettings, models: Path | None, adapted: Path | None
-) -> TeacherSettings:
+def named_model(settings: TeacherSettings, models: Path, adapted: Path | None) -> TeacherSettings:
     """``settings`` with the folder of the model that is meant, and how it is asked if adapted.
 
-    The embedded one is unpacked below ``models``, by default in the working folder's cache.
+    The embedded one is unpacked below ``models``.
     """
     if settings.backend not in ("transformers", "vllm"):
         return settings
     model = settings.model
     if adapted is not None or model.name == EMBEDDED:
-        model = model.model_copy(update={"name": str(adapted or embedded_model(models or _CACHE))})
+        model = model.model_copy(update={"name": str(adapted or embedded_model(models))})
     if settings.adapts:  # a query is a line
         form = {"chat_template": "off", "stop": ("\n",), "max_new_tokens": QUERY_TOKENS}
         model = model.model_copy(update=form)
